@@ -1,0 +1,43 @@
+# `make` alone lists what there is. Only Python 3.11-3.13, make and the package registries are needed.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+  $$p -c 'import sys; sys.exit(not (3,11) <= sys.version_info < (3,14))' 2>/dev/null && { echo $$p; break; }; done)
+BIN := .venv/bin
+TEST_ARGS ?=
+
+.PHONY: help install run down reset test test-long check bench schemas lock
+
+help:  ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.venv/.installed: requirements.lock requirements-bootstrap.lock $(wildcard */*/pyproject.toml */pyproject.toml) install.sh
+	@PYTHON="$(PYTHON)" sh install.sh
+
+install: .venv/.installed  ## install the workspace in .venv (done by every other command)
+
+run: .venv/.installed  ## the whole system with its demonstration, until Ctrl-C
+	@exec $(BIN)/estuaire up
+
+down: .venv/.installed  ## stop a system that runs in another terminal
+	@$(BIN)/estuaire down
+
+reset: .venv/.installed  ## empty the data directory
+	@$(BIN)/estuaire reset --yes
+
+test: .venv/.installed  ## the short tiers of every test, real parts included
+	@$(BIN)/pytest -m "not long" $(TEST_ARGS)
+
+test-long: .venv/.installed  ## the rest of the tests
+	@$(BIN)/pytest -m long --timeout 3600 $(TEST_ARGS)
+
+check: .venv/.installed  ## ruff, mypy strict, import-linter
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy libs services demonstration tests benchmarks && $(BIN)/lint-imports
+
+bench: .venv/.installed  ## the measured claims, printed
+	@for b in benchmarks/bench_*.py; do $(BIN)/python $$b || exit 1; done
+
+schemas: .venv/.installed  ## generate messages.py and the AsyncAPI document from schemas/avro
+	@$(BIN)/estuaire schemas generate
+
+lock:  ## pin the dependencies again (needs make install once)
+	@.uv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q \
+	  --group embedded --group build --group dev pyproject.toml -o requirements.lock

@@ -1,0 +1,257 @@
+"""Puts a service together: settings, database, relay, inbox, routes, probes; and takes it apart in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+import uvicorn
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import PlainTextResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy import text
+
+from common import contracts, settings, telemetry
+from common.avro import Registry
+from common.failures import Unavailable
+from common.health import HealthReporter
+from common.http import Edge, add_problem_handlers, problem
+from common.identity import Identity
+from common.inbox import Inbox
+from common.mail import MailSender
+from common.outbox import Relay
+from common.schema_ids import SchemaIds, SchemaMismatch, codec_for, written_by
+from common.settings import Settings
+from common.telemetry import Metrics
+from common.transaction import Database, Outlet
+from common.verdicts import Consumes
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Runtime:
+    """The parts of a running service, given to its routes and background tasks."""
+
+    service: str
+    settings: Settings
+    metrics: Metrics
+    contracts: contracts.Contracts
+    database: Database
+    schema_ids: SchemaIds
+    relay: Relay
+    inbox: Inbox | None
+    identity: Identity
+    registry: Registry
+    beat_at: float = field(default_factory=time.monotonic)
+    fatal: str | None = None
+
+
+@dataclass(frozen=True)
+class Service:
+    """What one service adds to the core: its name, its table of topics, its routes and its sweepers."""
+
+    name: str
+    routes: Callable[[Runtime], APIRouter]
+    consumes: Mapping[str, Consumes] = field(default_factory=dict)
+    background: Callable[[Runtime], list[Callable[[], Awaitable[None]]]] = lambda _: []
+    settings: type[Settings] = Settings
+
+
+def build_runtime(service: Service, given: Settings) -> Runtime:
+    """Constructs the parts; connects to nothing yet."""
+    known = contracts.load(given.schemas_dir)
+    metrics = Metrics()
+    codec = codec_for(known)
+    emitted = known.emitted_by(service.name)
+    outlet = Outlet(
+        source=service.name,
+        codec=codec,
+        topics=emitted,
+        message_bytes_max=given.message_bytes_max,
+        development=given.development,
+    )
+    database = Database(given.database_url, outlet, pool_max=given.database_pool_max)
+    registry = Registry(given.registry_url)
+    schema_ids = SchemaIds(
+        codec, database=database, registry=registry, contracts=known, written=written_by(known, service.name)
+    )
+    inbox = (
+        Inbox(
+            service.name,
+            service.consumes,
+            database=database,
+            contracts=known,
+            schema_ids=schema_ids,
+            settings=given,
+            metrics=metrics,
+        )
+        if service.consumes
+        else None
+    )
+    return Runtime(
+        service=service.name,
+        settings=given,
+        metrics=metrics,
+        contracts=known,
+        database=database,
+        schema_ids=schema_ids,
+        relay=Relay(database, given, metrics),
+        inbox=inbox,
+        identity=Identity(given),
+        registry=registry,
+    )
+
+
+def build_app(service: Service, given: Settings) -> FastAPI:
+    """The ASGI application of a service; its lifespan runs the relay, the inbox and the background tasks."""
+    runtime = build_runtime(service, given)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        tasks = [
+            asyncio.create_task(_until_loaded(runtime), name="schema-ids"),
+            asyncio.create_task(_beat(runtime), name="beat"),
+        ]
+        loaded = tasks[0]
+
+        async def after_loaded(work: Callable[[], Awaitable[None]]) -> None:
+            await asyncio.shield(loaded)
+            await work()
+
+        relay = asyncio.create_task(runtime.relay.run(), name="relay")
+        reporter = HealthReporter(
+            service.name,
+            database=runtime.database,
+            inbox=runtime.inbox,
+            settings=given,
+            metrics=runtime.metrics,
+            topic=f"{service.name}.pipeline.v1",
+        )
+        tasks += [
+            asyncio.create_task(after_loaded(lambda: _check_registry(runtime))),
+            asyncio.create_task(after_loaded(reporter.run)),
+            asyncio.create_task(MailSender(runtime.database, given, runtime.metrics).run()),
+        ]
+        tasks += [asyncio.create_task(after_loaded(work)) for work in service.background(runtime)]
+        if runtime.inbox is not None:
+            tasks.append(asyncio.create_task(after_loaded(runtime.inbox.start)))
+        try:
+            yield
+        finally:
+            # Drain: stop taking in, let the relay send what has been committed, then close.
+            if runtime.inbox is not None:
+                await runtime.inbox.stop()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            runtime.relay.stop()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(relay, given.drain_seconds_max)
+            await runtime.identity.close()
+            await runtime.registry.close()
+            await runtime.database.close()
+
+    app = FastAPI(title=f"Estuaire — {service.name}", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.runtime = runtime
+    app.add_middleware(Edge, settings=given, metrics=runtime.metrics)
+    add_problem_handlers(app)
+    app.include_router(_probes(runtime))
+    app.include_router(service.routes(runtime))
+    return app
+
+
+async def _until_loaded(runtime: Runtime) -> None:
+    """Loads the schema ids from the database; asks the registry for those that are missing, and later checks all of them."""
+    while True:
+        try:
+            await runtime.schema_ids.load()
+            break
+        except Exception as error:
+            _log.warning("the database is away (%s); trying again", type(error).__name__)
+            await asyncio.sleep(1)
+    while not runtime.schema_ids.complete:
+        if not await _confirm(runtime):
+            await asyncio.sleep(1)
+
+
+async def _check_registry(runtime: Runtime) -> None:
+    """Confirms ids read from the database once the registry answers; a mismatch stops the service."""
+    while not await _confirm(runtime):
+        await asyncio.sleep(1)
+
+
+async def _confirm(runtime: Runtime) -> bool:
+    try:
+        await runtime.schema_ids.agree_with_registry()
+    except Unavailable as error:
+        _log.info("schema ids are not confirmed yet: %s", error)
+        return False
+    except SchemaMismatch as mismatch:
+        _log.critical("%s", mismatch)
+        runtime.fatal = str(mismatch)
+        return False
+    runtime.fatal = None
+    return True
+
+
+async def _beat(runtime: Runtime) -> None:
+    while True:
+        runtime.beat_at = time.monotonic()
+        await asyncio.sleep(1)
+
+
+def _probes(runtime: Runtime) -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/livez")
+    async def livez() -> Response:
+        """The loop turns and the consumers try; a part that is away, or a stopped partition, is no reason to restart."""
+        if runtime.fatal:
+            return problem(503, runtime.fatal, reason="schema_mismatch")
+        if runtime.inbox is not None and runtime.inbox.frozen:
+            return problem(
+                503, "the consumer has records to read and has not tried for a minute", reason="consumer_frozen"
+            )
+        return PlainTextResponse("ok")
+
+    @router.get("/readyz")
+    async def readyz() -> Response:
+        """The database answers, schema ids are known, the group has seen its assignment."""
+        async with runtime.database.engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+        if not runtime.schema_ids.complete:
+            return problem(503, "schema ids are not known yet: is the registry reachable?", reason="schema_ids_missing")
+        if runtime.inbox is not None and not runtime.inbox.ready:
+            return problem(503, "the consumer has no assignment or cannot read its positions", reason="not_consuming")
+        return PlainTextResponse("ok")
+
+    router.add_api_route("/startupz", readyz, methods=["GET"])
+
+    @router.get("/metrics")
+    async def metrics() -> Response:
+        return Response(generate_latest(runtime.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+def run(service: Service) -> None:
+    """Entry point of a service's process: reads the settings, serves until SIGTERM, drains."""
+    given = settings.load(service.settings)
+    telemetry.start(service.name, given)
+    app = build_app(service, given)
+    config = uvicorn.Config(
+        app,
+        host=given.http_host,
+        port=given.http_port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        # Streams to browsers never end by themselves; the rest finishes well before.
+        timeout_graceful_shutdown=5,
+    )
+    uvicorn.Server(config).run()

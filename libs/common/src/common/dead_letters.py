@@ -1,0 +1,186 @@
+"""What an operator does with dead letters; works on a service's database whether the service runs or not."""
+
+from __future__ import annotations
+
+import getpass
+import importlib
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from common.failures import Malformed
+
+
+@dataclass(frozen=True)
+class StoredRecord:
+    """The parts of a ConsumerRecord that applying one needs, as the dead letter kept them."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+    timestamp: int = 0
+
+    @classmethod
+    def of(cls, row: Row[Any]) -> StoredRecord:
+        """From a row of `dead_letter`."""
+        headers = tuple((name, bytes.fromhex(value) if value is not None else None) for name, value in row.headers)
+        return cls(
+            row.topic, row.partition, row.offset, row.key and bytes(row.key), row.value and bytes(row.value), headers
+        )
+
+
+async def _query(url: str, sql: str, **values: Any) -> list[Row[Any]]:
+    engine = create_async_engine(url)
+    try:
+        async with engine.begin() as connection:
+            return list((await connection.execute(text(sql), values)).all())
+    finally:
+        await engine.dispose()
+
+
+async def listing(url: str, *, include_resolved: bool) -> list[str]:
+    """Lines: dead letters, stopped partitions, parked keys."""
+    letters = await _query(
+        url, "SELECT * FROM dead_letter WHERE :all OR status = 'open' ORDER BY created_at, id", all=include_resolved
+    )
+    stopped = await _query(
+        url, "SELECT * FROM consumer_position WHERE stopped_reason IS NOT NULL ORDER BY topic, partition"
+    )
+    parked = await _query(
+        url,
+        "SELECT topic, key, count(*) AS waiting, min(version) AS first FROM parked_message GROUP BY topic, key ORDER BY topic, key",
+    )
+    return [
+        *(
+            f"{row.id}  {row.status:9} {row.topic}/{row.partition}/{row.offset}  {row.reason}  {row.detail}"
+            for row in letters
+        ),
+        *(f"stopped   {row.topic}/{row.partition} at {row.next_offset}: {row.stopped_reason}" for row in stopped),
+        *(f"parked    {row.topic} {row.key}: {row.waiting} wait, the first is version {row.first}" for row in parked),
+    ]
+
+
+async def show(url: str, letter_id: str) -> list[str]:
+    """Everything about one dead letter; nothing when this service does not have it."""
+    rows = await _query(url, "SELECT * FROM dead_letter WHERE id = :id", id=_uuid(letter_id))
+    lines = []
+    for row in rows:
+        lines += [
+            f"{name:12} {getattr(row, name)}"
+            for name in (
+                "id",
+                "status",
+                "topic",
+                "partition",
+                "offset",
+                "reason",
+                "detail",
+                "created_at",
+                "resolved_at",
+                "headers",
+            )
+        ]
+        lines += [f"key          {bytes(row.key or b'')!r}", f"value        {bytes(row.value or b'').hex()}"]
+    return lines
+
+
+async def replay(service: str, url: str, letter_id: str) -> str:
+    """Applies the same bytes through the same guard; raises `Malformed` when they still fail, and changes nothing then."""
+    return await _resolve(service, url, letter_id, "replayed")
+
+
+async def discard(service: str, url: str, letter_id: str) -> str:
+    """Gives the record up and lets go on what waited behind it; a rebuild gives it up too."""
+    return await _resolve(service, url, letter_id, "discarded")
+
+
+async def _resolve(service: str, url: str, letter_id: str, status: str) -> str:
+    # The service's own table of topics and handlers, as its process has it.
+    from common.app import build_runtime
+    from common.settings import Settings
+
+    module = importlib.import_module(f"{service.replace('-', '_')}.app")
+    settings = Settings(
+        database_url=url,
+        kafka_bootstrap_servers="unused:9092",
+        registry_url="http://127.0.0.1:9/unused",
+        issuer_url="https://unused.example",
+        session_secret="unused" * 8,
+        http_port=1,
+    )
+    runtime = build_runtime(module.service, settings)
+    try:
+        await runtime.schema_ids.load()
+        assert runtime.inbox is not None, f"{service} consumes nothing"
+        async with runtime.database.transaction() as tx:
+            row = await tx.fetch_one("SELECT * FROM dead_letter WHERE id = :id FOR UPDATE", id=_uuid(letter_id))
+            if row is None or row.status != "open":
+                raise Malformed("no_such_dead_letter", f"{letter_id} is not an open dead letter of {service}")
+            # The consumer cannot apply the same partition meanwhile: both need its position's lock.
+            await tx.fetch_one(
+                "SELECT 1 FROM consumer_position WHERE topic = :t AND partition = :p FOR UPDATE",
+                t=row.topic,
+                p=row.partition,
+            )
+            batch = runtime.inbox.batch(tx, row.topic)
+            if status == "replayed":
+                await batch.again(StoredRecord.of(row))
+            else:
+                await batch.release(bytes(row.key or b"").decode("utf-8", "replace"), row.partition)
+            await tx.execute(
+                "UPDATE dead_letter SET status = :status, resolved_at = clock_timestamp() WHERE id = :id",
+                status=status,
+                id=row.id,
+            )
+            await tx.execute(
+                "INSERT INTO dead_letter_audit (action, subject, actor) VALUES (:action, :subject, :actor)",
+                action=status,
+                subject=f"{row.topic}/{row.partition}/{row.offset}",
+                actor=getpass.getuser(),
+            )
+    finally:
+        await runtime.database.close()
+    return f"{letter_id} {status}: {batch.verdicts or 'nothing waited behind it'}"
+
+
+async def resume(url: str, topic: str, partition: int) -> str:
+    """Clears the stop of a partition; the limits count from its next offset on."""
+    engine = create_async_engine(url)
+    try:
+        async with engine.begin() as connection:
+            count = await _clear(connection, topic, partition)
+    finally:
+        await engine.dispose()
+    if not count:
+        raise Malformed("not_stopped", f"{topic}/{partition} is not stopped")
+    return f"{topic}/{partition} goes on"
+
+
+async def _clear(connection: AsyncConnection, topic: str, partition: int) -> int:
+    cleared = await connection.execute(
+        text(
+            """UPDATE consumer_position SET stopped_reason = NULL, limits_from_offset = next_offset
+           WHERE topic = :topic AND partition = :partition AND stopped_reason IS NOT NULL"""
+        ),
+        {"topic": topic, "partition": partition},
+    )
+    await connection.execute(
+        text("INSERT INTO dead_letter_audit (action, subject, actor) VALUES ('resumed', :subject, :actor)"),
+        {"subject": f"{topic}/{partition}", "actor": getpass.getuser()},
+    )
+    return cleared.rowcount
+
+
+def _uuid(letter_id: str) -> UUID:
+    try:
+        return UUID(letter_id)
+    except ValueError:
+        raise Malformed(
+            "no_such_dead_letter", f"{letter_id!r} is no identifier; see `estuaire dead-letters list`"
+        ) from None

@@ -1,0 +1,359 @@
+"""The whole system on one machine: the real parts, then the services, in an order that wastes no second."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import importlib.metadata
+import json
+import os
+import secrets
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import httpx
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import TopicAlreadyExistsError, for_code
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from common import contracts, migrations, schema_tools
+from common.avro import Registry as RegistryClient
+from common.embedded import parts
+from common.embedded.kafka import Kafka
+from common.embedded.postgres import Postgres
+from common.embedded.processes import Child, EmbeddedError, check_port_is_free, free_port
+from common.embedded.registry import Registry
+from common.settings import Settings
+
+_FREE_BYTES_MIN = 1_500_000_000
+
+
+def _default_home() -> Path:
+    return Path("/var/lib/estuaire") if os.geteuid() == 0 else Path.home() / ".local" / "share" / "estuaire"
+
+
+class EmbeddedSettings(BaseSettings):
+    """Where the embedded system keeps its data and listens; each field is read from `ESTUAIRE_<FIELD>`."""
+
+    model_config = SettingsConfigDict(env_prefix="ESTUAIRE_", extra="ignore")
+
+    home: Path = Field(default_factory=_default_home)
+    kafka_port: int = 9092
+    kafka_controller_port: int = 9093
+    registry_port: int = 8081
+    registry_management_port: int = 9000
+    postgres_port: int = 5433
+    issuer_port: int = 8020
+    mail_port: int = 8025
+    smtp_port: int = 8026
+    service_ports: dict[str, int] = Field(
+        default_factory=dict, description="JSON; one of them alone: ESTUAIRE_<SERVICE>_PORT"
+    )
+
+    @classmethod
+    def on_free_ports(cls, home: Path) -> EmbeddedSettings:
+        """For tests, which run beside a running system."""
+        ports: dict[str, Any] = {name: free_port() for name in cls.model_fields if name.endswith("_port")}
+        return cls(home=home, service_ports={service.name: free_port() for service in installed_services()}, **ports)
+
+
+@dataclass(frozen=True)
+class ServiceSpec:
+    """A service as the embedded run starts it: its name, which is also its script's, and the port where it usually listens."""
+
+    name: str
+    default_port: int
+
+    @property
+    def package(self) -> str:
+        """Python package, which is also the database and its role."""
+        return self.name.replace("-", "_")
+
+    def port(self, settings: EmbeddedSettings) -> int:
+        """Where it listens."""
+        return settings.service_ports.get(self.name) or int(
+            os.environ.get(f"ESTUAIRE_{self.package.upper()}_PORT", self.default_port)
+        )
+
+
+def installed_services() -> list[ServiceSpec]:
+    """The services of this workspace: entry points `estuaire.services`, each the default port in its package."""
+    found = importlib.metadata.entry_points(group="estuaire.services")
+    return sorted(
+        (ServiceSpec(entry.name, int(entry.load())) for entry in found), key=lambda service: -service.default_port
+    )
+
+
+Say = Callable[[str], None]
+
+
+class Stack:
+    """Starts, watches and stops everything. `start` raises `EmbeddedError` with one clear line."""
+
+    def __init__(
+        self, settings: EmbeddedSettings, *, say: Say = lambda _: None, services: Sequence[ServiceSpec] | None = None
+    ) -> None:
+        self.settings = settings
+        self.services = installed_services() if services is None else services
+        self._say = say
+        self._lock: IO[str] | None = None
+        self.kafka: Kafka | None = None
+        self.registry: Registry | None = None
+        self.postgres = Postgres(settings.home, port=settings.postgres_port)
+        self.children: dict[str, Child] = {}
+        self.issuer_url = f"http://127.0.0.1:{settings.issuer_port}"
+
+    # -- start
+
+    def start(self) -> None:
+        """Everything up and ready, or an `EmbeddedError` and nothing left running."""
+        try:
+            self._prepare_home()
+            self._start_parts()
+            self._prepare_data()
+            self._start_services()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _prepare_home(self) -> None:
+        home = self.settings.home
+        try:
+            home.mkdir(parents=True, exist_ok=True, mode=0o755)
+            (home / "run").mkdir(exist_ok=True)
+            self._lock = (home / "run" / "lock").open("w")
+        except OSError as error:
+            raise EmbeddedError(
+                f"{home} cannot be used: {error.strerror}; set ESTUAIRE_HOME to a folder that you may write"
+            ) from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise EmbeddedError(
+                f"another run uses {home}; stop it with `make down`, or set ESTUAIRE_HOME to another folder"
+            ) from None
+        free = shutil.disk_usage(home).free
+        if free < _FREE_BYTES_MIN:
+            raise EmbeddedError(
+                f"only {free / 1e6:.0f} MB are free for {home}; free at least {_FREE_BYTES_MIN / 1e6:.0f} MB or set ESTUAIRE_HOME to another disk"
+            )
+        (home / "run" / "pid").write_text(str(os.getpid()))
+
+    def _start_parts(self) -> None:
+        settings, home = self.settings, self.settings.home
+        for name in type(settings).model_fields:
+            if name.endswith("_port") and not name.startswith(("kafka", "registry", "postgres")):
+                check_port_is_free(getattr(settings, name), f"ESTUAIRE_{name.upper()}")
+        for service in self.services:
+            check_port_is_free(service.port(settings), f"ESTUAIRE_{service.package.upper()}_PORT")
+        self._say("starting PostgreSQL")
+        self.postgres.start()
+        if not parts.cached():
+            self._say("fetching Kafka and the schema registry (240 MB, once per user)")
+        with ThreadPoolExecutor(2) as pool:
+            registry_archive = pool.submit(parts.fetch, "registry", self._say)
+            self.kafka = Kafka(
+                home,
+                parts.fetch("kafka", self._say),
+                port=settings.kafka_port,
+                controller_port=settings.kafka_controller_port,
+            )
+            self._say("starting Kafka")
+            self.kafka.start()
+            folder = parts.unpacked_registry(home, registry_archive.result()[0])
+        self.registry = Registry(
+            home,
+            folder,
+            port=settings.registry_port,
+            management_port=settings.registry_management_port,
+            bootstrap_servers=self.kafka.bootstrap_servers,
+        )
+        self._start_development()
+        self.kafka.wait()
+        self._say("starting the schema registry")
+        self.registry.start()
+
+    def _start_development(self) -> None:
+        settings = self.settings
+        development = Child(
+            "development",
+            [
+                sys.executable,
+                "-m",
+                "common.embedded.development",
+                settings.home,
+                str(settings.issuer_port),
+                str(settings.mail_port),
+                str(settings.smtp_port),
+            ],
+            home=settings.home,
+        )
+        development.start()
+        self.children["development"] = development
+
+    def _prepare_data(self) -> None:
+        self.postgres.wait()
+        self._say("migrating the databases")
+        self.postgres.create_databases([service.package for service in self.services])
+        asyncio.run(self._migrate_and_create_topics())
+        # A second start knows its schema ids from the databases, and need not wait for the registry.
+        marker = self.settings.home / "schemas.registered"
+        hashes = (self.schemas_dir / "published.sha256").read_text()
+        if not marker.exists() or marker.read_text() != hashes:
+            assert self.registry is not None
+            self._say("waiting for the schema registry to register the schemas")
+            self.registry.wait()
+            asyncio.run(self._register())
+            marker.write_text(hashes)
+
+    @property
+    def schemas_dir(self) -> Path:
+        """`schemas/avro` of this checkout."""
+        return Path(Settings.model_fields["schemas_dir"].default)
+
+    async def _migrate_and_create_topics(self) -> None:
+        for service in self.services:  # one after the other: Alembic's environment is global to the process
+            await migrations.upgrade(self.postgres.url(service.package), service.package)
+        await create_topics(self.bootstrap_servers, contracts.load(self.schemas_dir))
+
+    async def _register(self) -> None:
+        assert self.registry is not None
+        client = RegistryClient(self.registry.url)
+        try:
+            await schema_tools.register(contracts.load(self.schemas_dir), client)
+        finally:
+            await client.close()
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Address of the broker."""
+        return f"127.0.0.1:{self.settings.kafka_port}"
+
+    def environment(self, service: ServiceSpec) -> dict[str, str]:
+        """What the service's process is told."""
+        settings = self.settings
+        secret = settings.home / "session.secret"
+        if not secret.exists():
+            secret.touch(mode=0o600)
+            secret.write_text(secrets.token_urlsafe(48))
+        port = service.port(settings)
+        pages = {other.name: f"http://127.0.0.1:{other.port(settings)}" for other in self.services}
+        return {
+            **os.environ,
+            "ESTUAIRE_DATABASE_URL": self.postgres.url(service.package),
+            "ESTUAIRE_KAFKA_BOOTSTRAP_SERVERS": self.bootstrap_servers,
+            "ESTUAIRE_REGISTRY_URL": f"http://127.0.0.1:{settings.registry_port}/apis/ccompat/v7",
+            "ESTUAIRE_ISSUER_URL": self.issuer_url,
+            "ESTUAIRE_DEVELOPMENT": "true",
+            "ESTUAIRE_SESSION_SECRET": secret.read_text(),
+            "ESTUAIRE_HTTP_PORT": str(port),
+            "ESTUAIRE_PUBLIC_URL": f"http://127.0.0.1:{port}",
+            "ESTUAIRE_PAGES_OF": json.dumps(pages),
+            "ESTUAIRE_SMTP_PORT": str(settings.smtp_port),
+            # The clock of the demonstration walks fast; the sweeper follows closely.
+            "ESTUAIRE_SWEEP_SECONDS": os.environ.get("ESTUAIRE_SWEEP_SECONDS", "2"),
+        }
+
+    def child_of(
+        self, service: ServiceSpec, *, environment: dict[str, str] | None = None, name: str | None = None
+    ) -> Child:
+        """The service's process, not started."""
+        return Child(
+            name or service.name,
+            [Path(sys.executable).with_name(service.name)],
+            home=self.settings.home,
+            env={**self.environment(service), **(environment or {})},
+        )
+
+    def _start_services(self) -> None:
+        for service in self.services:
+            self._say(f"starting {service.name}")
+            self.children[service.name] = self.child_of(service)
+            self.children[service.name].start()
+        for service in self.services:
+            self.wait_ready(service)
+
+    def wait_ready(self, service: ServiceSpec, timeout_seconds: float = 90) -> None:
+        """Returns when the service's readiness probe says so."""
+        url = f"http://127.0.0.1:{service.port(self.settings)}/readyz"
+
+        def ready() -> bool:
+            try:
+                return httpx.get(url, timeout=2).status_code == 200
+            except httpx.HTTPError:
+                return False
+
+        self.children[service.name].wait_until(ready, timeout_seconds=timeout_seconds)
+
+    # -- stop
+
+    def stop(self) -> None:
+        """Services first, then the registry, Kafka, PostgreSQL; each gets time to finish."""
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda child: child.stop(), self.children.values()))
+        if self.registry is not None:
+            self.registry.child.stop(10)
+        if self.kafka is not None:
+            self.kafka.child.stop(30)
+        if self.postgres.child is not None:
+            self.postgres.child.stop(20)
+        if self._lock is not None:
+            (self.settings.home / "run" / "pid").unlink(missing_ok=True)
+            self._lock.close()
+            self._lock = None
+
+    def check(self) -> None:
+        """Raises with its last words when a child stopped by itself."""
+        watched = [
+            *self.children.values(),
+            *(part.child for part in (self.kafka, self.registry, self.postgres) if part is not None and part.child),
+        ]
+        for child in watched:
+            if child.process is not None and not child.running:
+                raise EmbeddedError(f"{child.name} stopped: {child.last_log_line()} (log: {child.log_path})")
+
+
+async def create_topics(bootstrap_servers: str, known: contracts.Contracts, *, wait_seconds: float = 30) -> None:
+    """Creates the topics of topics.yaml that the broker lacks; never changes one that exists."""
+    wanted = [
+        NewTopic(
+            topic.name,
+            topic.partitions,
+            1,
+            topic_configs={
+                "retention.ms": str(topic.retention_days * 86_400_000 if topic.retention_days >= 0 else -1),
+                "compression.type": "producer",
+            },
+        )
+        for topic in known.topics.values()
+    ]
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    await admin.start()
+    try:
+        present = set(await admin.list_topics())
+        missing = [topic for topic in wanted if topic.name not in present]
+        if missing:
+            answer = await admin.create_topics(missing)
+            for name, code, *_ in answer.topic_errors:
+                if code and for_code(code) is not TopicAlreadyExistsError:
+                    raise EmbeddedError(f"Kafka refused the topic {name}: {for_code(code).__name__}")
+        deadline = time.monotonic() + wait_seconds
+        while not {topic.name for topic in wanted} <= set(await admin.list_topics()):
+            if time.monotonic() > deadline:
+                raise EmbeddedError("Kafka did not show its new topics")
+            await asyncio.sleep(0.1)
+    finally:
+        await admin.close()
+
+
+def installed_demonstration() -> importlib.metadata.EntryPoint | None:
+    """The entry point `demonstration` of the group `estuaire.demonstration`, if that member is installed."""
+    found = list(importlib.metadata.entry_points(group="estuaire.demonstration"))
+    return found[0] if found else None

@@ -1,0 +1,87 @@
+"""The ways in which handling a request or a message can go wrong, and which of them may be tried again.
+
+Verdicts: accepted (no exception), refused (`Refusal`, an answer), `Malformed` (never succeeds), `Unavailable`
+(tried again, order kept). Any other exception is a bug: three tries, then treated as Malformed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from sqlalchemy import exc
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+T = TypeVar("T")
+
+# PostgreSQL says these to a transaction that it has rolled back whole: running it again is always right.
+_ROLLED_BACK = {"40001", "40P01", "55P03"}
+# Shutdown, too many connections, out of memory or disk, server starting: 53xxx, 57xxx, and 08xxx for connections.
+_AWAY_CLASSES = ("08", "53", "57")
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The rule said no: an answer, not an error.
+
+    `reason` is a closed snake_case code that callers may branch on, `detail` a French sentence that says what to do,
+    `facts` what the rule looked at.
+    """
+
+    reason: str
+    detail: str
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class Malformed(Exception):
+    """A record that can never be handled; `reason` is a closed snake_case code."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+
+
+class Unavailable(Exception):
+    """A part that we depend on is away; the same attempt may succeed later."""
+
+
+def sqlstate(error: BaseException) -> str:
+    """The SQLSTATE of a database error, or an empty text."""
+    return str(getattr(getattr(error, "orig", error), "sqlstate", None) or "")
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Whether trying again later may succeed, as far as the error tells."""
+    if isinstance(error, Unavailable | ConnectionError | asyncio.TimeoutError | exc.TimeoutError | exc.InterfaceError):
+        return True
+    if isinstance(error, exc.DBAPIError):
+        state = sqlstate(error)
+        return error.connection_invalidated or state in _ROLLED_BACK or state.startswith(_AWAY_CLASSES)
+    return isinstance(error, OSError)
+
+
+def was_rolled_back(error: BaseException) -> bool:
+    """Whether the database says that it rolled the transaction back for the sake of another (deadlock, lock timeout)."""
+    return isinstance(error, exc.DBAPIError) and sqlstate(error) in _ROLLED_BACK
+
+
+async def retried(
+    attempt: Callable[[], Awaitable[T]],
+    *,
+    when: Callable[[BaseException], bool],
+    attempts_max: int,
+    delay_seconds_max: float,
+) -> T:
+    """Runs `attempt` again while `when(error)`, with jittered exponential delays; the last error is raised."""
+    async for trial in AsyncRetrying(
+        retry=retry_if_exception(when),
+        stop=stop_after_attempt(attempts_max),
+        wait=wait_random_exponential(multiplier=0.05, max=delay_seconds_max),
+        reraise=True,
+    ):
+        with trial:
+            return await attempt()
+    raise AssertionError("tenacity re-raises the last error")  # pragma: no cover

@@ -1,0 +1,231 @@
+"""The edge of HTTP: RFC 9457 problems, idempotent commands, probes, one trace from the request on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID, uuid4
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from opentelemetry import trace
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from common.failures import Refusal, is_unavailable, retried, was_rolled_back
+from common.identity import Principal
+from common.settings import Settings
+from common.telemetry import Metrics, span
+from common.transaction import Database, MessageTooLarge, Transaction
+
+_log = logging.getLogger(__name__)
+_IDEMPOTENCY_KEY_MAX = 200
+_TITLES = {
+    400: "Requête illisible",
+    401: "Identification nécessaire",
+    403: "Accès refusé",
+    404: "Introuvable",
+    405: "Méthode non permise",
+    409: "Refusé par une règle",
+    413: "Requête trop volumineuse",
+    415: "Format non pris en charge",
+    422: "Données incorrectes",
+    429: "Trop de requêtes",
+    500: "Erreur interne",
+    503: "Service momentanément indisponible",
+}
+
+Answer = tuple[int, Any]
+
+
+def problem(
+    status: int, detail: str, *, reason: str | None = None, headers: dict[str, str] | None = None, **members: Any
+) -> JSONResponse:
+    """An RFC 9457 problem; `reason` is the closed code that callers branch on, `detail` says what to do."""
+    content = {
+        "type": f"urn:estuaire:problem:{quote(reason)}" if reason else "about:blank",
+        "title": _TITLES.get(status, "Erreur"),
+        "status": status,
+        "detail": detail,
+        **({"reason": reason} if reason else {}),
+        **members,
+    }
+    return JSONResponse(content, status, headers, media_type="application/problem+json")
+
+
+async def run_command(
+    request: Request,
+    database: Database,
+    principal: Principal,
+    body: Any,
+    command: Callable[[Transaction], Awaitable[Answer]],
+    *,
+    idempotent: bool = True,
+) -> Response:
+    """Runs a command in one transaction and answers; a refusal keeps what settling wrote and answers with its reason.
+
+    With an `Idempotency-Key`, the answer is stored in the same transaction: a repeated request gets the same answer and
+    changes nothing; the same key with another body is refused.
+    """
+    key = request.headers.get("idempotency-key") if idempotent else None
+    if key is not None and not 1 <= len(key) <= _IDEMPOTENCY_KEY_MAX:
+        return problem(
+            422, f"Idempotency-Key : de 1 à {_IDEMPOTENCY_KEY_MAX} caractères.", reason="idempotency_key_length"
+        )
+    digest = hashlib.sha256(
+        f"{request.method} {request.url.path}\n{json.dumps(body, sort_keys=True, default=str)}".encode()
+    ).hexdigest()
+
+    async def attempt() -> Response:
+        async with database.transaction(correlation_id=_correlation_id()) as tx:
+            if key is not None:
+                # Two requests with one key wait for each other here, by the primary key.
+                fresh = await tx.execute(
+                    """INSERT INTO idempotency_key (caller, key, request_sha256, status) VALUES (:caller, :key, :digest, 0)
+                       ON CONFLICT DO NOTHING""",
+                    caller=principal.subject,
+                    key=key,
+                    digest=digest,
+                )
+                if not fresh:
+                    row = await tx.fetch_one(
+                        "SELECT request_sha256, status, answer FROM idempotency_key WHERE caller = :caller AND key = :key",
+                        caller=principal.subject,
+                        key=key,
+                    )
+                    assert row is not None
+                    if row.request_sha256 != digest:
+                        return problem(
+                            422,
+                            "Cette Idempotency-Key a déjà servi à une autre demande.",
+                            reason="idempotency_key_reused",
+                        )
+                    return _respond(row.status, row.answer, repeated=True)
+            status, content = await command(tx)
+            content = _refused(content) if isinstance(content, Refusal) else _jsonable(content)
+            if key is not None:
+                await tx.execute(
+                    "UPDATE idempotency_key SET status = :status, answer = CAST(:answer AS jsonb) WHERE caller = :caller AND key = :key",
+                    status=status,
+                    answer=json.dumps(content),
+                    caller=principal.subject,
+                    key=key,
+                )
+        return _respond(status, content)
+
+    try:
+        return await retried(attempt, when=was_rolled_back, attempts_max=5, delay_seconds_max=0.5)
+    except MessageTooLarge as large:
+        return problem(422, large.refusal.detail, reason=large.refusal.reason)
+
+
+def _respond(status: int, content: Any, *, repeated: bool = False) -> Response:
+    headers = {"Idempotent-Replay": "true"} if repeated else None
+    if status >= 400:
+        facts = dict(content)
+        return problem(status, facts.pop("detail"), reason=facts.pop("reason"), headers=headers, **facts)
+    return JSONResponse(content, status, headers)
+
+
+def _refused(refusal: Refusal) -> dict[str, Any]:
+    return {"reason": refusal.reason, "detail": refusal.detail, **_jsonable(refusal.facts)}
+
+
+def _jsonable(content: Any) -> Any:
+    return json.loads(json.dumps(content, default=_text))
+
+
+def _text(value: Any) -> Any:
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def _correlation_id() -> UUID:
+    """The trace id is the correlation id: one identity from the request to the last consumer."""
+    context = trace.get_current_span().get_span_context()
+    return UUID(int=context.trace_id) if context.is_valid else uuid4()
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Every failure of every route becomes a problem; a caller's mistake is never a 500."""
+
+    async def http_error(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return problem(error.status_code, str(error.detail), headers=dict(error.headers or {}))
+
+    async def invalid(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        # The value itself is not repeated: it may be personal, and answers are logged by proxies.
+        errors = [
+            {"field": ".".join(str(part) for part in e["loc"][1:]) or "body", "problem": str(e["msg"])}
+            for e in error.errors()
+        ]
+        detail = " ; ".join(f"{e['field']} : {e['problem']}" for e in errors[:5])
+        return problem(422, detail, reason="invalid_request", errors=errors[:50])
+
+    app.add_exception_handler(HTTPException, http_error)
+    app.add_exception_handler(RequestValidationError, invalid)
+
+
+class Edge:
+    """ASGI: bounds the body, opens the request's span, counts answers, and turns what is Unavailable into 503."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
+        self._app = app
+        self._settings = settings
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles one connection."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        received, answered = 0, False
+        limit = self._settings.request_bytes_max
+
+        async def bounded() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > limit:
+                raise HTTPException(413, self._too_large_detail)
+            return message
+
+        async def counted(message: Message) -> None:
+            nonlocal answered
+            if message["type"] == "http.response.start":
+                answered = True
+                route = getattr(scope.get("route"), "path", "unmatched")
+                self._metrics.requests.labels(route, str(message["status"])).inc()
+            await send(message)
+
+        length = headers.get("content-length", "0")
+        if not length.isdigit() or int(length) > limit:
+            return await problem(413, self._too_large_detail, reason="request_too_large")(scope, receive, counted)
+        with span(f"{scope['method']} {scope['path']}", headers if "traceparent" in headers else None):
+            try:
+                await self._app(scope, bounded, counted)
+            except Exception as error:
+                if answered:
+                    raise
+                if is_unavailable(error):
+                    away = problem(
+                        503,
+                        "Réessayez dans quelques secondes ; rien n'a été perdu.",
+                        reason="unavailable",
+                        headers={"Retry-After": "2"},
+                    )
+                    await away(scope, receive, counted)
+                else:
+                    _log.error("unhandled error on %s", scope["path"], exc_info=error)
+                    await problem(500, "L'incident est enregistré ; réessayez plus tard.", reason="internal_error")(
+                        scope, receive, counted
+                    )
+
+    @property
+    def _too_large_detail(self) -> str:
+        return f"Au plus {self._settings.request_bytes_max // 1000} ko par requête ; découpez l'envoi."

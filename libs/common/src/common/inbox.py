@@ -1,0 +1,536 @@
+"""The consumer: batches of raw records from FastStream, positions of our own in PostgreSQL.
+
+The stored offset is the fencing token: a batch commits only if nobody moved it. Kafka's committed offset is written for
+lag displays alone and never read for positioning.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker
+from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
+from faststream.kafka.opentelemetry import KafkaTelemetryMiddleware
+from faststream.kafka.prometheus import KafkaPrometheusMiddleware
+from faststream.kafka.subscriber.usecase import LogicSubscriber
+
+from common.contracts import Contracts
+from common.decode_guard import DecodeGuard
+from common.failures import Malformed, is_unavailable, retried
+from common.schema_ids import SchemaIds
+from common.settings import Settings
+from common.telemetry import Metrics
+from common.transaction import Database
+from common.verdicts import BatchOfPartition, Consumes, Fenced, unknown_schema_ids
+
+_log = logging.getLogger(__name__)
+
+_OBSERVE_EVERY_SECONDS = 0.5
+_CHECK_LOG_EVERY_SECONDS = 5.0
+_SESSION_TIMEOUT_MILLISECONDS = 6_000
+_HEARTBEAT_MILLISECONDS = 2_000
+
+
+class Inbox:
+    """Consumes the topics of one service. `start` returns at once; connecting goes on until it succeeds."""
+
+    def __init__(
+        self,
+        service: str,
+        consumes: Mapping[str, Consumes],
+        *,
+        database: Database,
+        contracts: Contracts,
+        schema_ids: SchemaIds,
+        settings: Settings,
+        metrics: Metrics,
+    ) -> None:
+        self.service = service
+        self._consumes = consumes
+        self._database = database
+        self._contracts = contracts
+        self._schema_ids = schema_ids
+        self._settings = settings
+        self._metrics = metrics
+        self._guard = DecodeGuard(settings.decode_memory_bytes_max)
+        self._guarded: set[TopicPartition] = set()
+        self._reread: dict[TopicPartition, int] = {}
+        self._assigned: set[TopicPartition] = set()
+        self._stopped: set[TopicPartition] = set()
+        self.expected: dict[TopicPartition, int] = {}
+        self._broker: KafkaBroker | None = None
+        self._subscriber: LogicSubscriber[Any] | None = None
+        self._side: AIOKafkaConsumer | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._attempted_at = time.monotonic()
+        self._log_checked_at = 0.0
+        self._lag = 0
+        self.assignment_seen = False
+        self.position_known = True
+
+    # -- life
+
+    async def start(self) -> None:
+        """Begins to connect, to position and to consume, in tasks of its own."""
+        self._tasks = [
+            asyncio.create_task(self._connect(), name="inbox-connect"),
+            asyncio.create_task(self._observe(), name="inbox-observe"),
+        ]
+
+    async def stop(self) -> None:
+        """Finishes the batch at hand, then leaves the group."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._broker is not None:
+            with suppress(Exception):
+                await asyncio.wait_for(self._broker.stop(), self._settings.drain_seconds_max)
+        await self._drop_side()
+        await self._guard.close()
+
+    @property
+    def consumer(self) -> AIOKafkaConsumer | None:
+        """The group's consumer once FastStream has started it."""
+        return self._subscriber.consumer if self._subscriber is not None else None
+
+    def build_broker(self) -> KafkaBroker:
+        """The FastStream broker with every default that loses messages set otherwise (see docs/decisions/0002)."""
+        broker = KafkaBroker(
+            self._settings.kafka_bootstrap_servers,
+            client_id=self.service,
+            consumer_only=True,
+            allow_auto_create_topics=False,
+            acks="all",
+            ack_policy=AckPolicy.MANUAL,
+            graceful_timeout=self._settings.drain_seconds_max,
+            apply_types=False,
+            logger=logging.getLogger("faststream"),
+            middlewares=(
+                KafkaPrometheusMiddleware(registry=self._metrics.registry, app_name=self.service),
+                KafkaTelemetryMiddleware(),
+            ),
+        )
+        subscriber = broker.subscriber(
+            *self._consumes,
+            group_id=self.service,
+            group_instance_id=f"{self.service}-{self._settings.instance}",
+            session_timeout_ms=_SESSION_TIMEOUT_MILLISECONDS,
+            heartbeat_interval_ms=_HEARTBEAT_MILLISECONDS,
+            batch=True,
+            max_records=self._settings.consume_batch_count_max,
+            batch_timeout_ms=200,
+            ack_policy=AckPolicy.MANUAL,
+            auto_offset_reset="none",
+            listener=_Listener(self),
+            parser=self._keep_raw,
+            decoder=_identity,
+            no_reply=True,
+        )
+        subscriber(self._on_batch)
+        self._subscriber = subscriber
+        return broker
+
+    async def _connect(self) -> None:
+        while True:
+            broker = self.build_broker()
+            try:
+                await self._commit_for_display(first=True)
+                await broker.start()
+            except Exception as error:
+                _log.warning("the broker is away (%s); trying again", type(error).__name__)
+                self._metrics.unavailable.inc()
+                with suppress(Exception):
+                    await broker.stop()
+                await asyncio.sleep(1)
+                continue
+            self._broker = broker
+            _log.info("consuming %s", ", ".join(self._consumes))
+            return
+
+    async def _keep_raw(self, records: tuple[ConsumerRecord, ...]) -> KafkaMessage:
+        """Hands untouched records on: FastStream's own parser drops a batch of 500 for one null header."""
+        return KafkaMessage(
+            body=[record.value or b"" for record in records],
+            raw_message=records,
+            headers={},
+            batch_headers=[],
+            consumer=FAKE_CONSUMER,
+            message_id=f"{records[0].topic}-{records[0].offset}",
+        )
+
+    # -- positions
+
+    def assigned(self, partitions: set[TopicPartition]) -> None:
+        """Called by the rebalance listener, which must not wait: records arrive while it does (aiokafka #738)."""
+        self._assigned |= partitions
+        self.assignment_seen = True
+
+    def revoked(self, partitions: set[TopicPartition]) -> None:
+        """Forgets the partitions: records of theirs are dropped from now on."""
+        self._assigned -= partitions
+        for partition in partitions:
+            self.expected.pop(partition, None)
+            self._stopped.discard(partition)
+
+    async def _position(self) -> None:
+        """Seeks every assigned partition without a known position to its stored offset."""
+        missing = sorted(self._assigned - self.expected.keys() - self._stopped)
+        consumer = self.consumer
+        if not missing or consumer is None:
+            return
+        self._attempted_at = time.monotonic()
+        starts, ends = await self._log_bounds(missing)
+        async with self._database.transaction() as tx:
+            for partition in missing:
+                await tx.execute(
+                    """INSERT INTO consumer_position (topic, partition, next_offset) VALUES (:topic, :partition, :start)
+                       ON CONFLICT DO NOTHING""",
+                    topic=partition.topic,
+                    partition=partition.partition,
+                    start=starts[partition],
+                )
+            rows = await tx.fetch_all("SELECT topic, partition, next_offset, stopped_reason FROM consumer_position")
+        stored = {TopicPartition(row.topic, row.partition): row for row in rows}
+        for partition in missing:
+            row = stored[partition]
+            reason = row.stopped_reason or _lost(row.next_offset, starts[partition], ends[partition])
+            if partition not in self._assigned:
+                continue
+            if reason:
+                await self._stop_partition(partition, reason)
+            else:
+                consumer.seek(partition, row.next_offset)
+                self.expected[partition] = row.next_offset
+
+    async def _stop_partition(self, partition: TopicPartition, reason: str) -> None:
+        _log.error(
+            "%s/%d is stopped: %s; see `estuaire dead-letters list`", partition.topic, partition.partition, reason
+        )
+        self.expected.pop(partition, None)
+        self._stopped.add(partition)
+        if self.consumer is not None and partition in self.consumer.assignment():
+            self.consumer.pause(partition)
+        async with self._database.transaction() as tx:
+            await tx.execute(
+                "UPDATE consumer_position SET stopped_reason = :reason WHERE topic = :topic AND partition = :partition",
+                reason=reason,
+                topic=partition.topic,
+                partition=partition.partition,
+            )
+
+    async def _resume_what_an_operator_resumed(self) -> None:
+        if not self._stopped:
+            return
+        async with self._database.transaction() as tx:
+            rows = await tx.fetch_all("SELECT topic, partition FROM consumer_position WHERE stopped_reason IS NULL")
+        for partition in {TopicPartition(row.topic, row.partition) for row in rows} & self._stopped:
+            self._stopped.discard(partition)
+            if self.consumer is not None and partition in self.consumer.assignment():
+                self.consumer.resume(partition)
+
+    # -- batches
+
+    async def _on_batch(self, records: Sequence[ConsumerRecord]) -> None:
+        self._attempted_at = time.monotonic()
+        by_partition: dict[TopicPartition, list[ConsumerRecord]] = {}
+        for record in records:
+            by_partition.setdefault(TopicPartition(record.topic, record.partition), []).append(record)
+        for partition, batch in by_partition.items():
+            await self._take(partition, batch)
+
+    async def _take(self, partition: TopicPartition, records: list[ConsumerRecord]) -> None:
+        expected = self.expected.get(partition)
+        if expected is None:
+            return
+        records = [record for record in records if record.offset >= expected]
+        if not records:
+            return
+        if records[0].offset > expected and self._reread.get(partition) != expected:
+            # Fetched before our seek: read again once. Still above means a foreign producer's control records.
+            self._reread[partition] = expected
+            self._seek(partition, expected)
+            return
+        try:
+            await self._apply(partition, records)
+        except Fenced:
+            self._metrics.fenced.inc()
+            self.expected.pop(partition, None)
+        except Exception as error:
+            # Only Unavailable gets here: the order is kept by reading the same records again.
+            self._metrics.unavailable.inc()
+            self.position_known = False
+            _log.warning("%s/%d waits: %s", partition.topic, partition.partition, type(error).__name__)
+            self._seek(partition, expected)
+            await asyncio.sleep(0.5)
+        else:
+            self.position_known = True
+
+    def _seek(self, partition: TopicPartition, offset: int) -> None:
+        if self.consumer is not None and partition in self.consumer.assignment():
+            self.consumer.seek(partition, offset)
+
+    async def _apply(self, partition: TopicPartition, records: list[ConsumerRecord]) -> None:
+        """The whole batch in one transaction; when that fails for another reason than Unavailable, record by record."""
+        refused = await self._killers(partition, records)
+        try:
+            await self._attempt(partition, records, refused)
+        except Exception as error:
+            if isinstance(error, Fenced) or is_unavailable(error):
+                raise
+            _log.warning(
+                "a batch of %s failed (%s); its records are tried one by one", partition.topic, type(error).__name__
+            )
+            for record in records:
+                if partition in self.expected:
+                    await self._apply_one(partition, record, refused)
+        self._guarded.add(partition)
+
+    async def _apply_one(
+        self, partition: TopicPartition, record: ConsumerRecord, refused: Mapping[int, Malformed]
+    ) -> None:
+        for attempt in range(1, self._settings.handler_attempt_count_max + 1):
+            try:
+                return await self._attempt(partition, [record], refused)
+            except Exception as error:
+                if isinstance(error, Fenced) or is_unavailable(error):
+                    raise
+                _log.exception(
+                    "handling %s/%d/%d failed, try %d", record.topic, record.partition, record.offset, attempt
+                )
+                failure = Malformed("handler_failed", type(error).__name__)
+                await asyncio.sleep(0.05 * attempt)
+        await self._attempt(partition, [record], {record.offset: failure})
+
+    async def _attempt(
+        self, partition: TopicPartition, records: Sequence[ConsumerRecord], refused: Mapping[int, Malformed]
+    ) -> None:
+        await retried(
+            lambda: self._transact(partition, records, refused),
+            when=is_unavailable,
+            attempts_max=self._settings.retry_count_max,
+            delay_seconds_max=self._settings.retry_delay_seconds_max,
+        )
+
+    async def _transact(
+        self, partition: TopicPartition, records: Sequence[ConsumerRecord], refused: Mapping[int, Malformed]
+    ) -> None:
+        for schema_id in unknown_schema_ids(records, self._schema_ids.codec):
+            await self._schema_ids.learn(schema_id)
+        with self._metrics.handling_seconds.labels(partition.topic).time():
+            async with self._database.transaction() as tx:
+                batch = self.batch(tx, partition.topic)
+                await batch.run(records, refused)
+                row = await tx.fetch_one(
+                    "SELECT next_offset, stopped_reason FROM consumer_position WHERE topic = :topic AND partition = :partition",
+                    topic=partition.topic,
+                    partition=partition.partition,
+                )
+        assert row is not None
+        batch.report(self._metrics)
+        if row.stopped_reason:
+            await self._stop_partition(partition, row.stopped_reason)
+        elif partition in self.expected:
+            self.expected[partition] = row.next_offset
+
+    def batch(self, tx: Any, topic: str) -> BatchOfPartition:
+        """The pass over a partition's records, also used by the dead-letters commands."""
+        return BatchOfPartition(
+            tx,
+            self._contracts.topics[topic],
+            self._consumes[topic],
+            service=self.service,
+            codec=self._schema_ids.codec,
+            contracts=self._contracts,
+            settings=self._settings,
+            emits_dead_letters="estuaire.common.RecordDeadLettered" in self._contracts.emitted_by(self.service),
+        )
+
+    async def _killers(self, partition: TopicPartition, records: Sequence[ConsumerRecord]) -> dict[int, Malformed]:
+        """In the first batch after a start: the records on which a decoding child process dies."""
+        if partition in self._guarded:
+            return {}
+        refused = {}
+        for record in records:
+            with suppress(Malformed):
+                writer = await self._schema_ids.raw_schema(record.value)
+                if writer is not None and not await self._guard.survives(writer, record.value):
+                    refused[record.offset] = Malformed("kills_the_interpreter", "the decoding child process died on it")
+        await self._guard.close()
+        return refused
+
+    # -- watching
+
+    async def _observe(self) -> None:
+        while True:
+            await asyncio.sleep(_OBSERVE_EVERY_SECONDS)
+            try:
+                await self._position()
+                await self._note_completeness()
+                if time.monotonic() > self._log_checked_at + _CHECK_LOG_EVERY_SECONDS:
+                    self._log_checked_at = time.monotonic()
+                    await self._resume_what_an_operator_resumed()
+                    await self._check_log()
+                    await self._commit_for_display()
+            except Exception as error:
+                # Waiting for a part that is away is an attempt too: a database outage must not restart every pod.
+                self._attempted_at = time.monotonic()
+                if not is_unavailable(error) and not isinstance(error, KafkaError):
+                    _log.exception("observing the consumer failed")
+                await self._drop_side()
+
+    async def _note_completeness(self) -> None:
+        """Stores up to which instant everything published is applied: the last answer of the broker, when caught up."""
+        consumer = self.consumer
+        if consumer is None:
+            return
+        complete: dict[TopicPartition, float] = {}
+        for partition, expected in self.expected.items():
+            if partition not in consumer.assignment():
+                continue
+            highwater, polled_ms = consumer.highwater(partition), consumer.last_poll_timestamp(partition)
+            if highwater is not None and highwater <= expected and polled_ms is not None:
+                complete[partition] = max(0.0, time.time() - polled_ms / 1000)
+        if complete:
+            async with self._database.transaction() as tx:
+                await tx.execute(
+                    """UPDATE consumer_position p SET complete_at = GREATEST(p.complete_at, clock_timestamp() - make_interval(secs => c.age))
+                       FROM unnest(CAST(:topics AS text[]), CAST(:partitions AS int[]), CAST(:offsets AS bigint[]), CAST(:ages AS float8[]))
+                            AS c(topic, partition, next_offset, age)
+                       WHERE p.topic = c.topic AND p.partition = c.partition AND p.next_offset = c.next_offset""",
+                    topics=[p.topic for p in complete],
+                    partitions=[p.partition for p in complete],
+                    offsets=[self.expected[p] for p in complete],
+                    ages=list(complete.values()),
+                )
+        for partition in self.expected:
+            self._metrics.freshness_seconds.labels(partition.topic, partition.partition).set(
+                complete.get(partition, float("nan"))
+            )
+
+    async def _check_log(self) -> None:
+        """Lag by a second consumer's eyes; an offset that the log has lost, or never had, stops the partition."""
+        known = dict(self.expected)
+        if not known:
+            return
+        starts, ends = await self._log_bounds(sorted(known))
+        self._lag = 0
+        for partition, expected in known.items():
+            current = self.expected.get(partition)
+            if current is None:
+                continue
+            reason = _lost(expected, starts[partition], ends[partition])
+            if reason:
+                await self._stop_partition(partition, reason)
+                continue
+            lag = max(0, ends[partition] - current)
+            self._lag += lag
+            self._metrics.consumer_lag.labels(partition.topic, partition.partition).set(lag)
+
+    async def _log_bounds(
+        self, partitions: Sequence[TopicPartition]
+    ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
+        if self._side is None:
+            side = AIOKafkaConsumer(bootstrap_servers=self._settings.kafka_bootstrap_servers, request_timeout_ms=5_000)
+            try:
+                await asyncio.wait_for(side.start(), 5)
+            except BaseException:
+                with suppress(Exception):
+                    await side.stop()
+                raise
+            self._side = side
+        starts = await asyncio.wait_for(self._side.beginning_offsets(partitions), 5)
+        ends = await asyncio.wait_for(self._side.end_offsets(partitions), 5)
+        return starts, ends
+
+    async def _drop_side(self) -> None:
+        side, self._side = self._side, None
+        if side is not None:
+            with suppress(Exception):
+                await asyncio.wait_for(side.stop(), 2)
+
+    async def _commit_for_display(self, *, first: bool = False) -> None:
+        """Kafka's committed offsets, for lag displays; before the first start also so that the group has some at all."""
+        if not first:
+            if self.consumer is not None and self.expected:
+                assignment = self.consumer.assignment()
+                with suppress(KafkaError):
+                    await self.consumer.commit({p: offset for p, offset in self.expected.items() if p in assignment})
+            return
+        async with self._database.transaction() as tx:
+            rows = await tx.fetch_all("SELECT topic, partition, next_offset FROM consumer_position")
+        offsets = {
+            TopicPartition(topic, number): 0
+            for topic in self._consumes
+            for number in range(self._contracts.topics[topic].partitions)
+        }
+        offsets |= {
+            TopicPartition(row.topic, row.partition): row.next_offset for row in rows if row.topic in self._consumes
+        }
+        committer = AIOKafkaConsumer(
+            bootstrap_servers=self._settings.kafka_bootstrap_servers, group_id=self.service, enable_auto_commit=False
+        )
+        await asyncio.wait_for(committer.start(), 10)
+        try:
+            committer.assign(list(offsets))
+            with suppress(KafkaError):  # another replica is a member: the group has offsets already
+                await asyncio.wait_for(committer.commit(offsets), 10)
+        finally:
+            await committer.stop()
+
+    @property
+    def frozen(self) -> bool:
+        """Lag, and not even an attempt for a minute: aiokafka can hang without a word (#1154, #703)."""
+        return (
+            self._lag > 0
+            and time.monotonic() - self._attempted_at > self._settings.frozen_after_seconds
+            and not self._stopped
+        )
+
+    @property
+    def ready(self) -> bool:
+        """Whether the group has assigned us something (or nothing, to a spare replica) and positions are readable."""
+        return self.assignment_seen and self.position_known
+
+    @property
+    def stopped_count(self) -> int:
+        """Partitions stopped by a limit or a lost offset."""
+        return len(self._stopped)
+
+    @property
+    def lag(self) -> int:
+        """Records published and not applied, at the last look."""
+        return self._lag
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Forwards without waiting; an exception here would only be logged."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+
+    def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        self._inbox.assigned(assigned)
+
+    def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        self._inbox.revoked(revoked)
+
+
+async def _identity(message: KafkaMessage) -> Any:
+    return message.raw_message
+
+
+def _lost(offset: int, start: int, end: int) -> str | None:
+    """Why a stored offset cannot be read, or None."""
+    if offset < start:
+        return "offset_below_log_start"
+    if offset > end:
+        return "offset_above_log_end"
+    return None

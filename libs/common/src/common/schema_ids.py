@@ -1,0 +1,111 @@
+"""Schema ids, kept in the service's own database so that a start does not wait for the registry."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from common.avro import Codec, Registry, schema_id_of
+from common.contracts import Contracts, full_name
+from common.failures import Malformed
+from common.transaction import Database
+
+_ABSENT_SECONDS = 30.0
+
+
+class SchemaMismatch(Exception):
+    """The registry gives another id, or none, for a schema that we write: the service must not go on."""
+
+
+class SchemaIds:
+    """Fills the codec from the database, then from the registry."""
+
+    def __init__(
+        self, codec: Codec, *, database: Database, registry: Registry, contracts: Contracts, written: tuple[str, ...]
+    ) -> None:
+        self.codec = codec
+        self._database = database
+        self._registry = registry
+        self._contracts = contracts
+        self._written = written
+        self._schemas: dict[int, Any] = {}
+        self._absent: dict[int, float] = {}
+
+    @property
+    def complete(self) -> bool:
+        """Whether every record that we emit has its id."""
+        return all(name in self.codec.ids for name in self._written)
+
+    async def load(self) -> None:
+        """Reads what earlier runs stored; a stored schema that is no longer our newest is not written with."""
+        async with self._database.transaction() as tx:
+            rows = await tx.fetch_all("SELECT schema_id, write_as, avro FROM known_schema")
+        for row in rows:
+            schema = json.loads(row.avro)
+            newest = row.write_as in self._written and schema == self._contracts.latest(row.write_as)
+            self._schemas[row.schema_id] = schema
+            self.codec.learn(row.schema_id, schema, write_as=row.write_as if newest else None)
+
+    async def agree_with_registry(self) -> None:
+        """Asks the registry for every record that we write, and stores the ids; raises `SchemaMismatch` or `Unavailable`."""
+        for name in self._written:
+            schema = self._contracts.latest(name)
+            schema_id = await self._registry.id_of(name, schema)
+            known = self.codec.ids.get(name)
+            if schema_id is None:
+                raise SchemaMismatch(
+                    f"{name} is not registered; run `estuaire schemas register` before this version is deployed"
+                )
+            if known is not None and known != schema_id:
+                raise SchemaMismatch(
+                    f"{name} has id {schema_id} in the registry and {known} in this database: another registry, or one that lost its storage"
+                )
+            if known is None:
+                await self._store(schema_id, schema, write_as=name)
+
+    async def learn(self, schema_id: int) -> None:
+        """Makes a foreign id known if the registry knows it; raises `Unavailable` when it cannot be asked."""
+        if time.monotonic() < self._absent.get(schema_id, 0.0):
+            return
+        schema = await self._registry.schema_of(schema_id)
+        if schema is None:
+            if len(self._absent) > 10_000:
+                self._absent.clear()
+            self._absent[schema_id] = time.monotonic() + _ABSENT_SECONDS
+            return
+        try:
+            await self._store(schema_id, schema, write_as=None)
+        except Malformed:
+            self._absent[schema_id] = time.monotonic() + _ABSENT_SECONDS
+
+    async def raw_schema(self, value: bytes | None) -> Any | None:
+        """The schema behind a record's id, learnt if need be; None when nobody knows it."""
+        schema_id = schema_id_of(value)
+        if not self.codec.knows(schema_id):
+            await self.learn(schema_id)
+        return self._schemas.get(schema_id)
+
+    async def _store(self, schema_id: int, schema: Any, *, write_as: str | None) -> None:
+        self.codec.learn(schema_id, schema, write_as=write_as)
+        self._schemas[schema_id] = schema
+        async with self._database.transaction() as tx:
+            await tx.execute(
+                """INSERT INTO known_schema (schema_id, write_as, avro) VALUES (:id, :write_as, :schema)
+                   ON CONFLICT (schema_id) DO UPDATE SET write_as = COALESCE(excluded.write_as, known_schema.write_as)""",
+                id=schema_id,
+                write_as=write_as,
+                schema=json.dumps(schema),
+            )
+
+
+def written_by(contracts: Contracts, service: str) -> tuple[str, ...]:
+    """Full names of the records that a service emits."""
+    return tuple(sorted(contracts.emitted_by(service)))
+
+
+def codec_for(contracts: Contracts) -> Codec:
+    """A codec that resolves every record to our newest version of it."""
+    return Codec(
+        {full_name(versions[max(versions)]): versions[max(versions)] for versions in contracts.schemas.values()}
+    )

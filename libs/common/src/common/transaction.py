@@ -1,0 +1,196 @@
+"""The one transaction: state, outgoing messages, mails and consumer position commit together or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from common.avro import Codec
+from common.contracts import Topic
+from common.failures import Refusal
+from common.messages import Message
+from common.telemetry import carried
+
+# Nothing that a command does may wait longer than this for a lock: the caller gets an answer instead.
+_LOCK_TIMEOUT_MILLISECONDS = 5_000
+_STATEMENT_TIMEOUT_MILLISECONDS = 30_000
+
+
+class MessageTooLarge(Exception):
+    """A message that Kafka would refuse; the command that wanted it is refused instead."""
+
+    def __init__(self, record: str, size_bytes: int) -> None:
+        super().__init__(f"{record} of {size_bytes} bytes")
+        self.refusal = Refusal(
+            "message_too_large", "La demande produit un message trop volumineux ; raccourcissez ses textes."
+        )
+
+
+class Transaction:
+    """What a handler is given: SQL, the clock, `emit` and `mail`. It cannot commit; the edge does."""
+
+    def __init__(
+        self, connection: AsyncConnection, outlet: Outlet, *, correlation_id: UUID, causation_id: UUID | None
+    ) -> None:
+        self._connection = connection
+        self._outlet = outlet
+        self.correlation_id = correlation_id
+        self.causation_id = causation_id
+        self.emitted_count = 0
+
+    async def execute(self, sql: str, **values: Any) -> int:
+        """Runs a statement; returns the number of rows that it touched."""
+        result = await self._connection.execute(text(sql), values)
+        return result.rowcount
+
+    async def fetch_all(self, sql: str, **values: Any) -> Sequence[Row[Any]]:
+        """All rows of a query."""
+        return (await self._connection.execute(text(sql), values)).all()
+
+    async def fetch_one(self, sql: str, **values: Any) -> Row[Any] | None:
+        """The first row of a query, or None."""
+        return (await self._connection.execute(text(sql), values)).first()
+
+    async def now(self) -> datetime:
+        """The database's clock, read now: call it after the lock, so that it orders with what others did."""
+        row = await self.fetch_one(self._outlet.clock_sql)
+        assert row is not None
+        instant: datetime = row[0]
+        return instant
+
+    async def emit(self, messages: Sequence[Message], *, aggregate_id: UUID, version: int) -> int:
+        """Stores messages of one aggregate, numbered from `version + 1`; returns the new version.
+
+        The caller holds the lock on the aggregate's row, so that the order in the outbox is the order of versions.
+        Raises `MessageTooLarge`, which rolls the transaction back and refuses the command.
+        """
+        rows: list[dict[str, Any]] = []
+        for message in messages:
+            version += 1
+            full = message.model_copy(
+                update={
+                    "event_id": uuid4(),
+                    "aggregate_id": aggregate_id,
+                    "aggregate_version": version,
+                    "correlation_id": self.correlation_id,
+                    "causation_id": self.causation_id,
+                }
+            )
+            rows.append(self._outlet.row(full))
+        if rows:
+            await self._connection.execute(_INSERT_OUTBOX, rows)
+            self.emitted_count += len(rows)
+        return version
+
+    async def mail(self, *, message_key: str, recipient: str, subject: str, body: str) -> None:
+        """Stores one mail; a second one with the same key and recipient is dropped."""
+        await self.execute(
+            """INSERT INTO mail (message_key, recipient, subject, body, attempt_count)
+               VALUES (:message_key, :recipient, :subject, :body, 0) ON CONFLICT (message_key, recipient) DO NOTHING""",
+            message_key=message_key,
+            recipient=recipient,
+            subject=subject,
+            body=body,
+        )
+
+
+_INSERT_OUTBOX = text(
+    """INSERT INTO outbox (topic, key, aggregate_version, event_id, record, value, headers)
+       VALUES (:topic, :key, :aggregate_version, :event_id, :record, :value, CAST(:headers AS jsonb))"""
+)
+
+
+class Outlet:
+    """What a transaction needs to know to turn a message into an outbox row."""
+
+    def __init__(
+        self, *, source: str, codec: Codec, topics: Mapping[str, Topic], message_bytes_max: int, development: bool
+    ) -> None:
+        self._source = source
+        self._codec = codec
+        self._topics = topics
+        self._message_bytes_max = message_bytes_max
+        self.clock_sql = _DEVELOPMENT_CLOCK if development else "SELECT clock_timestamp()"
+
+    def row(self, message: Message) -> dict[str, Any]:
+        """The outbox row of a message with its envelope filled, headers as CloudEvents in binary mode."""
+        record = f"{message.namespace}.{message.record_name()}"
+        value = self._codec.encode(message)
+        if len(value) > self._message_bytes_max:
+            raise MessageTooLarge(record, len(value))
+        headers = {
+            "ce_specversion": "1.0",
+            "ce_id": str(message.event_id),
+            "ce_type": record,
+            "ce_source": f"/{self._source}",
+            "ce_subject": str(message.aggregate_id),
+            "ce_time": message.occurred_at.isoformat(),
+            "content-type": "application/avro",
+            **carried(),
+        }
+        return {
+            "topic": self._topics[record].name,
+            "key": str(message.aggregate_id),
+            "event_id": message.event_id,
+            "aggregate_version": message.aggregate_version,
+            "record": record,
+            "value": value,
+            "headers": json.dumps(headers),
+        }
+
+
+_DEVELOPMENT_CLOCK = """SELECT clock_timestamp()
+    + make_interval(secs => COALESCE((SELECT offset_seconds FROM development_clock WHERE id = 1), 0))"""
+
+
+class Database:
+    """The service's own database: hands out transactions and wakes the relay after those that emitted."""
+
+    def __init__(self, url: str, outlet: Outlet, *, pool_max: int) -> None:
+        self.engine: AsyncEngine = create_async_engine(
+            url,
+            pool_size=pool_max,
+            max_overflow=0,
+            pool_timeout=5,
+            pool_pre_ping=False,
+            pool_recycle=900,
+            connect_args={
+                "timeout": 5,
+                "command_timeout": _STATEMENT_TIMEOUT_MILLISECONDS / 1000 + 5,
+                "server_settings": {
+                    "lock_timeout": str(_LOCK_TIMEOUT_MILLISECONDS),
+                    "statement_timeout": str(_STATEMENT_TIMEOUT_MILLISECONDS),
+                    "idle_in_transaction_session_timeout": "60000",
+                    "timezone": "UTC",
+                    # Our statements are short: the just-in-time compiler would cost more than it saves.
+                    "jit": "off",
+                },
+            },
+        )
+        self._outlet = outlet
+        self.after_emit: list[Callable[[], None]] = []
+
+    @asynccontextmanager
+    async def transaction(
+        self, *, correlation_id: UUID | None = None, causation_id: UUID | None = None
+    ) -> AsyncIterator[Transaction]:
+        """Commits at the end of the block, rolls back when it raises."""
+        async with self.engine.begin() as connection:
+            tx = Transaction(
+                connection, self._outlet, correlation_id=correlation_id or uuid4(), causation_id=causation_id
+            )
+            yield tx
+        if tx.emitted_count:
+            for wake in self.after_emit:
+                wake()
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        await self.engine.dispose()

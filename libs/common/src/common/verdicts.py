@@ -1,0 +1,390 @@
+"""Applies one batch of one partition inside one transaction: decode, version guard, handlers, dead letters, position."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid5
+
+from aiokafka import ConsumerRecord
+
+from common.avro import Codec, Decoded, schema_id_of, validated
+from common.contracts import Contracts, Topic, full_name
+from common.failures import Malformed
+from common.generated import RecordDeadLettered
+from common.messages import Message
+from common.settings import Settings
+from common.telemetry import Metrics, span
+from common.transaction import Transaction
+
+_log = logging.getLogger(__name__)
+_DEAD_LETTER_NAMESPACE = UUID("5f1c2a51-6a0e-4c0e-9c53-4a7d1b1f0e7a")
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A message that passed the guard, and where it stands in the log."""
+
+    message: Message
+    topic: str
+    partition: int
+    offset: int
+
+
+Handler = Callable[[Transaction, Any], Awaitable[None]]
+Fold = Callable[[Transaction, Sequence[Delivery]], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Consumes:
+    """What a service does with one topic: a handler per message, or one fold for whole batches of the listed messages."""
+
+    handlers: Mapping[type[Message], Handler] = field(default_factory=dict)
+    messages: tuple[type[Message], ...] = ()
+    fold: Fold | None = None
+
+    @property
+    def classes(self) -> dict[str, type[Message]]:
+        """Full record name to class, for every message that this service uses."""
+        return {f"{cls.namespace}.{cls.record_name()}": cls for cls in (*self.handlers, *self.messages)}
+
+
+class Fenced(Exception):
+    """Another consumer moved the position: everything of this batch is rolled back."""
+
+
+@dataclass
+class _Seen:
+    version: int
+    event_id: UUID | None
+    occurred_at: datetime | None
+    changed: bool = False
+
+
+class BatchOfPartition:
+    """One pass over records of one partition. Build, `run`, throw away."""
+
+    def __init__(
+        self,
+        tx: Transaction,
+        topic: Topic,
+        consumes: Consumes,
+        *,
+        service: str,
+        codec: Codec,
+        contracts: Contracts,
+        settings: Settings,
+        emits_dead_letters: bool,
+    ) -> None:
+        self._tx = tx
+        self._topic = topic
+        self._consumes = consumes
+        self._service = service
+        self._codec = codec
+        self._settings = settings
+        self._emits_dead_letters = emits_dead_letters
+        self._classes = consumes.classes
+        self._listed = {full_name(contracts.latest(path)) for path in topic.records}
+        self._seen: dict[str, _Seen] = {}
+        self._waiting: set[str] = set()
+        self._fold: list[Delivery] = []
+        self.verdicts: dict[str, int] = {}
+
+    async def run(self, records: Sequence[ConsumerRecord], refused: Mapping[int, Malformed]) -> None:
+        """Applies records in order; `refused` are the offsets already known as malformed.
+
+        Moves the position by compare-and-set from the first record's offset; raises `Fenced` when that fails.
+        """
+        partition = records[0].partition
+        position = await self._tx.fetch_one(
+            "SELECT next_offset, limits_from_offset, stopped_reason FROM consumer_position WHERE topic = :topic AND partition = :partition FOR UPDATE",
+            topic=self._topic.name,
+            partition=partition,
+        )
+        # Control records of a foreign producer's transactions leave holes: the first record may stand above the position.
+        if position is None or position.next_offset > records[0].offset or position.stopped_reason:
+            raise Fenced
+        await self._load_guard([_key(record) for record in records])
+        stop = await self._apply_all(records, refused, position.limits_from_offset)
+        if self._consumes.fold and self._fold:
+            await self._consumes.fold(self._tx, self._fold)
+        await self._save_guard()
+        last = stop if stop is not None else records[-1]
+        moved = await self._tx.execute(
+            """UPDATE consumer_position SET next_offset = :next, stopped_reason = :stopped,
+                   complete_at = GREATEST(complete_at, to_timestamp(:published_ms / 1000.0))
+               WHERE topic = :topic AND partition = :partition AND next_offset = :expected""",
+            next=last.offset + 1,
+            stopped="dead_letter_limit" if stop is not None else None,
+            published_ms=last.timestamp,
+            topic=self._topic.name,
+            partition=partition,
+            expected=position.next_offset,
+        )
+        if moved != 1:
+            raise Fenced
+
+    async def _apply_all(
+        self, records: Sequence[ConsumerRecord], refused: Mapping[int, Malformed], limits_from: int
+    ) -> ConsumerRecord | None:
+        """Applies each record; returns the one at which the limit on dead letters stopped the partition, if it did."""
+        for record in records:
+            try:
+                if record.offset in refused:
+                    raise refused[record.offset]
+                await self._apply(record)
+            except Malformed as malformed:
+                await self._dead_letter(record, malformed)
+                if await self._over_the_limit(record, limits_from):
+                    return record
+        return None
+
+    async def _apply(self, record: ConsumerRecord) -> None:
+        decoded = self._codec.decode(record.value)
+        if decoded.record not in self._listed:
+            raise Malformed("unexpected_record", decoded.record)
+        key = _key(record)
+        if str(decoded.fields.get("aggregate_id")) != key:
+            raise Malformed("key_is_not_the_aggregate", decoded.record)
+        await self._guarded(decoded, record, key)
+        if key in self._waiting:
+            await self._drain(key, record.partition)
+
+    async def _guarded(self, decoded: Decoded, record: ConsumerRecord, key: str) -> None:
+        version = int(decoded.fields["aggregate_version"])
+        event_id, occurred_at = decoded.fields["event_id"], decoded.fields["occurred_at"]
+        seen = self._seen.setdefault(key, _Seen(0, None, None))
+        if self._topic.guard == "latest":
+            if seen.occurred_at is not None and occurred_at <= seen.occurred_at:
+                self._count("duplicate")
+                return
+        elif version <= seen.version:
+            if version == seen.version and event_id != seen.event_id:
+                _log.error("version %d of %s came under two event ids: the log is ahead of its database", version, key)
+                self._count("conflict")
+            self._count("duplicate")
+            return
+        elif version > seen.version + 1:
+            if decoded.record in self._classes:
+                validated(decoded, self._classes)  # what is malformed is a dead letter now, not when the key is drained
+            await self._park(record, key, version)
+            return
+        await self._accept(decoded, record.partition, record.offset, dict(record.headers))
+        self._seen[key] = _Seen(version, event_id, occurred_at, changed=True)
+
+    async def _accept(self, decoded: Decoded, partition: int, offset: int, headers: Mapping[str, bytes | None]) -> None:
+        if decoded.record not in self._classes:
+            self._count("unused")
+            return
+        message = validated(decoded, self._classes)
+        if self._consumes.fold is None:
+            carrier = {"traceparent": (headers.get("traceparent") or b"").decode("ascii", "replace")}
+            with span(f"consume {decoded.record}", carrier):
+                self._tx.correlation_id, self._tx.causation_id = message.correlation_id, message.event_id
+                await self._consumes.handlers[type(message)](self._tx, message)
+        else:
+            self._fold.append(Delivery(message, self._topic.name, partition, offset))
+        self._count("accepted")
+
+    async def _park(self, record: ConsumerRecord, key: str, version: int) -> None:
+        if key not in self._waiting:
+            _log.error(
+                "a message is missing before version %d of %s in %s: the key is parked", version, key, self._topic.name
+            )
+        await self._tx.execute(
+            """INSERT INTO parked_message (topic, partition, "offset", key, version, value)
+               VALUES (:topic, :partition, :offset, :key, :version, :value) ON CONFLICT DO NOTHING""",
+            topic=self._topic.name,
+            partition=record.partition,
+            offset=record.offset,
+            key=key,
+            version=version,
+            value=record.value,
+        )
+        self._waiting.add(key)
+        self._count("parked")
+
+    async def _drain(self, key: str, partition: int) -> None:
+        """Applies what waited behind the version just applied, as far as versions follow each other."""
+        rows = await self._tx.fetch_all(
+            'SELECT "offset", version, value FROM parked_message WHERE topic = :topic AND key = :key ORDER BY version, "offset"',
+            topic=self._topic.name,
+            key=key,
+        )
+        done = []
+        for row in rows:
+            seen = self._seen[key]
+            if row.version == seen.version + 1:
+                decoded = self._codec.decode(bytes(row.value))
+                await self._accept(decoded, partition, row.offset, {})
+                self._seen[key] = _Seen(
+                    row.version, decoded.fields["event_id"], decoded.fields["occurred_at"], changed=True
+                )
+            elif row.version > seen.version:
+                break
+            done.append(row.offset)
+        if done:
+            await self._tx.execute(
+                'DELETE FROM parked_message WHERE topic = :topic AND partition = :partition AND "offset" = ANY(:offsets)',
+                topic=self._topic.name,
+                partition=partition,
+                offsets=done,
+            )
+        if len(done) == len(rows):
+            self._waiting.discard(key)
+
+    async def release(self, key: str, partition: int) -> None:
+        """Steps over the versions missing before what is parked under a key, then applies it (`dead-letters discard`)."""
+        await self._load_guard([key])
+        first = await self._tx.fetch_one(
+            "SELECT min(version) FROM parked_message WHERE topic = :topic AND key = :key",
+            topic=self._topic.name,
+            key=key,
+        )
+        if first is not None and first[0] is not None:
+            seen = self._seen.setdefault(key, _Seen(0, None, None))
+            self._seen[key] = _Seen(first[0] - 1, seen.event_id, seen.occurred_at, changed=True)
+            await self._drain(key, partition)
+            await self._finish()
+
+    async def again(self, record: ConsumerRecord) -> None:
+        """Runs one record of the past through the same guard (`dead-letters replay`); raises `Malformed` when it still fails."""
+        await self._load_guard([_key(record)])
+        await self._apply(record)
+        await self._finish()
+
+    async def _finish(self) -> None:
+        if self._consumes.fold and self._fold:
+            await self._consumes.fold(self._tx, self._fold)
+        await self._save_guard()
+
+    async def _dead_letter(self, record: ConsumerRecord, malformed: Malformed) -> None:
+        self._count("malformed")
+        _log.warning("dead letter %s/%d/%d: %s", record.topic, record.partition, record.offset, malformed.reason)
+        letter_id = uuid5(_DEAD_LETTER_NAMESPACE, f"{self._service}/{record.topic}/{record.partition}/{record.offset}")
+        headers = [
+            [name if isinstance(name, str) else str(name), value.hex() if value is not None else None]
+            for name, value in record.headers
+        ]
+        await self._tx.execute(
+            """INSERT INTO dead_letter (id, topic, partition, "offset", key, value, headers, reason, detail, status)
+               VALUES (:id, :topic, :partition, :offset, :key, :value, CAST(:headers AS jsonb), :reason, :detail, 'open')
+               ON CONFLICT (topic, partition, "offset") DO NOTHING""",
+            id=letter_id,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            key=record.key,
+            value=record.value,
+            headers=json.dumps(headers).replace("\\u0000", "\\ufffd"),
+            reason=malformed.reason,
+            detail=malformed.detail.replace("\x00", "\ufffd"),
+        )
+        if self._emits_dead_letters:
+            value = record.value or b""
+            await self._tx.emit(
+                [
+                    RecordDeadLettered(
+                        occurred_at=await self._tx.now(),
+                        service=self._service,
+                        topic=record.topic,
+                        partition=record.partition,
+                        offset=record.offset,
+                        reason=malformed.reason,
+                        size_bytes=len(value),
+                        sha256=hashlib.sha256(value).hexdigest(),
+                        value=value if len(value) <= self._settings.dead_letter_published_bytes_max else None,
+                    )
+                ],
+                aggregate_id=letter_id,
+                version=0,
+            )
+
+    async def _over_the_limit(self, record: ConsumerRecord, limits_from: int) -> bool:
+        """100 dead letters in a row, or 1 % of the last 10,000 records: that is a broken deploy, not a bad record."""
+        window = self._settings.dead_letter_window_count
+        counts = await self._tx.fetch_one(
+            """SELECT count(*) FILTER (WHERE "offset" > :offset - :run) AS run, count(*) AS window
+               FROM dead_letter WHERE topic = :topic AND partition = :partition
+                 AND "offset" >= :limits_from AND "offset" > :offset - :window AND "offset" <= :offset""",
+            offset=record.offset,
+            run=self._settings.dead_letter_run_max,
+            window=window,
+            limits_from=limits_from,
+            topic=record.topic,
+            partition=record.partition,
+        )
+        assert counts is not None
+        over = (
+            counts.run >= self._settings.dead_letter_run_max
+            or counts.window > window * self._settings.dead_letter_window_ratio_max
+        )
+        if over:
+            _log.error(
+                "%s/%d is stopped: too many dead letters; repair, then `estuaire dead-letters resume`",
+                record.topic,
+                record.partition,
+            )
+        return bool(over)
+
+    async def _load_guard(self, keys: Sequence[str]) -> None:
+        wanted = sorted(set(keys))
+        for row in await self._tx.fetch_all(
+            "SELECT key, version, event_id, occurred_at FROM aggregate_seen WHERE topic = :topic AND key = ANY(:keys)",
+            topic=self._topic.name,
+            keys=wanted,
+        ):
+            self._seen[row.key] = _Seen(row.version, row.event_id, row.occurred_at)
+        for row in await self._tx.fetch_all(
+            "SELECT DISTINCT key FROM parked_message WHERE topic = :topic AND key = ANY(:keys)",
+            topic=self._topic.name,
+            keys=wanted,
+        ):
+            self._waiting.add(row.key)
+
+    async def _save_guard(self) -> None:
+        changed = sorted((key, seen) for key, seen in self._seen.items() if seen.changed)
+        if changed:
+            await self._tx.execute(
+                """INSERT INTO aggregate_seen (topic, key, version, event_id, occurred_at)
+                   SELECT :topic, * FROM unnest(CAST(:keys AS text[]), CAST(:versions AS bigint[]), CAST(:event_ids AS uuid[]), CAST(:instants AS timestamptz[]))
+                   ON CONFLICT (topic, key) DO UPDATE SET version = excluded.version, event_id = excluded.event_id, occurred_at = excluded.occurred_at""",
+                topic=self._topic.name,
+                keys=[key for key, _ in changed],
+                versions=[seen.version for _, seen in changed],
+                event_ids=[seen.event_id for _, seen in changed],
+                instants=[seen.occurred_at for _, seen in changed],
+            )
+
+    def _count(self, verdict: str) -> None:
+        self.verdicts[verdict] = self.verdicts.get(verdict, 0) + 1
+
+    def report(self, metrics: Metrics) -> None:
+        """Adds this batch's verdicts to the metrics; called after the commit only."""
+        for verdict, count in self.verdicts.items():
+            if verdict == "conflict":
+                metrics.version_conflicts.labels(self._topic.name).inc(count)
+            else:
+                metrics.verdicts.labels(self._topic.name, verdict).inc(count)
+
+
+def _key(record: ConsumerRecord) -> str:
+    return (record.key or b"").decode("utf-8", "replace").replace("\x00", "\ufffd")
+
+
+def unknown_schema_ids(records: Sequence[ConsumerRecord], codec: Codec) -> set[int]:
+    """Ids in these records that the codec has not learnt; records without an id are left to `Codec.decode`."""
+    ids = set()
+    for record in records:
+        try:
+            schema_id = schema_id_of(record.value)
+        except Malformed:
+            continue
+        if not codec.knows(schema_id):
+            ids.add(schema_id)
+    return ids

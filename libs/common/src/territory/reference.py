@@ -1,0 +1,110 @@
+"""Communes and intercommunalities of Normandie, with distances as the crow flies.
+
+Source: INSEE COG 2026, La Poste, DGCL, IGN Admin Express; see data/README.md for licences.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from math import asin, cos, radians, sin, sqrt
+from pathlib import Path
+
+_DATA = Path(__file__).with_name("data")
+_EARTH_RADIUS_KM = 6371.0088
+
+
+@dataclass(frozen=True)
+class Commune:
+    """A commune in force: INSEE code, name, department code, EPCI SIREN, a point inside it (WGS84 degrees)."""
+
+    code: str
+    title: str
+    department_code: str
+    epci_siren: str
+    population: int
+    postal_codes: tuple[str, ...]
+    latitude: float
+    longitude: float
+
+    def km_to(self, other: Commune) -> float:
+        """Great-circle distance between the two points, in kilometres."""
+        a, b = radians(self.latitude), radians(other.latitude)
+        h = sin((b - a) / 2) ** 2 + cos(a) * cos(b) * sin(radians(other.longitude - self.longitude) / 2) ** 2
+        return 2 * _EARTH_RADIUS_KM * asin(sqrt(h))
+
+
+@dataclass(frozen=True)
+class Epci:
+    """An intercommunality with at least one Norman commune."""
+
+    siren: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Department:
+    """One of the five departments."""
+
+    code: str
+    title: str
+
+
+@dataclass(frozen=True)
+class School:
+    """An open collège: UAI, commune, pupils of grade 9."""
+
+    uai: str
+    title: str
+    commune_code: str
+    grade9_count: int
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    with (_DATA / name).open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@cache
+def communes() -> dict[str, Commune]:
+    """Every commune by INSEE code."""
+    return {
+        row["insee_code"]: Commune(
+            code=row["insee_code"],
+            title=row["name"],
+            department_code=row["department_code"],
+            epci_siren=row["epci_siren"],
+            population=int(row["population"] or 0),
+            postal_codes=tuple(row["postal_codes"].split()),
+            latitude=float(row["latitude"]),
+            longitude=float(row["longitude"]),
+        )
+        for row in _rows("communes.csv")
+    }
+
+
+@cache
+def epcis() -> dict[str, Epci]:
+    """Every intercommunality by SIREN."""
+    return {row["siren"]: Epci(row["siren"], row["name"]) for row in _rows("epci.csv")}
+
+
+@cache
+def departments() -> dict[str, Department]:
+    """The five departments by code."""
+    return {row["code"]: Department(row["code"], row["name"]) for row in _rows("departments.csv")}
+
+
+@cache
+def schools() -> tuple[School, ...]:
+    """The open collèges."""
+    return tuple(
+        School(row["uai"], row["name"], row["insee_code"], int(row["grade9_pupils"] or 0))
+        for row in _rows("schools.csv")
+    )
+
+
+def contours(name: str) -> Path:
+    """The GeoJSON file of "epci" or "departments"."""
+    return _DATA / f"{name}.geojson"

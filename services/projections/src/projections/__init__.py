@@ -1,0 +1,3 @@
+"""Read models and live dashboards, built from the topics only."""
+
+DEFAULT_PORT = 8000

@@ -1,0 +1,5 @@
+"""HTTP of the projections."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

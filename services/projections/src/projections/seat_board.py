@@ -1,0 +1,188 @@
+"""Read model of the seat board: a pure fold of structures' and programmes' messages, and how it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from common.transaction import Transaction
+from common.verdicts import Delivery
+from territory import reference
+
+from projections import rows
+from projections.messages import (
+    HoldConfirmed,
+    HoldEnded,
+    HoldExtended,
+    ProgrammeDescribed,
+    SeatHeld,
+    SeatsDeclared,
+    StructureDescribed,
+    YoungPersonAdmitted,
+)
+from projections.rows import Row
+from projections.tables import BoardProgramme, BoardStructure
+
+STRUCTURE_MESSAGES = (StructureDescribed,)
+PROGRAMME_MESSAGES = (
+    ProgrammeDescribed,
+    SeatsDeclared,
+    SeatHeld,
+    HoldExtended,
+    HoldConfirmed,
+    HoldEnded,
+    YoungPersonAdmitted,
+)
+PROGRAMMES_TOPIC = "remediation-seats.programmes.v1"
+BOARD_TOPICS = ("remediation-seats.structures.v1", PROGRAMMES_TOPIC)
+
+# The strategy's rule: a declaration ages after 7 days, and after 30 is no longer counted as free.
+AGEING, STALE = timedelta(days=7), timedelta(days=30)
+
+Freshness = Literal["unknown", "fresh", "ageing", "stale"]
+
+
+async def fold_structures(tx: Transaction, deliveries: Sequence[Delivery]) -> None:
+    """Each message replaces the whole row."""
+    latest: dict[Any, Row] = {}
+    for delivery in deliveries:
+        message = delivery.message
+        assert isinstance(message, StructureDescribed)
+        latest[message.aggregate_id] = {
+            "structure_id": message.aggregate_id,
+            "structure_name": message.structure_name,
+            "kind": message.kind,
+            "commune_code": message.commune_code,
+            "fictitious": message.fictitious,
+            **rows.place_in_log(delivery),
+        }
+    await rows.save(tx, BoardStructure, list(latest.values()))
+
+
+async def fold_programmes(tx: Transaction, deliveries: Sequence[Delivery]) -> None:
+    """Loads the rows of a batch, applies each message in order, writes them back: the same rows however the log is cut."""
+    current = await rows.load(tx, BoardProgramme, [delivery.message.aggregate_id for delivery in deliveries])
+    for delivery in deliveries:
+        key = delivery.message.aggregate_id
+        current[key] = apply(current.get(key), delivery)
+    await rows.save(tx, BoardProgramme, list(current.values()))
+
+
+def apply(row: Row | None, delivery: Delivery) -> Row:
+    """One message onto one row. The first message of a programme describes it, so the row is always whole."""
+    message: Any = delivery.message
+    before = row or {}
+    changed: Row = {}
+    if isinstance(message, ProgrammeDescribed):
+        names = (
+            "structure_id",
+            "title",
+            "rome_codes",
+            "rncp_code",
+            "age_min",
+            "age_max",
+            "level_min",
+            "boarding",
+            "wheelchair_accessible",
+            "intake_on",
+            "open",
+        )
+        changed = {name: getattr(message, name) for name in names}
+    return {
+        **before,
+        **changed,
+        **message.seats.model_dump(),
+        **rows.place_in_log(delivery),
+        "programme_id": message.aggregate_id,
+        "last_record": message.record_name(),
+        "last_occurred_at": message.occurred_at,
+        "free_change": message.seats.free_count - before.get("free_count", 0),
+        "aggregate_version": message.aggregate_version,
+    }
+
+
+# -- reading
+
+
+@dataclass(frozen=True)
+class AsOf:
+    """Up to which instant the board is complete (business time), the business time now, and how late that is."""
+
+    now: datetime
+    as_of: datetime | None
+    positions: dict[int, int]
+
+    @property
+    def lag_seconds(self) -> float | None:
+        """None before the first answer of the broker."""
+        return None if self.as_of is None else max(0.0, (self.now - self.as_of).total_seconds())
+
+    @property
+    def vector(self) -> str:
+        """The positions as an SSE id: generation, then offset per partition."""
+        return "1-" + ".".join(str(offset) for _, offset in sorted(self.positions.items()))
+
+
+async def read_as_of(tx: Transaction) -> AsOf:
+    """From the consumer's own positions: the board is complete up to the least complete partition."""
+    now = await tx.now()
+    row = await tx.fetch_one(
+        """SELECT clock_timestamp() AS clock, min(complete_at) AS complete_at, bool_and(complete_at IS NOT NULL) AS known
+           FROM consumer_position WHERE topic = ANY(:topics)""",
+        topics=list(BOARD_TOPICS),
+    )
+    positions = await tx.fetch_all(
+        "SELECT partition, next_offset FROM consumer_position WHERE topic = :topic", topic=PROGRAMMES_TOPIC
+    )
+    assert row is not None
+    as_of = row.complete_at + (now - row.clock) if row.known and row.complete_at is not None else None
+    return AsOf(now, as_of, {position.partition: position.next_offset for position in positions})
+
+
+_SELECT = """
+SELECT p.*, s.structure_name, s.kind, s.commune_code, s.fictitious
+FROM board_programme p JOIN board_structure s USING (structure_id)
+"""
+
+
+async def read_all(tx: Transaction, now: datetime) -> list[Row]:
+    """Every open programme whose structure is known, by name."""
+    found = await tx.fetch_all(_SELECT + "WHERE p.open ORDER BY p.title, p.programme_id")
+    return [_shown(row._mapping, now) for row in found]
+
+
+async def read_changed(tx: Transaction, since: dict[int, int], now: datetime) -> list[Row]:
+    """Programmes whose last change stands at or after the given positions."""
+    found = await tx.fetch_all(
+        _SELECT
+        + """JOIN unnest(CAST(:partitions AS int[]), CAST(:offsets AS bigint[])) AS since(log_partition, log_offset)
+                     ON p.log_partition = since.log_partition AND p.log_offset >= since.log_offset
+                     ORDER BY p.log_partition, p.log_offset LIMIT 500""",
+        partitions=list(since),
+        offsets=list(since.values()),
+    )
+    return [_shown(row._mapping, now) for row in found]
+
+
+def freshness(observed_at: datetime | None, now: datetime) -> Freshness:
+    """Derived when read, so that nothing has to run for a declaration to become stale."""
+    if observed_at is None:
+        return "unknown"
+    age = now - observed_at
+    return "stale" if age > STALE else "ageing" if age > AGEING else "fresh"
+
+
+def _shown(row: Any, now: datetime) -> Row:
+    """A row with what is derived: freshness, countable seats, territory."""
+    commune = reference.communes().get(row["commune_code"])
+    state = freshness(row["observed_at"], now)
+    return {
+        **row,
+        "freshness": state,
+        "countable_free_count": row["free_count"] if state in ("fresh", "ageing") else 0,
+        "commune": commune.title if commune else row["commune_code"],
+        "department_code": commune.department_code if commune else "",
+        "epci_siren": commune.epci_siren if commune else "",
+    }

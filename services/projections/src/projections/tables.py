@@ -1,0 +1,101 @@
+"""Rows of the read models. Each carries the place in the log (topic, partition, offset) of its last change."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import ClassVar
+from uuid import UUID
+
+from common.tables import instant
+from sqlalchemy import BigInteger, Index, MetaData
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlmodel import Field, SQLModel, String
+
+metadata = MetaData()
+
+
+class ReadModel(SQLModel):
+    """Keeps the read models in a `MetaData` of their own."""
+
+    metadata: ClassVar[MetaData] = metadata
+
+
+class BoardStructure(ReadModel, table=True):
+    """Seat board: a structure."""
+
+    __tablename__ = "board_structure"
+    structure_id: UUID = Field(primary_key=True)
+    structure_name: str
+    kind: str
+    commune_code: str
+    fictitious: bool
+    log_topic: str
+    log_partition: int
+    log_offset: int = Field(sa_type=BigInteger)
+
+
+class BoardProgramme(ReadModel, table=True):
+    """Seat board: a programme with its counts. Stores instants only; "stale" is derived when read."""
+
+    __tablename__ = "board_programme"
+    __table_args__ = (Index("board_programme_log", "log_partition", "log_offset"),)
+    programme_id: UUID = Field(primary_key=True)
+    structure_id: UUID
+    title: str
+    rome_codes: list[str] = Field(sa_type=ARRAY(String))
+    rncp_code: str | None = None
+    age_min: int
+    age_max: int
+    level_min: str
+    boarding: bool
+    wheelchair_accessible: bool
+    intake_on: date | None = None
+    open: bool
+    total_count: int
+    taken_count: int
+    admitted_count: int
+    held_count: int
+    free_count: int
+    excess_count: int
+    observed_at: datetime | None = instant(nullable=True)
+    last_record: str
+    last_occurred_at: datetime = instant()
+    free_change: int
+    aggregate_version: int = Field(sa_type=BigInteger)
+    log_topic: str
+    log_partition: int
+    log_offset: int = Field(sa_type=BigInteger)
+
+
+class PipelineService(ReadModel, table=True):
+    """Pipeline health: what each service last said of itself."""
+
+    __tablename__ = "pipeline_service"
+    service: str = Field(primary_key=True)
+    occurred_at: datetime = instant()
+    outbox_depth: int = Field(sa_type=BigInteger)
+    outbox_age_seconds: float
+    lag_count: int = Field(sa_type=BigInteger)
+    dead_letter_count: int = Field(sa_type=BigInteger)
+    parked_key_count: int = Field(sa_type=BigInteger)
+    stopped_partition_count: int
+    log_topic: str
+    log_partition: int
+    log_offset: int = Field(sa_type=BigInteger)
+
+
+class PipelineDeadLetter(ReadModel, table=True):
+    """Pipeline health: records that services set aside, newest kept for display."""
+
+    __tablename__ = "pipeline_dead_letter"
+    dead_letter_id: UUID = Field(primary_key=True)
+    service: str
+    source_topic: str
+    source_partition: int
+    source_offset: int = Field(sa_type=BigInteger)
+    reason: str
+    size_bytes: int = Field(sa_type=BigInteger)
+    occurred_at: datetime = instant()
+    log_topic: str
+    log_partition: int
+    log_offset: int = Field(sa_type=BigInteger)

@@ -1,0 +1,3 @@
+"""Free places of the remediation structures, and the holds on them."""
+
+DEFAULT_PORT = 8006

@@ -1,0 +1,408 @@
+"""HTTP: parse, handler, answer. A partner's structure comes from its token, never from the body."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from common.app import Runtime
+from common.failures import Refusal
+from common.http import Answer, run_command
+from common.identity import Principal, caller, caller_as
+from common.transaction import Database, Transaction
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from fastapi.responses import Response
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    EmailStr,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+from territory import reference
+
+from remediation_seats import handlers, search, store
+from remediation_seats.domain import CODE_LENGTH, Conditions, Declaration, Profile, freshness, normalised_code
+from remediation_seats.messages import DeclarationWay, DeclineReason, EducationLevel, StructureKind
+
+BULK_LINES_MAX = 500
+_EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
+_SEATS_MAX = 10_000
+
+# Control characters have no place in a title, and PostgreSQL refuses one of them.
+_Text = StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$", strip_whitespace=True)
+
+
+def _norman(code: str) -> str:
+    if code not in reference.communes():
+        raise ValueError("commune inconnue en Normandie (code INSEE 2026 attendu)")
+    return code
+
+
+def _not_unknown(value: Any) -> Any:
+    if value == "UNKNOWN":
+        raise ValueError("UNKNOWN n'est pas une valeur à envoyer")
+    return value
+
+
+CommuneCode = Annotated[str, StringConstraints(pattern=r"^[0-9][0-9AB][0-9]{3}$"), AfterValidator(_norman)]
+Level = Annotated[EducationLevel, AfterValidator(_not_unknown)]
+
+
+class Body(BaseModel):
+    """A request body: unknown fields are refused, so that a typing error is seen."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class StructureBody(Body):
+    """Identity of a structure, written by the agency."""
+
+    structure_name: Annotated[str, _Text]
+    kind: Annotated[StructureKind, AfterValidator(_not_unknown)]
+    commune_code: CommuneCode
+    contact_email: EmailStr | None = None
+    fictitious: bool = False
+
+
+class ProgrammeBody(Body):
+    """Public description and entry conditions of a programme; ages in years."""
+
+    title: Annotated[str, _Text]
+    rome_codes: list[Annotated[str, StringConstraints(pattern=r"^[A-N][0-9]{4}$")]] = Field(
+        default_factory=list, max_length=20
+    )
+    rncp_code: Annotated[str, StringConstraints(pattern=r"^RNCP[0-9]{2,6}$")] | None = None
+    age_min: int = Field(ge=14, le=99)
+    age_max: int = Field(ge=14, le=99)
+    level_min: Level = EducationLevel.NO_DIPLOMA
+    boarding: bool = False
+    wheelchair_accessible: bool = False
+    intake_on: date | None = Field(default=None, ge=date(2020, 1, 1), le=date(2100, 1, 1))
+    open: bool = True
+
+    @model_validator(mode="after")
+    def _ages_in_order(self) -> ProgrammeBody:
+        if self.age_min > self.age_max:
+            raise ValueError("age_min est plus grand que age_max")
+        return self
+
+    def conditions(self) -> Conditions:
+        """As the domain has it."""
+        return Conditions(**self.model_dump() | {"rome_codes": tuple(self.rome_codes)})
+
+
+class DeclarationBody(Body):
+    """Absolute seats as seen at `observed_at`."""
+
+    programme_id: UUID
+    total_count: int = Field(ge=0, le=_SEATS_MAX)
+    taken_count: int = Field(ge=0, le=_SEATS_MAX)
+    observed_at: AwareDatetime = Field(ge=_EARLIEST)
+    sequence: int | None = Field(default=None, ge=0, le=2**53)
+
+    @model_validator(mode="after")
+    def _taken_within_total(self) -> DeclarationBody:
+        if self.taken_count > self.total_count:
+            raise ValueError("taken_count est plus grand que total_count")
+        return self
+
+    def declaration(self, way: DeclarationWay) -> Declaration:
+        """As the domain has it."""
+        return Declaration(self.total_count, self.taken_count, self.observed_at.astimezone(UTC), way, self.sequence)
+
+
+class BulkBody(Body):
+    """Many declarations; each line gets its own receipt, so a wrong line does not stop the others."""
+
+    declarations: list[dict[str, Any]] = Field(min_length=1, max_length=BULK_LINES_MAX)
+
+
+class HoldBody(Body):
+    """A seat to hold. Without a code, a new young person is created and the answer has their code, once."""
+
+    programme_id: UUID
+    young_person_code: str | None = Field(default=None, max_length=CODE_LENGTH * 2)
+    age: int | None = Field(default=None, ge=14, le=99)
+    level: Level | None = None
+    needs_boarding: bool = False
+    needs_wheelchair_access: bool = False
+
+
+class ConfirmationBody(Body):
+    """The agreed day of arrival."""
+
+    arrival_on: date
+
+
+class DeclineBody(Body):
+    """Why the structure declines."""
+
+    reason: Annotated[DeclineReason, AfterValidator(_not_unknown)]
+
+
+Partner = Annotated[Principal, Depends(caller_as("partner"))]
+Prescriber = Annotated[Principal, Depends(caller_as("prescriber"))]
+Agency = Annotated[Principal, Depends(caller_as("agency"))]
+
+router = APIRouter(prefix="/v1")
+
+
+@router.put("/structures/{structure_id}")
+async def describe_structure(request: Request, structure_id: UUID, body: StructureBody, principal: Agency) -> Response:
+    """The agency registers or changes a structure."""
+
+    async def run(tx: Transaction) -> Answer:
+        changed = await store.save_structure(tx, structure_id, **dict(body))
+        return 200, {"structure_id": structure_id, "changed": changed}
+
+    return await _command(request, principal, body, run)
+
+
+@router.get("/structures")
+async def list_structures(request: Request, principal: Agency) -> list[dict[str, Any]]:
+    """All structures, for the agency."""
+    async with _database(request).transaction() as tx:
+        return [dict(row._mapping) for row in await store.structures(tx)]
+
+
+@router.put("/programmes/{programme_id}")
+async def describe_programme(request: Request, programme_id: UUID, body: ProgrammeBody, principal: Partner) -> Response:
+    """A structure opens, changes or closes (`open: false`) one of its programmes."""
+
+    async def run(tx: Transaction) -> Answer:
+        refusal = await handlers.describe_programme(tx, _structure_of(principal), programme_id, body.conditions())
+        return _answer(refusal, {"programme_id": programme_id})
+
+    return await _command(request, principal, body, run)
+
+
+@router.get("/programmes/mine")
+async def my_programmes(request: Request, principal: Partner) -> list[dict[str, Any]]:
+    """The structure's programmes with their counts and freshness."""
+    async with _database(request).transaction() as tx:
+        policy, now = await store.policy_at(tx, await tx.now()), await tx.now()
+        rows = await store.catalogue(tx, structure_id=_structure_of(principal))
+        return [
+            search.shown(row) | {"freshness": freshness(row.observed_at, policy, now), "excess_count": row.excess_count}
+            for row in rows
+        ]
+
+
+@router.post("/declarations")
+async def declare(request: Request, body: DeclarationBody, principal: Partner) -> Response:
+    """One declaration: 200 with a receipt (accepted or superseded), 409 when refused."""
+
+    async def run(tx: Transaction) -> Answer:
+        line = (body.programme_id, body.declaration(DeclarationWay.HTTP))
+        (receipt,) = await handlers.declare_seats(tx, _structure_of(principal), [line])
+        if receipt["status"] == "refused":
+            return _status_of(receipt["reason"]), receipt
+        return 200, receipt
+
+    return await _command(request, principal, body, run)
+
+
+@router.post("/declarations/bulk")
+async def declare_bulk(request: Request, body: BulkBody, principal: Partner) -> Response:
+    """Many declarations, one receipt per line in the same order."""
+
+    async def run(tx: Transaction) -> Answer:
+        parsed = [_line(raw) for raw in body.declarations]
+        good = [
+            (line.programme_id, line.declaration(DeclarationWay.HTTP))
+            for line in parsed
+            if isinstance(line, DeclarationBody)
+        ]
+        receipts = iter(await handlers.declare_seats(tx, _structure_of(principal), good))
+        answer = [next(receipts) if isinstance(line, DeclarationBody) else line for line in parsed]
+        return 200, {"receipts": [{"line": number, **receipt} for number, receipt in enumerate(answer, 1)]}
+
+    return await _command(request, principal, body, run)
+
+
+@router.get("/places")
+async def find_places(
+    request: Request,
+    principal: Prescriber,
+    age: Annotated[int | None, Query(ge=14, le=99)] = None,
+    level: Level | None = None,
+    commune_code: CommuneCode | None = None,
+    radius_km: Annotated[float, Query(gt=0, le=300)] = 30,
+    boarding: bool = False,
+    wheelchair: bool = False,
+    intake_by: date | None = None,
+    kind: StructureKind | None = None,
+) -> dict[str, Any]:
+    """Places that fit, nearest first, then those that do not and why."""
+    profile = Profile(age, level, boarding, wheelchair, intake_by)
+    async with _database(request).transaction() as tx:
+        now = await tx.now()
+        policy = await store.policy_at(tx, now)
+        return search.places(
+            await store.catalogue(tx),
+            profile,
+            policy,
+            now,
+            commune_code=commune_code,
+            radius_km=radius_km,
+            kind=kind,
+        )
+
+
+@router.post("/holds")
+async def hold_seat(request: Request, body: HoldBody, principal: Prescriber) -> Response:
+    """Holds a seat: 201 with the hold and the young person's code, 409 with the reason."""
+    code = body.young_person_code
+    if code is not None:
+        code = normalised_code(code)
+        if code is None:
+            raise HTTPException(422, "Ce code comporte une erreur de frappe : vérifiez les dix caractères.")
+    profile = Profile(body.age, body.level, body.needs_boarding, body.needs_wheelchair_access)
+
+    async def run(tx: Transaction) -> Answer:
+        result = await handlers.hold_seat(
+            tx,
+            programme_id=body.programme_id,
+            code=code,
+            prescriber_id=principal.subject,
+            contact_email=principal.contact,
+            profile=profile,
+        )
+        if isinstance(result, Refusal):
+            return _status_of(result.reason), result
+        return 201, await _shown_hold(tx, result["hold_id"]) | {"young_person_code": result["young_person_code"]}
+
+    return await _command(request, principal, body, run)
+
+
+@router.get("/holds")
+async def my_holds(request: Request) -> list[dict[str, Any]]:
+    """A prescriber's holds, or those that a structure received."""
+    principal = await caller(request)
+    async with _database(request).transaction() as tx:
+        if "partner" in principal.roles:
+            rows = await store.holds_of(tx, structure_id=_structure_of(principal))
+        else:
+            rows = await store.holds_of(tx, prescriber_id=principal.require("prescriber").subject)
+        return [_shown(row) for row in rows]
+
+
+@router.post("/holds/{hold_id}/{action}")
+async def prescriber_acts(
+    request: Request, hold_id: UUID, action: Literal["extension", "withdrawal"], principal: Prescriber
+) -> Response:
+    """The prescriber extends, once, or withdraws."""
+    handler = {"extension": handlers.extend_hold, "withdrawal": handlers.withdraw_hold}[action]
+
+    async def run(tx: Transaction) -> Answer:
+        return _answer(await handler(tx, hold_id, principal.subject), await _shown_hold(tx, hold_id))
+
+    return await _command(request, principal, None, run)
+
+
+@router.post("/received-holds/{hold_id}/confirmation")
+async def confirm(request: Request, hold_id: UUID, body: ConfirmationBody, principal: Partner) -> Response:
+    """The structure confirms; the young person's other holds are released."""
+
+    async def run(tx: Transaction) -> Answer:
+        return _answer(
+            await handlers.confirm_hold(tx, hold_id, _structure_of(principal), body.arrival_on),
+            await _shown_hold(tx, hold_id),
+        )
+
+    return await _command(request, principal, body, run)
+
+
+@router.post("/received-holds/{hold_id}/decline")
+async def decline(request: Request, hold_id: UUID, body: DeclineBody, principal: Partner) -> Response:
+    """The structure declines with a closed reason."""
+
+    async def run(tx: Transaction) -> Answer:
+        return _answer(
+            await handlers.decline_hold(tx, hold_id, _structure_of(principal), body.reason),
+            await _shown_hold(tx, hold_id),
+        )
+
+    return await _command(request, principal, body, run)
+
+
+@router.post("/received-holds/{hold_id}/admission")
+async def admit(request: Request, hold_id: UUID, principal: Partner) -> Response:
+    """The young person arrived."""
+
+    async def run(tx: Transaction) -> Answer:
+        return _answer(
+            await handlers.admit_young_person(tx, hold_id, _structure_of(principal)), await _shown_hold(tx, hold_id)
+        )
+
+    return await _command(request, principal, None, run)
+
+
+def _database(request: Request) -> Database:
+    runtime: Runtime = request.app.state.runtime
+    return runtime.database
+
+
+async def _command(
+    request: Request, principal: Principal, body: Body | None, run: Callable[[Transaction], Awaitable[Answer]]
+) -> Response:
+    return await run_command(
+        request, _database(request), principal, body.model_dump(mode="json") if body else None, run
+    )
+
+
+def _structure_of(principal: Principal) -> UUID:
+    try:
+        return UUID(str(principal.structure_id))
+    except ValueError:
+        raise HTTPException(403, "Ce compte n'est rattaché à aucune structure.") from None
+
+
+def _status_of(reason: str) -> int:
+    return {"not_found": 404, "not_your_structure": 403, "not_your_hold": 403}.get(reason, 409)
+
+
+def _answer(refusal: Refusal | None, content: Any) -> Answer:
+    return (200, content) if refusal is None else (_status_of(refusal.reason), refusal)
+
+
+def _line(raw: dict[str, Any]) -> DeclarationBody | dict[str, Any]:
+    """A parsed line, or the receipt that says what is wrong with it."""
+    try:
+        return DeclarationBody.model_validate(raw)
+    except ValidationError as error:
+        detail = " ; ".join(f"{'.'.join(map(str, e['loc'])) or 'ligne'} : {e['msg']}" for e in error.errors())
+        return {"status": "refused", "reason": "invalid_line", "detail": detail[:500]}
+
+
+async def _shown_hold(tx: Transaction, hold_id: UUID) -> dict[str, Any]:
+    rows = await store.holds_of(tx, hold_id=hold_id)
+    return _shown(rows[0]) if rows else {}
+
+
+def _shown(row: Any) -> dict[str, Any]:
+    """A hold as both sides may see it: the professional's contact and the code, no person."""
+    names = (
+        "hold_id",
+        "programme_id",
+        "title",
+        "structure_name",
+        "state",
+        "held_at",
+        "expires_at",
+        "extension_count",
+        "arrival_on",
+        "ended_at",
+        "decline_reason",
+    )
+    return {name: getattr(row, name) for name in names} | {
+        "young_person_code": row.code,
+        "prescriber_contact": row.contact_email,
+    }

@@ -1,0 +1,336 @@
+"""Generated from schemas/avro by `make schemas`; do not edit."""
+
+from __future__ import annotations
+
+from datetime import date
+from enum import StrEnum
+from uuid import UUID
+
+from common.messages import Message, Part
+from pydantic import AwareDatetime, Field
+
+
+class SeatCounts(Part):
+    """
+    State of a programme's seats after the message that carries it.
+    """
+
+    total_count: int
+    """
+    Seats of the programme, as last declared; 0 before the first declaration.
+    """
+    taken_count: int
+    """
+    Seats taken when observed_at, as last declared.
+    """
+    admitted_count: int
+    """
+    Young people admitted through a hold after observed_at, hence not in taken_count.
+    """
+    held_count: int
+    """
+    Live holds: held or confirmed.
+    """
+    free_count: int
+    """
+    max(0, total - taken - admitted - held).
+    """
+    excess_count: int
+    """
+    Live holds that a lower declaration left without a seat; none is dropped.
+    """
+    observed_at: AwareDatetime | None = None
+    """
+    When the structure saw total and taken; null before the first declaration. Freshness counts from here.
+    """
+
+
+class HoldConfirmed(Message):
+    """
+    The structure confirmed a hold and agreed on an arrival.
+    """
+
+    namespace = "estuaire.remediation_seats"
+
+    hold_id: UUID
+    """
+    Identity of the hold.
+    """
+    young_person_id: UUID
+    """
+    Random identity that this service gave the young person; stands for nobody elsewhere.
+    """
+    arrival_on: date
+    """
+    Agreed day of arrival, Europe/Paris.
+    """
+    no_show_at: AwareDatetime
+    """
+    When the seat comes back if the young person never arrives.
+    """
+    seats: SeatCounts
+    """
+    Counts after this message.
+    """
+
+
+class HoldEndReason(StrEnum):
+    """
+    Why a hold ended. RELEASED: another hold of the same young person was confirmed.
+    """
+
+    UNKNOWN = 'UNKNOWN'
+    DECLINED = 'DECLINED'
+    EXPIRED = 'EXPIRED'
+    WITHDRAWN = 'WITHDRAWN'
+    RELEASED = 'RELEASED'
+    NO_SHOW = 'NO_SHOW'
+
+
+class DeclineReason(StrEnum):
+    """
+    Why a structure declined a hold.
+    """
+
+    UNKNOWN = 'UNKNOWN'
+    CONDITIONS_NOT_MET = 'CONDITIONS_NOT_MET'
+    SEAT_TAKEN = 'SEAT_TAKEN'
+    PROGRAMME_POSTPONED = 'PROGRAMME_POSTPONED'
+    OTHER = 'OTHER'
+
+
+class HoldEnded(Message):
+    """
+    A hold ended without an admission and gave its seat back.
+    """
+
+    namespace = "estuaire.remediation_seats"
+
+    hold_id: UUID
+    """
+    Identity of the hold.
+    """
+    young_person_id: UUID
+    """
+    Random identity that this service gave the young person; stands for nobody elsewhere.
+    """
+    reason: HoldEndReason
+    """
+    Why the hold ended.
+    """
+    decline_reason: DeclineReason | None = None
+    """
+    Set when reason is DECLINED.
+    """
+    seats: SeatCounts
+    """
+    Counts after this message.
+    """
+
+
+class HoldExtended(Message):
+    """
+    A prescriber extended a hold, once.
+    """
+
+    namespace = "estuaire.remediation_seats"
+
+    hold_id: UUID
+    """
+    Identity of the hold.
+    """
+    expires_at: AwareDatetime
+    """
+    The new end of the hold.
+    """
+    seats: SeatCounts
+    """
+    Counts after this message.
+    """
+
+
+class EducationLevel(StrEnum):
+    """
+    Highest diploma held, in ascending order.
+    """
+
+    UNKNOWN = 'UNKNOWN'
+    NO_DIPLOMA = 'NO_DIPLOMA'
+    BREVET = 'BREVET'
+    CAP = 'CAP'
+    BACCALAUREAT = 'BACCALAUREAT'
+
+
+class ProgrammeDescribed(Message):
+    """
+    A programme was opened, changed or closed; carries the whole description.
+    """
+
+    namespace = "estuaire.remediation_seats"
+
+    structure_id: UUID
+    """
+    The structure that runs the programme.
+    """
+    title: str
+    """
+    Public title of the programme.
+    """
+    rome_codes: list[str]
+    """
+    ROME codes of the trades prepared; empty when none in particular.
+    """
+    rncp_code: str | None = None
+    """
+    RNCP code of the certification prepared; null when there is none.
+    """
+    age_min: int
+    """
+    Youngest age accepted, in years.
+    """
+    age_max: int
+    """
+    Oldest age accepted, in years.
+    """
+    level_min: EducationLevel
+    """
+    Lowest level accepted.
+    """
+    boarding: bool
+    """
+    Whether boarding is offered.
+    """
+    wheelchair_accessible: bool
+    """
+    Whether a wheelchair user can follow the programme.
+    """
+    intake_on: date | None = None
+    """
+    Next intake date; null when people join at any time.
+    """
+    open: bool
+    """
+    False once the structure has closed the programme.
+    """
+    seats: SeatCounts
+    """
+    Counts after this message.
+    """
+
+
+class SeatHeld(Message):
+    """
+    A prescriber holds a seat for a young person.
+    """
+
+    namespace = "estuaire.remediation_seats"
+
+    hold_id: UUID
+    """
+    Identity of the hold.
+    """
+    young_person_id: UUID
+    """
+    Random identity that this service gave the young person; stands for nobody elsewhere.
+    """
+    expires_at: AwareDatetime
+    """
+    When the hold lapses unless the structure answers.
+    """
+    seats: SeatCounts
+    """
+    Counts after this message.
+    """
+
+
+class DeclarationWay(StrEnum):
+    """
+    How a declaration came in.
+    """
+
+    UNKNOWN = 'UNKNOWN'
+    HTTP = 'HTTP'
+    CSV = 'CSV'
+    PAGE = 'PAGE'
+    TOPIC = 'TOPIC'
+
+
+class SeatsDeclared(Message):
+    """
+    The structure declared its seats as it saw them at seats.observed_at.
+    """
+
+    namespace = "estuaire.remediation_seats"
+
+    way: DeclarationWay
+    """
+    How the declaration came in.
+    """
+    sequence: int | None = None
+    """
+    Sender's sequence number; only breaks ties inside one way in.
+    """
+    seats: SeatCounts
+    """
+    Counts after this message.
+    """
+
+
+class StructureKind(StrEnum):
+    """
+    Kind of remediation structure.
+    """
+
+    UNKNOWN = 'UNKNOWN'
+    ECOLE_DE_PRODUCTION = 'ECOLE_DE_PRODUCTION'
+    MICRO_LYCEE = 'MICRO_LYCEE'
+    EPIDE = 'EPIDE'
+    E2C = 'E2C'
+    MISSION_LOCALE = 'MISSION_LOCALE'
+    CFA = 'CFA'
+
+
+class StructureDescribed(Message):
+    """
+    A remediation structure was registered or its description changed; carries the whole description.
+    """
+
+    namespace = "estuaire.remediation_seats"
+
+    structure_name: str
+    """
+    Public name of the organisation.
+    """
+    kind: StructureKind
+    """
+    Kind of structure.
+    """
+    commune_code: str
+    """
+    INSEE code of the commune (COG 2026).
+    """
+    fictitious: bool
+    """
+    True for the structures of the demonstration, which do not exist.
+    """
+
+
+class YoungPersonAdmitted(Message):
+    """
+    The young person arrived; the hold became a taken seat.
+    """
+
+    namespace = "estuaire.remediation_seats"
+
+    hold_id: UUID
+    """
+    Identity of the hold.
+    """
+    young_person_id: UUID
+    """
+    Random identity that this service gave the young person; stands for nobody elsewhere.
+    """
+    seats: SeatCounts
+    """
+    Counts after this message.
+    """
