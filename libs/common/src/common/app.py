@@ -33,7 +33,7 @@ from common.verdicts import Consumes
 _log = logging.getLogger(__name__)
 
 
-@dataclass
+@dataclass(eq=False)
 class Runtime:
     """The parts of a running service, given to its routes and background tasks."""
 
@@ -189,7 +189,7 @@ async def _confirm(runtime: Runtime) -> bool:
     try:
         await runtime.schema_ids.agree_with_registry()
     except Unavailable as error:
-        _log.info("schema ids are not confirmed yet: %s", error)
+        _log.debug("schema ids are not confirmed yet: %s", error)
         return False
     except SchemaMismatch as mismatch:
         _log.critical("%s", mismatch)

@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
-from common.app import Service, run
+from collections.abc import Awaitable, Callable
+from functools import cache
+
+from common.app import Runtime, Service, run
 from common.verdicts import Consumes
+from fastapi import APIRouter
 
 from projections import pipeline, seat_board
-from projections.http import router
+from projections.http import render_card, routes
+from projections.live import Hub
+
+
+def _routes(runtime: Runtime) -> APIRouter:
+    return routes(runtime, _hub(runtime))
+
+
+def _background(runtime: Runtime) -> list[Callable[[], Awaitable[None]]]:
+    return [_hub(runtime).run]
+
+
+@cache
+def _hub(runtime: Runtime) -> Hub:
+    """One hub per process, shared by the routes and the task that feeds it."""
+    return Hub(runtime.database, render_card)
+
 
 service = Service(
     name="projections",
-    routes=lambda _: router,
+    routes=_routes,
+    background=_background,
     consumes={
         "remediation-seats.structures.v1": Consumes(
             messages=seat_board.STRUCTURE_MESSAGES, fold=seat_board.fold_structures

@@ -1,0 +1,123 @@
+"""Live pages: one task polls the positions and fans out; each browser has a bounded queue."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from common.failures import is_unavailable
+from common.transaction import Database
+
+from projections import seat_board
+from projections.rows import Row
+from projections.seat_board import AsOf
+
+_log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.25
+STATUS_EVERY_SECONDS = 1.0
+_QUEUE_MAX = 200
+LATE_SECONDS, BROKEN_SECONDS = 10.0, 60.0
+
+Render = Callable[[Row, AsOf], dict[str, Any]]
+
+
+def state(lag_seconds: float | None) -> str:
+    """`live`, `retard` (the projection is late) or `panne` (no news for a minute)."""
+    if lag_seconds is None or lag_seconds > BROKEN_SECONDS:
+        return "panne"
+    return "retard" if lag_seconds > LATE_SECONDS else "live"
+
+
+class Hub:
+    """Reads what changed once for all browsers."""
+
+    def __init__(self, database: Database, render: Render) -> None:
+        self._database = database
+        self._render = render
+        self._queues: set[asyncio.Queue[str | None]] = set()
+        self._positions: dict[int, int] = {}
+        self._said_at = 0.0
+
+    async def run(self) -> None:
+        """Polls until cancelled; a database that is away leaves the pages with what they have."""
+        while True:
+            try:
+                await self._poll()
+            except Exception as error:
+                if not is_unavailable(error):
+                    _log.exception("the live pages' poll failed")
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _poll(self) -> None:
+        if not self._queues:
+            self._positions = {}
+            return
+        async with self._database.transaction() as tx:
+            as_of = await seat_board.read_as_of(tx)
+            changed = (
+                await seat_board.read_changed(tx, self._positions, as_of.now)
+                if self._positions and as_of.positions != self._positions
+                else []
+            )
+        self._positions = as_of.positions
+        now = asyncio.get_running_loop().time()
+        if changed or now >= self._said_at + STATUS_EVERY_SECONDS:
+            self._said_at = now
+            self._publish(_event(as_of, [self._render(row, as_of) for row in changed]))
+
+    def _publish(self, event: str) -> None:
+        for queue in list(self._queues):
+            try:
+                queue.put_nowait(event)
+            except asyncio.QueueFull:
+                # Too slow to follow: it reconnects and reads everything that it missed from its last id.
+                self._queues.discard(queue)
+                while not queue.empty():
+                    queue.get_nowait()
+                queue.put_nowait(None)
+
+    async def events(self, last_id: str | None) -> AsyncIterator[str]:
+        """SSE text for one browser; with a `Last-Event-ID` of this generation, first what changed since."""
+        queue: asyncio.Queue[str | None] = asyncio.Queue(_QUEUE_MAX)
+        self._queues.add(queue)
+        try:
+            yield "retry: 2000\n\n"
+            async with self._database.transaction() as tx:
+                as_of = await seat_board.read_as_of(tx)
+                since = _positions(last_id, as_of)
+                missed = await seat_board.read_changed(tx, since, as_of.now) if since else []
+            if last_id and since is None:
+                yield f"id: {as_of.vector}\nevent: reload\ndata: {{}}\n\n"
+            yield _event(as_of, [self._render(row, as_of) for row in missed])
+            while (event := await queue.get()) is not None:
+                yield event
+        finally:
+            self._queues.discard(queue)
+
+
+def _positions(last_id: str | None, as_of: AsOf) -> dict[int, int] | None:
+    """The positions in an id of the same generation and shape, or None."""
+    generation, _, offsets = (last_id or "").partition("-")
+    parts = offsets.split(".")
+    if (
+        generation != "1"
+        or len(parts) != len(as_of.positions)
+        or not all(part.isascii() and part.isdigit() and len(part) < 16 for part in parts)
+    ):
+        return None
+    return dict(zip(sorted(as_of.positions), (int(part) for part in parts), strict=True))
+
+
+def _event(as_of: AsOf, changed: list[dict[str, Any]]) -> str:
+    lag = as_of.lag_seconds
+    data = {
+        "as_of": as_of.as_of.isoformat() if as_of.as_of else None,
+        "lag_seconds": None if lag is None else round(lag, 1),
+        "state": state(lag),
+        "changed": changed,
+    }
+    return f"id: {as_of.vector}\nevent: board\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
