@@ -69,7 +69,11 @@ def full_name(schema: Schema) -> str:
 
 @cache
 def load(folder: Path) -> Contracts:
-    """Reads every `.avsc` and `topics.yaml` below the folder; parsed once per process."""
+    """Every `.avsc` and `topics.yaml` below the folder; read once per process."""
+    return _read(folder)
+
+
+def _read(folder: Path) -> Contracts:
     schemas: dict[str, dict[int, Schema]] = {}
     for path in sorted(folder.glob("*/*.avsc")):
         match = _FILE.match(path.name)

@@ -88,7 +88,7 @@ def _lint(node: Any, path: str, inside: tuple[str, ...], problems: list[str]) ->
                 if not field.get("doc"):
                     problems.append(f"{where}: field without doc")
                 if field["name"] not in _IMPERSONAL_FIELDS and _PERSONAL & set(
-                    re.split(r"_|(?<=[a-z])(?=[A-Z])", field["name"].lower())
+                    re.sub(r"(?<=[a-z])(?=[A-Z])", "_", field["name"]).lower().split("_")
                 ):
                     problems.append(f"{where}: named like an attribute of a person; no personal data travels on Kafka")
                 _lint(field["type"], where, (*inside, node["name"], full_or_name(node)), problems)
@@ -273,6 +273,8 @@ def _generate(contracts: Contracts, paths: list[str]) -> str:
         )
         code = target.read_text()
     code = re.sub(r"\n\n\nclass Model\(.*\Z", "\n", code, flags=re.DOTALL).replace(", RootModel", "")
+    if "Field(" not in code:
+        code = code.replace("from pydantic import Field\n", "").replace(", Field\n", "\n")
     for name, namespace in top.items():
         code = re.sub(
             rf'(class {name}\(Message\):\n    """.*?"""\n)',

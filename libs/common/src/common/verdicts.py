@@ -309,12 +309,12 @@ class BatchOfPartition:
         """100 dead letters in a row, or 1 % of the last 10,000 records: that is a broken deploy, not a bad record."""
         window = self._settings.dead_letter_window_count
         counts = await self._tx.fetch_one(
-            """SELECT count(*) FILTER (WHERE "offset" > :offset - :run) AS run, count(*) AS window
+            """SELECT count(*) FILTER (WHERE "offset" > :after_run) AS run, count(*) AS window
                FROM dead_letter WHERE topic = :topic AND partition = :partition
-                 AND "offset" >= :limits_from AND "offset" > :offset - :window AND "offset" <= :offset""",
+                 AND "offset" >= :limits_from AND "offset" > :after_window AND "offset" <= :offset""",
             offset=record.offset,
-            run=self._settings.dead_letter_run_max,
-            window=window,
+            after_run=record.offset - self._settings.dead_letter_run_max,
+            after_window=record.offset - window,
             limits_from=limits_from,
             topic=record.topic,
             partition=record.partition,

@@ -7,7 +7,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from common.messages import Message, Part
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime
 
 
 class SeatCounts(Part):

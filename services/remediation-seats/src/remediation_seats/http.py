@@ -203,7 +203,7 @@ async def declare(request: Request, body: DeclarationBody, principal: Partner) -
         line = (body.programme_id, body.declaration(DeclarationWay.HTTP))
         (receipt,) = await handlers.declare_seats(tx, _structure_of(principal), [line])
         if receipt["status"] == "refused":
-            return _status_of(receipt["reason"]), receipt
+            return _status_of(receipt["reason"]), Refusal(receipt["reason"], receipt["detail"])
         return 200, receipt
 
     return await _command(request, principal, body, run)

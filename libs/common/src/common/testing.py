@@ -1,0 +1,129 @@
+"""Pytest fixtures over the real parts: one embedded stack per run, on free ports, thrown away at the end."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import sqlalchemy
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from common import migrations
+from common.app import Runtime, build_runtime
+from common.embedded.stack import EmbeddedSettings, ServiceSpec, Stack
+from common.settings import Settings
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """Kafka, registry, PostgreSQL, development issuer and every service, as `estuaire up` starts them."""
+    home = Path(tempfile.mkdtemp(prefix="estuaire-test-", dir=os.environ.get("ESTUAIRE_TEST_DIR")))
+    home.chmod(0o755)  # PostgreSQL runs under an account of its own when the tests run as root
+    started = Stack(EmbeddedSettings.on_free_ports(home))
+    started.start()
+    yield started
+    started.stop()
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def parts(stack: Stack) -> Stack:
+    """The same stack, for tests that need its PostgreSQL or registry and not the services."""
+    return stack
+
+
+def service_named(stack: Stack, name: str) -> ServiceSpec:
+    """One service of the stack."""
+    return next(service for service in stack.services if service.name == name)
+
+
+def url_of(stack: Stack, name: str) -> str:
+    """Where a service of the stack listens."""
+    return f"http://127.0.0.1:{service_named(stack, name).port(stack.settings)}"
+
+
+def settings_for(stack: Stack, database_url: str, **changes: Any) -> Settings:
+    """Settings of a service that a test runs in its own process."""
+    values: dict[str, Any] = {
+        "database_url": database_url,
+        "kafka_bootstrap_servers": stack.bootstrap_servers,
+        "registry_url": f"http://127.0.0.1:{stack.settings.registry_port}/apis/ccompat/v7",
+        "issuer_url": stack.issuer_url,
+        "development": True,
+        "session_secret": "for tests only, thirty-two characters at least",
+        "http_port": 1,
+        "smtp_port": stack.settings.smtp_port,
+    }
+    return Settings(**values | changes)
+
+
+FreshRuntime = Callable[..., AbstractAsyncContextManager[Runtime]]
+
+
+@pytest.fixture(scope="session")
+def fresh_runtime(parts: Stack) -> FreshRuntime:
+    """Makes a service's runtime on a database of its own, migrated and with its schema ids; nothing of it runs."""
+
+    @asynccontextmanager
+    async def make(package: str, **changes: Any) -> AsyncIterator[Runtime]:
+        name = f"test_{package}_{next(_numbers)}"
+        parts.postgres.create_databases([name])
+        await migrations.upgrade(parts.postgres.url(name), package)
+        service = importlib.import_module(f"{package}.app").service
+        runtime = build_runtime(service, settings_for(parts, parts.postgres.url(name), **changes))
+        await runtime.schema_ids.agree_with_registry()
+        try:
+            yield runtime
+        finally:
+            await runtime.identity.close()
+            await runtime.registry.close()
+            await runtime.database.close()
+
+    return make
+
+
+Query = Callable[..., Awaitable[list[Any]]]
+
+
+@pytest.fixture
+def query(stack: Stack) -> Query:
+    """Reads a service's database of the running stack by SQL, as an independent eye."""
+
+    async def run(service: str, sql: str, **values: Any) -> list[Any]:
+        engine = create_async_engine(stack.postgres.url(service_named(stack, service).package))
+        try:
+            async with engine.begin() as connection:
+                result = await connection.execute(sqlalchemy.text(sql), values)
+                return list(result.all()) if result.returns_rows else []
+        finally:
+            await engine.dispose()
+
+    return run
+
+
+async def token_of(stack: Stack, persona: dict[str, Any]) -> str:
+    """A token of the development issuer for a persona, which is added to its accounts."""
+    import json
+
+    path = stack.settings.home / "personas.json"
+    personas = json.loads(path.read_text()) if path.exists() else {}
+    if personas.get(persona["sub"]) != persona:
+        unfinished = path.with_suffix(".new")
+        unfinished.write_text(json.dumps(personas | {persona["sub"]: persona}))
+        unfinished.replace(path)
+    async with httpx.AsyncClient() as client:
+        answer = await client.post(
+            f"{stack.issuer_url}/token", data={"grant_type": "client_credentials", "client_id": persona["sub"]}
+        )
+    return str(answer.json()["access_token"])

@@ -1,0 +1,188 @@
+"""The version guard, parked keys, dead letters and their limits, on real PostgreSQL with the service's own fold."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from common import dead_letters
+from common.app import Runtime
+from common.dead_letters import StoredRecord
+from common.embedded.stack import Stack
+from common.failures import Malformed
+from common.testing import FreshRuntime
+from common.verdicts import Fenced
+
+TOPIC = "remediation-seats.structures.v1"
+
+
+@pytest.fixture
+async def runtime(fresh_runtime: FreshRuntime) -> AsyncIterator[Runtime]:
+    """The projections service on a database of its own."""
+    async with fresh_runtime("projections", dead_letter_run_max=5) as made:
+        async with made.database.transaction() as tx:
+            await tx.execute(
+                "INSERT INTO consumer_position (topic, partition, next_offset) VALUES (:topic, 0, 0)", topic=TOPIC
+            )
+        yield made
+
+
+class Log:
+    """Writes records as the owner would, at ever higher offsets."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.next_offset = 0
+
+    def record(
+        self, key: UUID, version: int, *, title: str = "S", event_id: UUID | None = None, value: bytes | None = None
+    ) -> StoredRecord:
+        from projections.messages import StructureDescribed, StructureKind
+
+        if value is None:
+            codec = self.runtime.schema_ids.codec
+            schema = self.runtime.contracts.latest("remediation-seats/StructureDescribed")
+            codec.learn(7_000, schema, write_as="estuaire.remediation_seats.StructureDescribed")
+            value = codec.encode(
+                StructureDescribed(
+                    structure_name=f"{title}{version}",
+                    kind=StructureKind.CFA,
+                    commune_code="76540",
+                    fictitious=True,
+                    event_id=event_id or uuid4(),
+                    occurred_at=datetime.now(UTC),
+                    aggregate_id=key,
+                    aggregate_version=version,
+                    correlation_id=uuid4(),
+                )
+            )
+        self.next_offset += 1
+        return StoredRecord(TOPIC, 0, self.next_offset - 1, str(key).encode(), value, ())
+
+    async def take(self, *records: StoredRecord) -> dict[str, int]:
+        """One batch in one transaction, as the inbox does it; the verdicts."""
+        assert self.runtime.inbox is not None
+        async with self.runtime.database.transaction() as tx:
+            batch = self.runtime.inbox.batch(tx, TOPIC)
+            await batch.run(records, {})  # type: ignore[arg-type]
+        return batch.verdicts
+
+
+async def rows(runtime: Runtime, sql: str, **values: Any) -> list[Any]:
+    async with runtime.database.transaction() as tx:
+        return list(await tx.fetch_all(sql, **values))
+
+
+async def name_of(runtime: Runtime, key: UUID) -> str | None:
+    found = await rows(runtime, "SELECT structure_name FROM board_structure WHERE structure_id = :key", key=key)
+    return found[0].structure_name if found else None
+
+
+async def test_versions_in_order_apply_and_repeats_are_dropped(runtime: Runtime) -> None:
+    """v = seen + 1 applies, lower is dropped, however often it comes."""
+    log, key = Log(runtime), uuid4()
+    first, second = log.record(key, 1), log.record(key, 2)
+    assert await log.take(first, second) == {"accepted": 2}
+    again = [log.record(key, 1), log.record(key, 2), log.record(key, 1)]
+    assert (await log.take(*again))["duplicate"] == 3
+    assert await name_of(runtime, key) == "S2"
+
+
+async def test_the_same_version_under_another_event_id_is_told(runtime: Runtime) -> None:
+    """A log ahead of its database shows here first."""
+    log, key = Log(runtime), uuid4()
+    assert await log.take(log.record(key, 1), log.record(key, 1)) == {"accepted": 1, "conflict": 1, "duplicate": 1}
+
+
+async def test_a_gap_parks_the_key_and_the_missing_version_drains_it(runtime: Runtime) -> None:
+    """Neighbours flow; nothing of the parked key is applied before its time, then all of it in order."""
+    log, key, neighbour = Log(runtime), uuid4(), uuid4()
+    assert await log.take(log.record(key, 1), log.record(key, 3), log.record(neighbour, 1), log.record(key, 4)) == {
+        "accepted": 2,
+        "parked": 2,
+    }
+    assert await name_of(runtime, key) == "S1"
+    assert await log.take(log.record(key, 2)) == {"accepted": 3}
+    assert await name_of(runtime, key) == "S4"
+    assert await rows(runtime, "SELECT * FROM parked_message") == []
+
+
+async def test_malformed_records_become_dead_letters_with_their_bytes_and_park_nothing(runtime: Runtime) -> None:
+    """Reason, original bytes and position in one transaction; the next record goes on; a message tells of it."""
+    log, key = Log(runtime), uuid4()
+    bad = log.record(key, 1, value=b"\x00\x00\x00\x1b\x58garbage\x00")
+    wrong_key = log.record(uuid4(), 1)
+    wrong_key = StoredRecord(TOPIC, 0, wrong_key.offset, b"\xff\x00", wrong_key.value, (("h", None), ("x", b"\xff")))
+    assert await log.take(bad, wrong_key, log.record(key, 1)) == {"malformed": 2, "accepted": 1}
+    letters = await rows(runtime, 'SELECT * FROM dead_letter ORDER BY "offset"')
+    assert [letter.reason for letter in letters] == ["undecodable", "key_is_not_the_aggregate"]
+    assert bytes(letters[0].value) == bad.value and bytes(letters[1].key) == b"\xff\x00"
+    assert letters[1].headers == [["h", None], ["x", "ff"]]
+    assert (
+        await rows(runtime, "SELECT count(*) AS n FROM outbox WHERE record = 'estuaire.common.RecordDeadLettered'")
+    )[0].n == 2
+    assert (await rows(runtime, "SELECT next_offset FROM consumer_position WHERE topic = :t", t=TOPIC))[
+        0
+    ].next_offset == 3
+
+
+async def test_replay_repairs_and_discard_steps_over(runtime: Runtime, parts: Stack) -> None:
+    """A dead letter's later versions wait; replay applies the same bytes, discard gives them up; both drain and leave an audit line."""
+    url = str(runtime.database.engine.url.render_as_string(hide_password=False))
+    log, repaired, lost = Log(runtime), uuid4(), uuid4()
+    good = log.record(repaired, 1)
+    unknown = b"\x00\x00\x00\x1b\x59" + (good.value or b"")[5:]
+    first = StoredRecord(TOPIC, 0, good.offset, good.key, unknown, ())
+    assert await log.take(first, log.record(repaired, 2), log.record(lost, 1, value=b"x"), log.record(lost, 2)) == {
+        "malformed": 2,
+        "parked": 2,
+    }
+    letters = await rows(runtime, 'SELECT id FROM dead_letter ORDER BY "offset"')
+    with pytest.raises(Malformed, match="unknown_schema_id"):
+        await dead_letters.replay("projections", url, str(letters[0].id))
+    schema = runtime.contracts.latest("remediation-seats/StructureDescribed")
+    import json
+
+    async with runtime.database.transaction() as tx:
+        await tx.execute(
+            "INSERT INTO known_schema (schema_id, avro) VALUES (7001, :avro), (7000, :avro)", avro=json.dumps(schema)
+        )
+    assert "replayed" in await dead_letters.replay("projections", url, str(letters[0].id))
+    assert await name_of(runtime, repaired) == "S2"
+    assert "discarded" in await dead_letters.discard("projections", url, str(letters[1].id))
+    assert await name_of(runtime, lost) == "S2"
+    assert await rows(runtime, "SELECT 1 FROM dead_letter WHERE status = 'open'") == []
+    assert [row.action for row in await rows(runtime, "SELECT action FROM dead_letter_audit ORDER BY id")] == [
+        "replayed",
+        "discarded",
+    ]
+    with pytest.raises(Malformed, match="no_such_dead_letter"):
+        await dead_letters.discard("projections", url, str(letters[1].id))
+
+
+async def test_too_many_dead_letters_stop_the_partition_until_resumed(runtime: Runtime) -> None:
+    """A broken deploy must not empty a topic into the dead letters: it stops exactly at the limit."""
+    url = str(runtime.database.engine.url.render_as_string(hide_password=False))
+    log = Log(runtime)
+    bad = [log.record(uuid4(), 1, value=b"x") for _ in range(9)]
+    assert await log.take(*bad) == {"malformed": 5}
+    with pytest.raises(Fenced):
+        await log.take(*bad[5:])
+    lines = await dead_letters.listing(url, include_resolved=False)
+    assert sum("too_short" in line for line in lines) == 5 and any("dead_letter_limit" in line for line in lines)
+    await dead_letters.resume(url, TOPIC, 0)
+    assert await log.take(*bad[5:]) == {"malformed": 4}
+
+
+async def test_two_consumers_of_one_batch_have_one_effect(runtime: Runtime) -> None:
+    """The stored offset is the fence: of eight parallel attempts one commits, the others roll back whole."""
+    log = Log(runtime)
+    batch = [log.record(uuid4(), 1) for _ in range(20)]
+    outcomes = await asyncio.gather(*(log.take(*batch) for _ in range(8)), return_exceptions=True)
+    assert sum(isinstance(outcome, dict) for outcome in outcomes) == 1
+    assert sum(isinstance(outcome, Fenced) for outcome in outcomes) == 7
+    assert (await rows(runtime, "SELECT count(*) AS n FROM board_structure"))[0].n == 20

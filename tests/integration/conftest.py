@@ -1,0 +1,109 @@
+"""What the integration tests share: a partner with its structure, prescribers, and a client for each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from common.embedded.stack import Stack
+from common.testing import token_of, url_of
+
+
+@dataclass
+class Seats:
+    """The remediation seats service as its users see it."""
+
+    stack: Stack
+    url: str
+
+    async def client(self, sub: str, role: str, **claims: Any) -> httpx.AsyncClient:
+        """A client that carries a token."""
+        token = await token_of(
+            self.stack, {"label": sub, "sub": sub, "roles": [role], "email": f"{sub}@example.org", **claims}
+        )
+        limits = httpx.Limits(max_connections=60)
+        return httpx.AsyncClient(
+            base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=60, limits=limits
+        )
+
+    async def structure(self) -> tuple[UUID, httpx.AsyncClient]:
+        """A registered structure and its partner's client."""
+        structure_id = uuid4()
+        async with await self.client("test-agency", "agency") as agency:
+            body = {
+                "structure_name": f"Structure {structure_id.hex[:6]}",
+                "kind": "CFA",
+                "commune_code": "76540",
+                "fictitious": True,
+            }
+            assert (await agency.put(f"/v1/structures/{structure_id}", json=body)).status_code == 200
+        return structure_id, await self.client(f"partner-{structure_id}", "partner", structure_id=str(structure_id))
+
+    async def programme(self, partner: httpx.AsyncClient, total: int, taken: int = 0) -> UUID:
+        """An open programme that has declared its seats."""
+        programme_id = uuid4()
+        body = {"title": f"Parcours {programme_id.hex[:6]}", "age_min": 15, "age_max": 25}
+        answer = await partner.put(f"/v1/programmes/{programme_id}", json=body)
+        assert answer.status_code == 200, answer.text
+        assert (await declare(partner, programme_id, total, taken)).status_code == 200
+        return programme_id
+
+
+async def declare(
+    partner: httpx.AsyncClient, programme_id: UUID, total: int, taken: int, **more: Any
+) -> httpx.Response:
+    """Declares seats as seen now."""
+    body = {
+        "programme_id": str(programme_id),
+        "total_count": total,
+        "taken_count": taken,
+        "observed_at": datetime.now(UTC).isoformat(),
+        **more,
+    }
+    return await partner.post("/v1/declarations", json=body)
+
+
+@pytest.fixture
+def seats(stack: Stack) -> Seats:
+    """The service of the running stack."""
+    return Seats(stack, url_of(stack, "remediation-seats"))
+
+
+BoardOf = Callable[[], Awaitable[dict[str, dict[str, Any]]]]
+
+
+@pytest.fixture
+async def board(stack: Stack) -> AsyncIterator[BoardOf]:
+    """The board's programmes by id, as its JSON gives them."""
+    async with httpx.AsyncClient(base_url=url_of(stack, "projections"), timeout=30) as client:
+
+        async def read() -> dict[str, dict[str, Any]]:
+            answer = await client.get("/api/seats")
+            answer.raise_for_status()
+            return {row["programme_id"]: row for row in answer.json()["programmes"]}
+
+        yield read
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+    """Waits for a condition that another process brings about; fails when it does not come."""
+    for _ in range(int(seconds * 10)):
+        try:
+            if await condition():
+                return
+        except httpx.HTTPError:
+            pass
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"did not happen within {seconds} s")
+
+
+@pytest.fixture
+def stack_urls(stack: Stack) -> dict[str, str]:
+    """Service name to address."""
+    return {service.name: url_of(stack, service.name) for service in stack.services}
