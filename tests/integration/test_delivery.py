@@ -278,7 +278,14 @@ async def test_a_record_that_kills_the_interpreter_is_set_aside_undecoded(
     await eventually(lambda: is_free(board, str(programme_id), 2), 30)
 
     async def all_set_aside() -> bool:
-        return bool((await query("projections", "SELECT count(*) AS n FROM dead_letter WHERE reason = 'kills_the_interpreter'"))[0].n == 4)
+        return bool(
+            (
+                await query(
+                    "projections", "SELECT count(*) AS n FROM dead_letter WHERE reason = 'kills_the_interpreter'"
+                )
+            )[0].n
+            == 4
+        )
 
     await eventually(all_set_aside, 30)
     assert stack.children["projections"].running

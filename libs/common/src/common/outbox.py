@@ -22,6 +22,8 @@ _log = logging.getLogger(__name__)
 
 # What no later attempt can send: its key is parked, the others flow.
 _NEVER_SENDABLE = (MessageSizeTooLargeError, InvalidTopicError)
+# What is larger travels alone. Every topic must take batches of this size.
+_BATCH_BYTES = 16_384
 _PRUNE_EVERY_SECONDS = 60
 _PRUNE_COUNT = 1000
 
@@ -135,9 +137,13 @@ class Relay:
             try:
                 # The trace context stored with the row travels as is; nothing overwrites it on this path.
                 headers = [(name, value.encode()) for name, value in row.headers.items()]
-                pending.append(
-                    await producer.send(row.topic, key=row.key.encode(), value=bytes(row.value), headers=headers)
-                )
+                future = await producer.send(row.topic, key=row.key.encode(), value=bytes(row.value), headers=headers)
+                if len(row.value) >= _BATCH_BYTES:
+                    # A batch of its own, which the topic may refuse: later rows of its key must not overtake it.
+                    await asyncio.wait([future])
+                    if future.exception() is not None:
+                        refused_keys.add(row.key)
+                pending.append(future)
                 rows.append(row)
             except _NEVER_SENDABLE as error:
                 failed.append((row, error))
@@ -171,6 +177,7 @@ class Relay:
                 acks="all",
                 request_timeout_ms=int(self._settings.produce_timeout_seconds * 1000),
                 linger_ms=1,
+                max_batch_size=_BATCH_BYTES,
                 max_request_size=1_048_576,
                 compression_type=None,
             )

@@ -1,0 +1,219 @@
+"""Settings, FastStream's defaults, tables against migrations, mail, identity, the clock: the edges of the core."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlparse
+
+import httpx
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from common import clock, tables
+from common.app import Runtime
+from common.embedded.stack import Stack
+from common.http import add_problem_handlers
+from common.identity import Identity
+from common.mail import MailSender
+from common.telemetry import Metrics
+from common.testing import FreshRuntime, settings_for, token_of
+from fastapi import FastAPI, Request
+from faststream import AckPolicy
+from faststream.kafka.subscriber.usecase import BatchSubscriber
+from joserfc import jwt
+from joserfc.jwk import ECKey, OctKey
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+async def runtime(fresh_runtime: FreshRuntime) -> AsyncIterator[Runtime]:
+    """The projections service, which has an inbox, on a database of its own."""
+    async with fresh_runtime("projections") as made:
+        yield made
+
+
+def test_a_missing_or_wrong_variable_stops_the_start_with_its_name() -> None:
+    """One line per variable, exit 78; no traceback."""
+    env = {"PATH": os.environ["PATH"], "ESTUAIRE_HTTP_PORT": "99999999", "ESTUAIRE_SESSION_SECRET": "short"}
+    done = subprocess.run(
+        [Path(sys.executable).with_name("projections")], env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 78
+    assert "settings: ESTUAIRE_DATABASE_URL: Field required" in done.stderr
+    assert "ESTUAIRE_HTTP_PORT" in done.stderr and "ESTUAIRE_SESSION_SECRET" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_development_issuer_stays_home(parts: Stack) -> None:
+    """An issuer that is not https is refused unless development is said."""
+    with pytest.raises(ValueError, match="ISSUER_URL is not https"):
+        settings_for(parts, "postgresql+asyncpg://x", development=False)
+
+
+async def test_faststreams_dangerous_defaults_are_all_set_otherwise(runtime: Runtime) -> None:
+    """Manual acknowledgement, no reset, no topic creation, batches: asserted over every subscriber, so that a new one cannot forget."""
+    assert runtime.inbox is not None
+    broker = runtime.inbox.build_broker()
+    assert broker.subscribers
+    for subscriber in broker.subscribers:
+        assert subscriber.ack_policy is AckPolicy.MANUAL
+        arguments = subscriber._connection_args  # type: ignore[attr-defined]
+        assert arguments["auto_offset_reset"] == "none"
+        assert arguments["enable_auto_commit"] is False
+        assert arguments["group_instance_id"] == "projections-0"
+        assert (arguments["session_timeout_ms"], arguments["heartbeat_interval_ms"]) == (6000, 2000)
+        assert isinstance(subscriber, BatchSubscriber)
+    assert broker.config.broker_config.allow_auto_create_topics is False
+    assert broker.config.broker_config.consumer_only is True
+
+
+@pytest.mark.parametrize("package", ["projections", "remediation_seats"])
+async def test_migrations_and_tables_agree(fresh_runtime: FreshRuntime, package: str) -> None:
+    """Alembic finds no difference between the migrated database and tables.py; a planted column is found."""
+    own = importlib.import_module(f"{package}.tables").metadata
+    async with fresh_runtime(package) as made, made.database.engine.begin() as connection:
+        differences = await connection.run_sync(
+            lambda sync: compare_metadata(MigrationContext.configure(sync), [tables.metadata, own])
+        )
+        assert differences == []
+        await connection.exec_driver_sql("ALTER TABLE outbox ADD COLUMN planted int")
+        assert await connection.run_sync(
+            lambda sync: compare_metadata(MigrationContext.configure(sync), [tables.metadata, own])
+        )
+
+
+async def test_a_mail_is_sent_once_and_a_key_is_mailed_once(runtime: Runtime, parts: Stack) -> None:
+    """Two senders, one mail per (message, recipient), and the caught-mail page shows it."""
+    async with runtime.database.transaction() as tx:
+        for _ in range(2):
+            await tx.mail(message_key="reminder/1", recipient="a@example.org", subject="Rappel n°1", body="Bonjour")
+    senders = [MailSender(runtime.database, runtime.settings, Metrics()) for _ in range(2)]
+    assert sorted(await asyncio.gather(*(sender.send_one() for sender in senders))) == [False, True]
+    async with httpx.AsyncClient() as client:
+        mails = (await client.get(f"http://127.0.0.1:{parts.settings.mail_port}/api/mails")).json()["mails"]
+    assert [mail["subject"] for mail in mails if mail["to"] == "a@example.org"] == ["Rappel n°1"]
+
+
+async def test_a_mail_server_that_is_away_is_tried_again_then_given_up(fresh_runtime: FreshRuntime) -> None:
+    """Bounded retries with growing delays; the failure is kept with its reason."""
+    async with fresh_runtime("projections", smtp_port=9, mail_attempt_count_max=2) as made:
+        async with made.database.transaction() as tx:
+            await tx.mail(message_key="k", recipient="b@example.org", subject="s", body="b")
+        sender = MailSender(made.database, made.settings, Metrics())
+        for _ in range(2):
+            assert await sender.send_one()
+            async with made.database.transaction() as tx:
+                await tx.execute("UPDATE mail SET next_attempt_at = clock_timestamp()")
+        assert not await sender.send_one()
+        async with made.database.transaction() as tx:
+            row = await tx.fetch_one("SELECT attempt_count, failed_reason, sent_at FROM mail")
+        assert row is not None and row.attempt_count == 2 and row.failed_reason and row.sent_at is None
+
+
+PERSON = {
+    "label": "Camille",
+    "sub": "camille",
+    "roles": ["prescriber"],
+    "email": "camille@example.org",
+    "name": "Camille",
+}
+
+
+async def test_tokens_of_others_are_refused(parts: Stack, runtime: Runtime) -> None:
+    """Wrong key, wrong issuer, wrong audience, expired, no algorithm: 401 each."""
+    identity = Identity(runtime.settings)
+    good = await token_of(parts, PERSON)
+    assert (await identity.verify(good))["sub"] == "camille"
+    foreign = ECKey.generate_key("P-256", auto_kid=True)
+    claims = {"iss": parts.issuer_url, "aud": "estuaire", "sub": "camille", "exp": int(time.time()) + 60}
+    none = jwt.encode({"alg": "none"}, claims, foreign, algorithms=["none"])
+    for token in (jwt.encode({"alg": "ES256"}, claims, foreign), none, good + "x", "..", ""):
+        with pytest.raises(Exception, match=r"401|Jeton refusé"):
+            await identity.verify(token)
+    with pytest.raises(Exception, match=r"401|Jeton refusé"):
+        await identity.verify(good, audience="another")
+    await identity.close()
+
+
+async def test_pages_log_in_with_code_and_pkce_and_forms_need_their_csrf_token(parts: Stack, runtime: Runtime) -> None:
+    """The whole round by a browser's rules: HttpOnly cookie, wrong state refused, open redirect refused, CSRF checked."""
+    await token_of(parts, PERSON)
+    app = FastAPI()
+    app.state.runtime = runtime
+    identity = Identity(settings_for(parts, "postgresql+asyncpg://x", public_url="http://127.0.0.1:1"))
+    app.include_router(identity.router())
+
+    async def act_route(request: Request) -> dict[str, str]:
+        principal, fields = await identity.checked_form(request)
+        return {"who": principal.subject, "did": fields["did"]}
+
+    app.add_api_route("/act", act_route, methods=["POST"])
+    add_problem_handlers(app)
+    async with (
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:1") as browser,
+        httpx.AsyncClient() as outside,
+    ):
+        assert (await browser.post("/act", data={"did": "x"})).status_code == 401
+        sent = await browser.get("/login", params={"next": "https://evil.example/"})
+        page = await outside.get(sent.headers["location"])
+        assert "Camille" in page.text
+        chosen = await outside.get(sent.headers["location"] + "&persona=camille")
+        back = parse_qs(urlparse(chosen.headers["location"]).query)
+        assert (
+            await browser.get("/login/callback", params={"code": back["code"][0], "state": "forged"})
+        ).status_code == 400
+        done = await browser.get("/login/callback", params={"code": back["code"][0], "state": back["state"][0]})
+        assert done.status_code == 303 and done.headers["location"] == "/"
+        cookie = next(value for value in done.headers.get_list("set-cookie") if value.startswith("estuaire_session="))
+        assert "HttpOnly" in cookie and "SameSite=lax" in cookie
+        assert (await browser.post("/act", data={"did": "x", "csrf": "forged"})).status_code == 403
+        csrf = jwt.decode(
+            browser.cookies["estuaire_session"], OctKey.import_key(runtime.settings.session_secret)
+        ).claims["csrf"]
+        assert (await browser.post("/act", data={"did": "x", "csrf": csrf})).json() == {"who": "camille", "did": "x"}
+    await identity.close()
+
+
+async def test_the_development_clock_shifts_what_rules_see_and_nothing_else(runtime: Runtime) -> None:
+    """`tx.now` moves; the database's own clock, on which leases and tokens run, does not."""
+    url = str(runtime.database.engine.url.render_as_string(hide_password=False))
+    current = await clock.read(url)
+    await clock.write([url], clock.offset_for("-300d", current))
+    async with runtime.database.transaction() as tx:
+        now = await tx.now()
+        row = await tx.fetch_one("SELECT clock_timestamp() AS real")
+    assert row is not None and round((row.real - now).total_seconds() / 86400) == 300
+    with pytest.raises(ValueError, match="write now"):
+        clock.offset_for("yesterday-ish", current)
+
+
+def test_nothing_in_common_knows_a_domain_word() -> None:
+    """The delivery core serves every service: no word of any domain in its code."""
+    words = re.compile(
+        r"\b(seats?|holds?_|structure_id|programme|prescriber|internship|booking|cafe|remediation|young)\b",
+        re.IGNORECASE,
+    )
+    allowed = {
+        "identity.py",
+        "cli.py",
+        "schema_tools.py",
+        "testing.py",
+        "development.py",
+    }  # claims of tokens, an example of a name
+    found = [
+        f"{path.name}:{number}"
+        for path in (ROOT / "libs/common/src/common").rglob("*.py")
+        if path.name not in allowed
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if words.search(line)
+    ]
+    assert found == []
