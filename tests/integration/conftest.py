@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+
 from common.embedded.stack import Stack
 from common.testing import token_of, url_of
 

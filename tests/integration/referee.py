@@ -10,9 +10,10 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-from common.embedded.stack import Stack
 from confluent_kafka import Consumer, TopicPartition
 from fastavro import parse_schema, schemaless_reader
+
+from common.embedded.stack import Stack
 
 
 @dataclass(frozen=True)
@@ -46,19 +47,13 @@ def read_topic(stack: Stack, topic: str) -> list[Record]:
         message = consumer.poll(10)
         assert message is not None, f"{topic} could not be read to its end: {reached} of {ends}"
         assert message.error() is None, message.error()
-        reached[message.partition()] = message.offset() + 1
+        partition, offset = message.partition(), message.offset()
+        assert partition is not None and offset is not None
+        reached[partition] = offset + 1
         name, fields = _decode(stack, message.value())
-        headers = {header: value for header, value in message.headers() or [] if value is not None}
-        found.append(
-            Record(
-                message.partition(),
-                message.offset(),
-                (message.key() or b"").decode(errors="replace"),
-                name,
-                fields,
-                headers,
-            )
-        )
+        pairs: list[Any] = list(message.headers() or [])
+        headers = {header: value for header, value in pairs if value is not None}
+        found.append(Record(partition, offset, (message.key() or b"").decode(errors="replace"), name, fields, headers))
     consumer.close()
     return found
 

@@ -14,10 +14,10 @@ from uuid import uuid4
 import httpx
 import pytest
 from aiokafka import AIOKafkaProducer
-from common.embedded.stack import Stack
-from common.testing import Query, service_named
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from common.embedded.stack import Stack
+from common.testing import Query, service_named
 from tests.integration.conftest import BoardOf, Seats, declare, eventually
 from tests.integration.referee import Record, folded_counts, read_topic, versions_by_key
 
@@ -167,7 +167,7 @@ def a_valid_record(stack: Stack, topic: str) -> bytes:
             consumer.assign([TopicPartition(topic, partition, 0)])
             break
     while (message := consumer.poll(10)) is not None:
-        value: bytes = message.value()
+        value = message.value()
         if value and value[0] == 0:
             consumer.close()
             return value

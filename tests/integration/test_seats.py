@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from common.testing import Query
-
 from tests.integration.conftest import BoardOf, Seats, declare, eventually
 
 
@@ -188,7 +187,7 @@ async def test_an_idempotency_key_gives_one_effect_and_one_answer(seats: Seats) 
         assert len({answer.json()["hold_id"] for answer in answers}) == 1
         other = await prescriber.post(
             "/v1/holds", json={"programme_id": str(programme_id), "age": 18}, headers=send["headers"]
-        )  # type: ignore[arg-type]
+        )
         assert (other.status_code, other.json()["reason"]) == (422, "idempotency_key_reused")
         assert len((await prescriber.get("/v1/holds")).json()) == 1
 

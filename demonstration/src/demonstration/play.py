@@ -12,14 +12,14 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-from common import clock
-from common.embedded.stack import Stack
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from territory.working_time import is_working_day
 
+from common import clock
+from common.embedded.stack import Stack
 from demonstration import cast
 from demonstration.cast import Programme
+from territory.working_time import is_working_day
 
 HISTORY_DAYS = 300
 _STEP_DAYS = 2

@@ -12,6 +12,12 @@ from uuid import uuid4
 
 import jsonschema
 import pytest
+from confluent_kafka.schema_registry import Schema as ConfluentSchema
+from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroSerializer
+from confluent_kafka.serialization import MessageField, SerializationContext
+from fastavro import json_reader, schemaless_reader, schemaless_writer
+
 from common import contracts, schema_tools
 from common.avro import Codec, Registry
 from common.embedded.stack import Stack
@@ -20,11 +26,6 @@ from common.generated import ServiceHealthReported
 from common.messages import ENVELOPE_FIELDS
 from common.settings import Settings
 from common.testing import FreshRuntime
-from confluent_kafka.schema_registry import Schema as ConfluentSchema
-from confluent_kafka.schema_registry import SchemaRegistryClient
-from confluent_kafka.schema_registry.avro import AvroSerializer
-from confluent_kafka.serialization import MessageField, SerializationContext
-from fastavro import json_reader, schemaless_reader, schemaless_writer
 
 FOLDER = Path(Settings.model_fields["schemas_dir"].default)
 KNOWN = contracts.load(FOLDER)

@@ -11,12 +11,19 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlparse
 
 import httpx
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from fastapi import FastAPI, Request
+from faststream import AckPolicy
+from faststream.kafka.subscriber.usecase import BatchSubscriber
+from joserfc import jwt
+from joserfc.jwk import ECKey, OctKey
+
 from common import clock, tables
 from common.app import Runtime
 from common.embedded.stack import Stack
@@ -25,11 +32,6 @@ from common.identity import Identity
 from common.mail import MailSender
 from common.telemetry import Metrics
 from common.testing import FreshRuntime, settings_for, token_of
-from fastapi import FastAPI, Request
-from faststream import AckPolicy
-from faststream.kafka.subscriber.usecase import BatchSubscriber
-from joserfc import jwt
-from joserfc.jwk import ECKey, OctKey
 
 ROOT = Path(__file__).parents[3]
 
@@ -79,16 +81,14 @@ async def test_faststreams_dangerous_defaults_are_all_set_otherwise(runtime: Run
 @pytest.mark.parametrize("package", ["projections", "remediation_seats"])
 async def test_migrations_and_tables_agree(fresh_runtime: FreshRuntime, package: str) -> None:
     """Alembic finds no difference between the migrated database and tables.py; a planted column is found."""
-    own = importlib.import_module(f"{package}.tables").metadata
+    declared: Any = [tables.metadata, importlib.import_module(f"{package}.tables").metadata]
     async with fresh_runtime(package) as made, made.database.engine.begin() as connection:
         differences = await connection.run_sync(
-            lambda sync: compare_metadata(MigrationContext.configure(sync), [tables.metadata, own])
+            lambda sync: compare_metadata(MigrationContext.configure(sync), declared)
         )
         assert differences == []
         await connection.exec_driver_sql("ALTER TABLE outbox ADD COLUMN planted int")
-        assert await connection.run_sync(
-            lambda sync: compare_metadata(MigrationContext.configure(sync), [tables.metadata, own])
-        )
+        assert await connection.run_sync(lambda sync: compare_metadata(MigrationContext.configure(sync), declared))
 
 
 async def test_a_mail_is_sent_once_and_a_key_is_mailed_once(runtime: Runtime, parts: Stack) -> None:

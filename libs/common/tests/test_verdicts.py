@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+
 from common import dead_letters
 from common.app import Runtime
 from common.dead_letters import StoredRecord
@@ -68,7 +69,7 @@ class Log:
         assert self.runtime.inbox is not None
         async with self.runtime.database.transaction() as tx:
             batch = self.runtime.inbox.batch(tx, TOPIC)
-            await batch.run(records, {})  # type: ignore[arg-type]
+            await batch.run(records, {})
         return batch.verdicts
 
 

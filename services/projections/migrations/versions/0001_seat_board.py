@@ -1,6 +1,7 @@
 """Seat board and pipeline read models; and the delivery core's tables."""
 
 from alembic import op
+
 from common.migrations import DELIVERY_1
 
 revision = "0001"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from functools import cache
 
-from common.app import Runtime, Service, run
-from common.verdicts import Consumes
 from fastapi import APIRouter
 
+from common.app import Runtime, Service, run
+from common.verdicts import Consumes
 from projections import pipeline, seat_board
 from projections.http import render_card, routes
 from projections.live import Hub

@@ -10,10 +10,9 @@ from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from territory import reference
-
 from projections.region_map import Territory
 from projections.rows import Row
+from territory import reference
 
 PARIS = ZoneInfo("Europe/Paris")
 PAGE_COUNT = 8

@@ -7,16 +7,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from common.app import Runtime
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from territory import reference
 
+from common.app import Runtime
 from projections import board_page, live, pipeline, region_map, seat_board
 from projections.board_page import Filters
 from projections.rows import Row
 from projections.seat_board import AsOf
+from territory import reference
 
 _environment = Environment(
     loader=PackageLoader("projections"),

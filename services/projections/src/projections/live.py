@@ -10,7 +10,6 @@ from typing import Any
 
 from common.failures import is_unavailable
 from common.transaction import Database
-
 from projections import seat_board
 from projections.rows import Row
 from projections.seat_board import AsOf

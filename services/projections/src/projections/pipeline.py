@@ -8,7 +8,6 @@ from typing import Any
 from common.generated import RecordDeadLettered, ServiceHealthReported
 from common.transaction import Transaction
 from common.verdicts import Delivery
-
 from projections import rows
 from projections.rows import Row
 from projections.tables import PipelineDeadLetter, PipelineService

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from sqlmodel import SQLModel
+
 from common.transaction import Transaction
 from common.verdicts import Delivery
-from sqlmodel import SQLModel
 
 Row = dict[str, Any]
 

@@ -9,8 +9,6 @@ from typing import Any, Literal
 
 from common.transaction import Transaction
 from common.verdicts import Delivery
-from territory import reference
-
 from projections import rows
 from projections.messages import (
     HoldConfirmed,
@@ -24,6 +22,7 @@ from projections.messages import (
 )
 from projections.rows import Row
 from projections.tables import BoardProgramme, BoardStructure
+from territory import reference
 
 STRUCTURE_MESSAGES = (StructureDescribed,)
 PROGRAMME_MESSAGES = (

@@ -6,10 +6,11 @@ from datetime import date, datetime
 from typing import ClassVar
 from uuid import UUID
 
-from common.tables import instant
 from sqlalchemy import BigInteger, Index, MetaData
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel, String
+
+from common.tables import instant
 
 metadata = MetaData()
 

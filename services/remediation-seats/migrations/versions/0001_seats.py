@@ -1,6 +1,7 @@
 """Structures, programmes, young people, prescribers, holds, policy; and the delivery core's tables."""
 
 from alembic import op
+
 from common.migrations import DELIVERY_1
 
 revision = "0001"

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 
 from common.app import Runtime, Service, run
 from common.failures import is_unavailable
-
 from remediation_seats.handlers import settle_due
 from remediation_seats.http import router
 

@@ -14,8 +14,6 @@ from uuid import UUID, uuid4
 
 from common.failures import Refusal
 from common.messages import Message
-from territory.working_time import add_working_days, end_of_day
-
 from remediation_seats.messages import (
     DeclarationWay,
     DeclineReason,
@@ -30,6 +28,7 @@ from remediation_seats.messages import (
     SeatsDeclared,
     YoungPersonAdmitted,
 )
+from territory.working_time import add_working_days, end_of_day
 
 HoldState = Literal["held", "confirmed", "admitted", "no_show", "declined", "expired", "withdrawn", "released"]
 Actor = Literal["prescriber", "structure", "time", "release"]

@@ -10,7 +10,6 @@ from uuid import UUID
 
 from common.failures import Refusal
 from common.transaction import Transaction
-
 from remediation_seats import domain, store
 from remediation_seats.domain import Conditions, Decision, Declaration, Hold, Policy, Profile, Programme
 from remediation_seats.messages import DeclineReason

@@ -7,11 +7,6 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from common.app import Runtime
-from common.failures import Refusal
-from common.http import Answer, run_command
-from common.identity import Principal, caller, caller_as
-from common.transaction import Database, Transaction
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import Response
 from pydantic import (
@@ -25,11 +20,16 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from territory import reference
 
+from common.app import Runtime
+from common.failures import Refusal
+from common.http import Answer, run_command
+from common.identity import Principal, caller, caller_as
+from common.transaction import Database, Transaction
 from remediation_seats import handlers, search, store
 from remediation_seats.domain import CODE_LENGTH, Conditions, Declaration, Profile, freshness, normalised_code
 from remediation_seats.messages import DeclarationWay, DeclineReason, EducationLevel, StructureKind
+from territory import reference
 
 BULK_LINES_MAX = 500
 _EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)

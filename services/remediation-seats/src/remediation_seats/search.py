@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from territory import reference
-
 from remediation_seats.domain import Policy, Profile, freshness, misfits
 from remediation_seats.messages import StructureKind
 from remediation_seats.store import conditions_of
+from territory import reference
 
 _PUBLIC = (
     "programme_id",

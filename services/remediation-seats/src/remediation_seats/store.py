@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from common.transaction import Transaction
 from sqlalchemy import Row
-from territory.working_time import PARIS
 
+from common.transaction import Transaction
 from remediation_seats.domain import LIVE, Conditions, Decision, Declaration, Hold, Policy, Programme, new_code
 from remediation_seats.messages import DeclarationWay, DeclineReason, EducationLevel, StructureDescribed, StructureKind
+from territory.working_time import PARIS
 
 _HOLD_COLUMNS = (
     "hold_id, programme_id, young_person_id, prescriber_id, state, held_at, expires_at, extension_count, "

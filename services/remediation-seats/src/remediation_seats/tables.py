@@ -6,10 +6,11 @@ from datetime import date, datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from common.tables import instant
 from sqlalchemy import BigInteger, CheckConstraint, Index, MetaData, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel, String
+
+from common.tables import instant
 
 metadata = MetaData()
 

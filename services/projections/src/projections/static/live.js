@@ -19,7 +19,8 @@
   const form = $('#filtres'); if (!form) return;
   // Filters apply as they change; the address stays shareable. Empty fields are left out of it.
   if (matchMedia('(max-width:899px)').matches) $('details', form).open = false;
-  const submit = () => { const q = new URLSearchParams(new FormData(form)); for (const [k, v] of [...q]) if (!v) q.delete(k, v); location.assign(`/places?${q}`); };
+  const chosen = new URLSearchParams(location.search).get('tri'), sort = form.tri.value;
+  const submit = () => { const q = new URLSearchParams(new FormData(form)); if (!chosen && form.tri.value === sort) q.delete('tri'); for (const [k, v] of [...q]) if (!v) q.delete(k, v); location.assign(`/places?${q}`); };
   form.addEventListener('change', submit);
   form.addEventListener('submit', (e) => { e.preventDefault(); submit(); });
   const views = $('.vue'); views.hidden = false;

@@ -1,0 +1,167 @@
+"""How fresh is the board: commit of a declaration → its read model, at 50 declarations a second, and each service's memory.
+
+Printed as a ratio to the same run's physical floor: one produce-and-fetch round trip of a raw Kafka client. Starts a
+stack of its own on free ports. Run it with `make bench`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import statistics
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import psutil
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from common.embedded.stack import EmbeddedSettings, Stack
+from common.testing import service_named, token_of, url_of
+
+RATE_PER_SECOND = 50
+SECONDS = 40
+PROGRAMME_COUNT = 50
+_POLL_SECONDS = 0.002
+
+
+async def client(stack: Stack, sub: str, role: str, **claims: Any) -> httpx.AsyncClient:
+    """A client with a token."""
+    token = await token_of(stack, {"label": sub, "sub": sub, "roles": [role], **claims})
+    return httpx.AsyncClient(
+        base_url=url_of(stack, "remediation-seats"), headers={"Authorization": f"Bearer {token}"}, timeout=30
+    )
+
+
+async def declare(partner: httpx.AsyncClient, programme_id: str, taken: int) -> None:
+    """One declaration as seen now."""
+    answer = await partner.post(
+        "/v1/declarations",
+        json={
+            "programme_id": programme_id,
+            "total_count": 10_000,
+            "taken_count": taken,
+            "observed_at": datetime.now(UTC).isoformat(),
+        },
+    )
+    answer.raise_for_status()
+
+
+async def freshness(stack: Stack) -> list[float]:
+    """Seconds from the answer to a declaration (its commit) until a reader of the read model sees it."""
+    structure_id = uuid4()
+    agency = await client(stack, "bench-agency", "agency")
+    body = {"structure_name": "Bench", "kind": "CFA", "commune_code": "76540", "fictitious": True}
+    (await agency.put(f"/v1/structures/{structure_id}", json=body)).raise_for_status()
+    partner = await client(stack, "bench-partner", "partner", structure_id=str(structure_id))
+    programmes = [str(uuid4()) for _ in range(PROGRAMME_COUNT)]
+    for programme in programmes:
+        (
+            await partner.put(f"/v1/programmes/{programme}", json={"title": "Bench", "age_min": 15, "age_max": 25})
+        ).raise_for_status()
+    # The first batch of each partition after a start is decoded in a guarding child process: measured apart, not here.
+    for programme in programmes:
+        await declare(partner, programme, 0)
+    await asyncio.sleep(3)
+    engine = create_async_engine(stack.postgres.url(service_named(stack, "projections").package))
+    committed: dict[tuple[str, int], float] = {}
+    seen: dict[tuple[str, int], float] = {}
+
+    async def watch() -> None:
+        """Reads the read model as fast as it can; a row that moved on has shown every earlier value."""
+        last: dict[str, int] = {}
+        async with engine.connect() as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            while True:
+                rows = await connection.execute(text("SELECT programme_id, taken_count FROM board_programme"))
+                now = time.perf_counter()
+                for row in rows:
+                    key = str(row.programme_id)
+                    for taken in range(last.get(key, 0) + 1, row.taken_count + 1):
+                        seen[key, taken] = now
+                    last[key] = row.taken_count
+                await asyncio.sleep(_POLL_SECONDS)
+
+    async def one(number: int) -> None:
+        key = programmes[number % PROGRAMME_COUNT], number // PROGRAMME_COUNT + 1
+        await declare(partner, *key)
+        committed[key] = time.perf_counter()
+
+    watcher = asyncio.create_task(watch())
+    began = time.perf_counter()
+    tasks = []
+    for number in range(RATE_PER_SECOND * SECONDS):
+        await asyncio.sleep(max(0.0, began + number / RATE_PER_SECOND - time.perf_counter()))
+        tasks.append(asyncio.create_task(one(number)))
+    await asyncio.gather(*tasks)
+    while committed.keys() - seen.keys():
+        await asyncio.sleep(0.05)
+    watcher.cancel()
+    await asyncio.gather(watcher, return_exceptions=True)
+    await engine.dispose()
+    # The watcher may see a row before the client has read its answer: that is zero, not less.
+    return [max(0.0, seen[key] - committed[key]) for key in committed]
+
+
+async def floor(stack: Stack) -> list[float]:
+    """Seconds for one record through the broker: produce with acks=all, fetch by a waiting consumer."""
+    topic = "projections.pipeline.v1"
+    producer = AIOKafkaProducer(bootstrap_servers=stack.bootstrap_servers, acks="all")
+    consumer = AIOKafkaConsumer(bootstrap_servers=stack.bootstrap_servers)
+    await producer.start()
+    await consumer.start()
+    consumer.assign([TopicPartition(topic, 0)])
+    await consumer.seek_to_end()
+    await consumer.getmany(timeout_ms=300)
+    took = []
+    for _ in range(200):
+        began, mark = time.perf_counter(), uuid4().bytes
+        await producer.send(topic, mark)
+        while (await consumer.getone()).value != mark:
+            pass
+        took.append(time.perf_counter() - began)
+    await producer.stop()
+    await consumer.stop()
+    return took
+
+
+def percentile(values: list[float], share: int) -> float:
+    """A percentile in milliseconds."""
+    return statistics.quantiles(values, n=100)[share - 1] * 1000
+
+
+def main() -> None:
+    """Starts, measures, prints."""
+    home = Path(tempfile.mkdtemp(prefix="estuaire-bench-"))
+    home.chmod(0o755)
+    stack = Stack(EmbeddedSettings.on_free_ports(home))
+    stack.start()
+    try:
+        fresh = asyncio.run(freshness(stack))
+        memory = {
+            name: psutil.Process(child.process.pid).memory_info().rss / 1e6
+            for name, child in stack.children.items()
+            if child.process
+        }
+        base = asyncio.run(floor(stack))
+    finally:
+        stack.stop()
+        shutil.rmtree(home, ignore_errors=True)
+    p50, p99 = percentile(fresh, 50), percentile(fresh, 99)
+    print(
+        f"commit → read model, {RATE_PER_SECOND}/s for {SECONDS} s, {len(fresh)} declarations: p50 {p50:.1f} ms, p99 {p99:.1f} ms"
+    )
+    print(
+        f"one raw record through the same broker: p50 {percentile(base, 50):.1f} ms; ratio of medians {p50 / percentile(base, 50):.1f}"
+    )
+    print("resident memory: " + ", ".join(f"{name} {size:.0f} MB" for name, size in memory.items()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""The seat board in a real browser: it moves by itself, pauses, works without JavaScript, fits a phone."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from common.embedded.stack import Stack
+from tests.integration.conftest import Seats, declare, eventually
+
+_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def chromium() -> str:
+    """A Chromium on the PATH, installed through apt when root; otherwise one line names the package."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        subprocess.run(
+            "apt-get update -qq && apt-get install -y -qq chromium", shell=True, check=False, stdout=subprocess.DEVNULL
+        )
+        found = shutil.which("chromium")
+    if found is None:
+        pytest.fail("the browser tests need Chromium: apt-get install chromium", pytrace=False)
+    return found
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """One headless browser for the run."""
+    async with async_playwright() as playwright:
+        started = await playwright.chromium.launch(executable_path=chromium(), args=_FLAGS)
+        yield started
+        await started.close()
+
+
+@pytest.fixture
+async def quiet_page(browser: Browser) -> AsyncIterator[Page]:
+    """A page that fails the test when the console says anything."""
+    context = await browser.new_context(viewport={"width": 1280, "height": 900}, locale="fr-FR")
+    page = await context.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    yield page
+    await context.close()
+    assert said == []
+
+
+async def test_the_board_moves_by_itself_and_pauses(seats: Seats, stack_urls: dict[str, str], quiet_page: Page) -> None:
+    """A declaration changes the card in place and the totals; in pause it is counted, then applied."""
+    _, partner = await seats.structure()
+    programme_id = await seats.programme(partner, 900, 100)  # the most seats of all: on the first page
+    async with httpx.AsyncClient() as client:
+
+        async def shown() -> bool:
+            return f"p{programme_id}" in (await client.get(stack_urls["projections"] + "/places")).text
+
+        await eventually(shown)
+    await quiet_page.goto(stack_urls["projections"] + "/places")
+    card = quiet_page.locator(f"#p{programme_id}")
+    await expect(card.locator(".free b")).to_have_text("800")
+    await expect(quiet_page.locator("[data-label]")).to_have_text("En direct")
+    await declare(partner, programme_id, 900, 150)
+    await expect(card.locator(".free b")).to_have_text("750", timeout=5000)
+    await expect(card.locator(".badge")).to_contain_text("À jour")
+    await expect(quiet_page.locator(".bilan b").first).to_contain_text("places libres")
+    pause = quiet_page.locator("[data-pause]")
+    await pause.click()
+    await expect(quiet_page.locator("[data-label]")).to_have_text("En pause")
+    await declare(partner, programme_id, 900, 160)
+    await expect(quiet_page.locator("[data-waiting]")).to_have_text("1 mise à jour en attente", timeout=5000)
+    await expect(card.locator(".free b")).to_have_text("750")
+    await pause.click()
+    await expect(card.locator(".free b")).to_have_text("740")
+
+
+async def test_filters_work_by_keyboard_and_keep_a_shareable_address(
+    stack_urls: dict[str, str], quiet_page: Page
+) -> None:
+    """Changing a filter reloads with a GET address; the reader is told what was excluded."""
+    await quiet_page.goto(stack_urls["projections"] + "/places")
+    await quiet_page.locator("input[name=age]").focus()
+    await quiet_page.keyboard.type("40")
+    await quiet_page.keyboard.press("Tab")
+    await quiet_page.wait_for_url("**/places?age=40")
+    await expect(quiet_page.locator(".bilan")).to_contain_text("hors âge")
+    await expect(quiet_page.locator(".vide")).to_contain_text("Sans condition d’âge")
+    await quiet_page.locator(".vide a").first.click()
+    await quiet_page.wait_for_url(re.compile(r"/places\?$|/places$"))
+
+
+async def test_the_board_is_whole_without_javascript(browser: Browser, stack_urls: dict[str, str]) -> None:
+    """Cards, map, table and a submit button that filters."""
+    context = await browser.new_context(java_script_enabled=False)
+    page = await context.new_page()
+    await page.goto(stack_urls["projections"] + "/places")
+    assert await page.locator("#places > li").count() > 0
+    await expect(page.locator("#carte")).to_be_visible()
+    await page.locator("input[name=age]").fill("17")
+    await page.get_by_role("button", name="Appliquer").click()
+    assert "age=17" in page.url
+    assert await page.locator("#places > li").count() > 0
+    await context.close()
+
+
+@pytest.mark.parametrize("path", ["/places", "/pipeline"])
+@pytest.mark.parametrize("width", [390, 1280])
+async def test_pages_fit_their_width(
+    browser: Browser, stack_urls: dict[str, str], path: str, width: int, tmp_path: Path
+) -> None:
+    """Nothing overflows sideways on a phone or a desktop; touch targets are large enough."""
+    context = await browser.new_context(viewport={"width": width, "height": 844})
+    page = await context.new_page()
+    await page.goto(stack_urls["projections"] + path)
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width
+    small = await page.evaluate(
+        "[...document.querySelectorAll('button, select, .chip, nav a')].filter(e => e.offsetParent && e.getBoundingClientRect().height < 36).map(e => e.outerHTML)"
+    )
+    assert small == []
+    await context.close()
+
+
+async def test_the_pages_say_so_when_the_data_are_late(
+    stack: Stack, browser: Browser, stack_urls: dict[str, str]
+) -> None:
+    """A stopped broker: within a minute the line is no longer « En direct », and says since when."""
+    context = await browser.new_context()
+    page = await context.new_page()
+    await page.goto(stack_urls["projections"] + "/places")
+    await expect(page.locator("[data-label]")).to_have_text("En direct")
+    assert stack.kafka is not None
+    stack.kafka.child.kill()
+    try:
+        await expect(page.locator("[data-label]")).to_have_text("En retard", timeout=40_000)
+        await expect(page.locator(".note")).to_contain_text("retenue reste vérifiée")
+    finally:
+        stack.kafka.start()
+        stack.kafka.wait()
+    await expect(page.locator("[data-label]")).to_have_text("En direct", timeout=60_000)
+    await context.close()
