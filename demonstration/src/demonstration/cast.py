@@ -222,14 +222,16 @@ def programmes(cast: list[Structure], today: date, seed: int = SEED) -> list[Pro
     return found
 
 
-def personas(cast: list[Structure]) -> dict[str, dict[str, Any]]:
+def personas(cast: list[Structure], seed: int = SEED) -> dict[str, dict[str, Any]]:
     """Accounts of the development issuer: the agency, an operator, prescribers, one partner per structure."""
+    draw = random.Random(seed + 3)  # noqa: S311
     jobs = (
-        "professeure principale",
         "psychologue de l’éducation nationale",
         "conseiller MLDS",
         "conseillère de mission locale",
+        "professeure principale",
     )
+    colleges = draw.sample(reference.schools(), PRESCRIBER_COUNT)
     found: dict[str, dict[str, Any]] = {
         "agency": {
             "label": "Agence régionale de l’orientation (fictif)",
@@ -240,9 +242,14 @@ def personas(cast: list[Structure]) -> dict[str, dict[str, Any]]:
         "operator": {"label": "Exploitante (fictif)", "sub": "operator", "roles": ["operator"], "name": "Exploitante"},
     }
     for number in range(1, PRESCRIBER_COUNT + 1):
-        key = f"prescriber-{number:02d}"
+        key, job, college = f"prescriber-{number:02d}", jobs[number % len(jobs)], colleges[number - 1]
+        where = (
+            f", {college.title} ({reference.communes()[college.commune_code].title})"
+            if job.startswith("profess")
+            else ""
+        )
         found[key] = {
-            "label": f"Prescriptrice {number:02d}, {jobs[number % len(jobs)]} (fictif)",
+            "label": f"Prescriptrice {number:02d}, {job}{where} (fictif)",
             "sub": key,
             "roles": ["prescriber"],
             "email": f"{key}@prescripteurs.example",

@@ -239,12 +239,10 @@ class Demonstration:
     ) -> dict[str, Any] | None:
         """One request; a refusal (409) is part of the play and gives None, anything else that fails is shown."""
         assert self._client is not None
-        token = await self._token(persona)
         async with self._slots:
             try:
-                answer = await self._client.request(
-                    method, path, json=body, headers={"Authorization": f"Bearer {token}"}
-                )
+                headers = {"Authorization": f"Bearer {await self._token(persona)}"}
+                answer = await self._client.request(method, path, json=body, headers=headers)
             except httpx.HTTPError as error:
                 self._say(f"demonstration: {method} {path}: {type(error).__name__}")
                 return None

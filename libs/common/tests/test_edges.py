@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlparse
 
 import httpx
 import pytest
+from aiokafka import TopicPartition
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from fastapi import FastAPI, Request
@@ -217,3 +218,17 @@ def test_nothing_in_common_knows_a_domain_word() -> None:
         if words.search(line)
     ]
     assert found == []
+
+
+async def test_liveness_sees_a_frozen_consumer_and_forgives_a_waiting_one(runtime: Runtime) -> None:
+    """Lag and no attempt for a minute is dead; a stopped partition, or a part that is away and retried, is not."""
+    inbox = runtime.inbox
+    assert inbox is not None
+    assert not inbox.frozen
+    inbox._lag, inbox._attempted_at = 5, time.monotonic() - 61
+    assert inbox.frozen
+    inbox._attempted_at = time.monotonic()
+    assert not inbox.frozen
+    inbox._attempted_at -= 61
+    inbox._stopped.add(TopicPartition("t", 0))
+    assert not inbox.frozen

@@ -19,7 +19,7 @@ from common import contracts, settings, telemetry
 from common.avro import Registry
 from common.failures import Unavailable
 from common.health import HealthReporter
-from common.http import Edge, add_problem_handlers, problem
+from common.http import Edge, add_problem_handlers, problem, prune_idempotency_keys
 from common.identity import Identity
 from common.inbox import Inbox
 from common.mail import MailSender
@@ -135,6 +135,7 @@ def build_app(service: Service, given: Settings) -> FastAPI:
         tasks += [
             asyncio.create_task(after_loaded(lambda: _check_registry(runtime))),
             asyncio.create_task(after_loaded(reporter.run)),
+            asyncio.create_task(prune_idempotency_keys(runtime.database, given.idempotency_key_days)),
             asyncio.create_task(MailSender(runtime.database, given, runtime.metrics).run()),
         ]
         tasks += [asyncio.create_task(after_loaded(work)) for work in service.background(runtime)]

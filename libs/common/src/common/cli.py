@@ -90,7 +90,7 @@ def up(
                 player.trickle()
             else:
                 time.sleep(1)
-            stack.check()
+            stack.heal()
     except KeyboardInterrupt:
         console.print("\nstopping")
     except EmbeddedError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import logging
@@ -25,6 +26,7 @@ from common.transaction import Database, MessageTooLarge, Transaction
 
 _log = logging.getLogger(__name__)
 _IDEMPOTENCY_KEY_MAX = 200
+_PRUNE_COUNT, _PRUNE_EVERY_SECONDS = 1000, 600
 _TITLES = {
     400: "Requête illisible",
     401: "Identification nécessaire",
@@ -122,6 +124,24 @@ async def run_command(
         return await retried(attempt, when=was_rolled_back, attempts_max=5, delay_seconds_max=0.5)
     except MessageTooLarge as large:
         return problem(422, large.refusal.detail, reason=large.refusal.reason)
+
+
+async def prune_idempotency_keys(database: Database, days: int) -> None:
+    """Forgets answers older than this, a lot at a time; runs until cancelled."""
+    while True:
+        try:
+            async with database.transaction() as tx:
+                deleted = await tx.execute(
+                    """DELETE FROM idempotency_key WHERE (caller, key) IN (
+                           SELECT caller, key FROM idempotency_key WHERE created_at < clock_timestamp() - make_interval(days => :days) LIMIT :limit)""",
+                    days=days,
+                    limit=_PRUNE_COUNT,
+                )
+        except Exception as error:
+            if not is_unavailable(error):
+                _log.exception("pruning idempotency keys failed")
+            deleted = 0
+        await asyncio.sleep(0 if deleted == _PRUNE_COUNT else _PRUNE_EVERY_SECONDS)
 
 
 def _respond(status: int, content: Any, *, repeated: bool = False) -> Response:

@@ -71,6 +71,7 @@ CREATE TABLE idempotency_key (
     created_at TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL,
     PRIMARY KEY (caller, key)
 );
+CREATE INDEX idempotency_key_age ON idempotency_key (created_at);
 CREATE TABLE known_schema (
     schema_id INTEGER NOT NULL,
     write_as VARCHAR,

@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     health_report_seconds: float = 5.0
     drain_seconds_max: float = 15.0
     mail_attempt_count_max: int = 8
+    idempotency_key_days: int = Field(
+        default=30, ge=1, description="How long a repeated request gets its first answer again"
+    )
 
     @model_validator(mode="after")
     def _development_issuer_stays_home(self) -> Self:

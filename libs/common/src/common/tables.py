@@ -134,6 +134,7 @@ class IdempotencyKey(DeliveryTable, table=True):
     """The answer that a caller's key already got; written in the transaction of the effect."""
 
     __tablename__ = "idempotency_key"
+    __table_args__ = (Index("idempotency_key_age", "created_at"),)
     caller: str = Field(primary_key=True)
     key: str = Field(primary_key=True)
     request_sha256: str

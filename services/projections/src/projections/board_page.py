@@ -186,7 +186,7 @@ def _sort_key(row: Row, sort: str) -> tuple[Any, ...]:
     observed = -row["observed_at"].timestamp() if row["observed_at"] else 0.0
     match sort:
         case "distance" if "distance_km" in row:
-            return (round(row["distance_km"]), -row["countable_free_count"], *identity)
+            return (not row["countable_free_count"], round(row["distance_km"]), -row["countable_free_count"], *identity)
         case "fraicheur":
             return (observed, *identity)
         case _:

@@ -43,13 +43,15 @@ class Territory:
 
 @dataclass(frozen=True)
 class Label:
-    """A number or a name on the map; `minor` ones are left out on a phone, where they would touch."""
+    """A number on the map, with a town's name below it; `minor` ones are left out on a phone, where they would touch."""
 
     x: int
     y: int
     text: str
-    kind: str
+    strong: bool
     minor: bool
+    name: str
+    name_minor: bool
 
 
 def _lambert_93(longitude: float, latitude: float) -> Point:
@@ -191,30 +193,34 @@ def shade(territory: Territory | None) -> str:
 
 def labels(territories: Mapping[str, Territory]) -> list[Label]:
     """Numbers stand in their territory, the greatest first, names below the largest towns; what would touch stays in the table."""
+    shown = [
+        (siren, territory.free_count)
+        for siren, territory in territories.items()
+        if territory.free_count and siren in outlines().epcis
+    ]
     placed: list[Point] = []
     found: list[Label] = []
-    for siren, territory in sorted(territories.items(), key=lambda item: (-item[1].free_count, item[0])):
-        if territory.free_count == 0 or siren not in outlines().epcis:
-            continue
+    for siren, free_count in sorted(shown, key=lambda item: (-item[1], item[0])):
         x, y = _heart(siren)
-
-        def clear(factor: float, x: float = x, y: float = y) -> bool:
-            return all(abs(x - px) > _CLEAR_X * factor or abs(y - py) > _CLEAR_Y * factor for px, py in placed)
-
-        if not clear(1):
+        if not _clear(placed, x, y, 1):
             continue
-        minor = not clear(_PHONE)
-        placed.append((x, y))
+        name = _SHORT_NAMES.get(siren, "")
+        named = bool(name) and _clear(placed, x, y + _CLEAR_Y, 1.5)
         found.append(
-            Label(round(x), round(y), str(territory.free_count), "hi" if territory.free_count > 9 else "", minor)
+            Label(
+                round(x),
+                round(y),
+                str(free_count),
+                free_count > 9,
+                not _clear(placed, x, y, _PHONE),
+                name if named else "",
+                not _clear(placed, x, y, 2 * _PHONE),
+            )
         )
-        name = _SHORT_NAMES.get(siren)
-        if name and clear_below(placed[:-1], x, y):
-            placed.append((x, y + _CLEAR_Y))
-            found.append(Label(round(x), round(y + _CLEAR_Y * 1.25), name, "nm", minor))
+        placed += [(x, y), (x, y + _CLEAR_Y)] if named else [(x, y)]
     return found
 
 
-def clear_below(placed: list[Point], x: float, y: float) -> bool:
-    """Whether a town's name fits under its number."""
-    return all(abs(x - px) > _CLEAR_X * 1.8 or abs(y + _CLEAR_Y - py) > _CLEAR_Y for px, py in placed)
+def _clear(placed: list[Point], x: float, y: float, factor: float) -> bool:
+    """Whether a label here would touch none of those placed."""
+    return all(abs(x - px) > _CLEAR_X * factor or abs(y - py) > _CLEAR_Y * factor for px, py in placed)

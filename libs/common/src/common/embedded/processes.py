@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -125,6 +126,10 @@ class Child:
             try:
                 self.process.wait(timeout_seconds)
             except subprocess.TimeoutExpired:
+                print(
+                    f"{self.name} did not stop in {timeout_seconds:.0f} s and was killed; its data are safe (log: {self.log_path})",
+                    file=sys.stderr,
+                )
                 self.kill()
         self._pid_path.unlink(missing_ok=True)
 

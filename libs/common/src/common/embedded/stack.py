@@ -33,6 +33,7 @@ from common.embedded.registry import Registry
 from common.settings import Settings
 
 _FREE_BYTES_MIN = 1_500_000_000
+_HEAL_COUNT_MAX, _HEAL_WINDOW_SECONDS = 5, 60.0
 
 
 def _default_home() -> Path:
@@ -108,6 +109,7 @@ class Stack:
         self.registry: Registry | None = None
         self.postgres = Postgres(settings.home, port=settings.postgres_port)
         self.children: dict[str, Child] = {}
+        self._healed: dict[str, list[float]] = {}
         self.issuer_url = f"http://127.0.0.1:{settings.issuer_port}"
 
     # -- start
@@ -295,29 +297,38 @@ class Stack:
     # -- stop
 
     def stop(self) -> None:
-        """Services first, then the registry, Kafka, PostgreSQL; each gets time to finish."""
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda child: child.stop(), self.children.values()))
-        if self.registry is not None:
-            self.registry.child.stop(10)
+        """Services and registry first, then Kafka, then PostgreSQL; each gets time to finish, none more than its share."""
+        first = [*self.children.values(), *([self.registry.child] if self.registry is not None else [])]
+        with ThreadPoolExecutor(len(first) or 1) as pool:
+            list(pool.map(lambda child: child.stop(20), first))
         if self.kafka is not None:
-            self.kafka.child.stop(30)
+            self.kafka.child.stop(15)
         if self.postgres.child is not None:
-            self.postgres.child.stop(20)
+            self.postgres.child.stop(15)
         if self._lock is not None:
             (self.settings.home / "run" / "pid").unlink(missing_ok=True)
             self._lock.close()
             self._lock = None
 
-    def check(self) -> None:
-        """Raises with its last words when a child stopped by itself."""
-        watched = [
-            *self.children.values(),
-            *(part.child for part in (self.kafka, self.registry, self.postgres) if part is not None and part.child),
+    def heal(self) -> None:
+        """Starts again what stopped by itself, as Kubernetes would; gives up on what keeps stopping, with its last words."""
+        parts = [
+            part.child
+            for part in (self.postgres, self.kafka, self.registry)
+            if part is not None and part.child is not None
         ]
-        for child in watched:
-            if child.process is not None and not child.running:
-                raise EmbeddedError(f"{child.name} stopped: {child.last_log_line()} (log: {child.log_path})")
+        for child in [*parts, *self.children.values()]:
+            if child.process is None or child.running:
+                continue
+            now = time.monotonic()
+            recent = self._healed[child.name] = [
+                at for at in self._healed.get(child.name, []) if now - at < _HEAL_WINDOW_SECONDS
+            ]
+            if len(recent) >= _HEAL_COUNT_MAX:
+                raise EmbeddedError(f"{child.name} keeps stopping: {child.last_log_line()} (log: {child.log_path})")
+            recent.append(now)
+            self._say(f"{child.name} stopped; starting it again (log: {child.log_path})")
+            child.start()
 
 
 async def create_topics(bootstrap_servers: str, known: contracts.Contracts, *, wait_seconds: float = 30) -> None:
