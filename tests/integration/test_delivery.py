@@ -339,3 +339,31 @@ async def test_probes_answer(stack_urls: dict[str, str], probe: str) -> None:
             assert (await client.get(f"{url}/{probe}")).text == "ok"
             metrics = (await client.get(f"{url}/metrics")).text
             assert "# HELP estuaire_outbox_age_seconds Age of the oldest message" in metrics
+
+
+async def test_a_terminated_service_drains(stack: Stack, seats: Seats, query: Query) -> None:
+    """SIGTERM under load: what was taken in is answered and published before the process ends, within 20 seconds; no 5xx."""
+    _, partner = await seats.structure()
+    programmes = [await seats.programme(partner, 100) for _ in range(4)]
+    statuses: list[int] = []
+    stopping = asyncio.Event()
+
+    async def write(number: int) -> None:
+        while not stopping.is_set():
+            try:
+                statuses.append((await declare(partner, programmes[number], 100, 1)).status_code)
+            except httpx.HTTPError:
+                await asyncio.sleep(0.05)
+
+    writers = [asyncio.create_task(write(number)) for number in range(4)]
+    await asyncio.sleep(2)
+    began = time.monotonic()
+    await asyncio.to_thread(stack.children["remediation-seats"].stop)
+    took = time.monotonic() - began
+    left = await query("remediation-seats", "SELECT count(*) AS n FROM outbox WHERE published_at IS NULL")
+    stopping.set()
+    await asyncio.gather(*writers)
+    await asyncio.to_thread(restart, stack, "remediation-seats")
+    assert set(statuses) == {200} and len(statuses) > 50
+    assert left[0].n == 0
+    assert took < 19, "it had to be killed"

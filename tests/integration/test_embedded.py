@@ -134,7 +134,7 @@ def test_a_killed_run_leaves_nothing_and_the_next_one_starts_fast(home: Path) ->
     second, seconds = started()
     assert seconds < 45
     second.send_signal(signal.SIGINT)
-    output, _ = second.communicate(timeout=60)
+    output, _ = second.communicate(timeout=90)
     assert second.returncode == 0 and "stopped; the data stay in" in output
     assert "was killed" not in output, output
     assert up_is_down(env)

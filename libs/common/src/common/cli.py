@@ -37,7 +37,7 @@ letters = typer.Typer(
 app.add_typer(schemas, name="schemas")
 app.add_typer(letters, name="dead-letters")
 
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
 SCHEMAS = Path(__file__).parents[4] / "schemas" / "avro"
 
 

@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from common.settings import Settings
 
+_REPEAT_SECONDS = 10
 _tracer = trace.get_tracer("estuaire")
 
 
@@ -98,6 +99,23 @@ class Metrics:
         )
 
 
+class _Sparing(logging.Filter):
+    """Lets a library say the same thing once in ten seconds: aiokafka repeats itself ten times a second while a broker is away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith("aiokafka"):
+            return True
+        key, before = (record.name, record.msg), self._said.get((record.name, record.msg), float("-inf"))
+        if record.created - before < _REPEAT_SECONDS:
+            return False
+        self._said[key] = record.created
+        return True
+
+
 class _JsonFormatter(logging.Formatter):
     """One JSON object per line. Exceptions are named with their place, never with their values: those may be personal."""
 
@@ -125,6 +143,7 @@ def start(service: str, settings: Settings) -> None:
     """Sets up logs and traces for the process; spans leave it only when a collector is configured."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter())
+    handler.addFilter(_Sparing())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for noisy in ("aiokafka", "faststream", "httpx", "httpcore", "uvicorn.access", "uvicorn.error"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 
@@ -214,11 +214,19 @@ def labels(territories: Mapping[str, Territory]) -> list[Label]:
                 free_count > 9,
                 not _clear(placed, x, y, _PHONE),
                 name if named else "",
-                not _clear(placed, x, y, 2 * _PHONE),
+                False,
             )
         )
         placed += [(x, y), (x, y + _CLEAR_Y)] if named else [(x, y)]
-    return found
+    return [
+        replace(
+            label,
+            name_minor=not _clear(
+                [(o.x, o.y) for o in found if o is not label], label.x, label.y + _CLEAR_Y, 1.5 * _PHONE
+            ),
+        )
+        for label in found
+    ]
 
 
 def _clear(placed: list[Point], x: float, y: float, factor: float) -> bool:
