@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from common.embedded.stack import Stack
-from tests.integration.conftest import Seats, declare, eventually
+from tests.integration.conftest import BoardOf, Seats, declare, eventually
 
 _FLAGS = [
     "--no-sandbox",
@@ -154,3 +157,47 @@ async def test_the_pages_say_so_when_the_data_are_late(
         stack.kafka.wait()
     await expect(page.locator("[data-label]")).to_have_text("En direct", timeout=60_000)
     await context.close()
+
+
+async def read_events(url: str, last_id: str | None, count: int) -> list[tuple[str, str, dict[str, Any]]]:
+    """The first events of the live stream: (id, event, data)."""
+    headers = {"Last-Event-ID": last_id} if last_id else {}
+    found: list[tuple[str, str, dict[str, Any]]] = []
+    async with (
+        httpx.AsyncClient(timeout=20) as client,
+        client.stream("GET", f"{url}/places/live", headers=headers) as answer,
+    ):
+        fields: dict[str, str] = {}
+        async for line in answer.aiter_lines():
+            name, _, value = line.partition(": ")
+            if line:
+                fields[name] = value
+            elif "event" in fields:
+                found.append((fields["id"], fields["event"], json.loads(fields["data"])))
+                fields = {}
+                if len(found) == count:
+                    break
+    return found
+
+
+async def test_a_browser_that_reconnects_gets_what_it_missed(
+    seats: Seats, stack_urls: dict[str, str], board: BoardOf
+) -> None:
+    """The SSE id is the position vector; an id of another generation or shape makes the page start over."""
+    _, partner = await seats.structure()
+    programme_id = await seats.programme(partner, 7)
+    await eventually(lambda: _shows(board, programme_id, 7))
+    ((seen, _, _),) = await read_events(stack_urls["projections"], None, 1)
+    await declare(partner, programme_id, 7, 1)
+    await eventually(lambda: _shows(board, programme_id, 6))
+    ((_, event, data),) = await read_events(stack_urls["projections"], seen, 1)
+    assert event == "board" and str(programme_id) in [changed["id"] for changed in data["changed"]]
+    assert "6 places libres" in next(
+        changed["say"] for changed in data["changed"] if changed["id"] == str(programme_id)
+    ).replace("\u202f", " ")
+    for stale in ("2-1.2.3.4", "1-1.2", "rubbish", "1-" + ".".join(["9" * 30] * 4)):
+        assert (await read_events(stack_urls["projections"], stale, 1))[0][1] == "reload"
+
+
+async def _shows(board: BoardOf, programme_id: UUID, free: int) -> bool:
+    return (await board()).get(str(programme_id), {}).get("free_count") == free

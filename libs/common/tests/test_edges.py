@@ -27,6 +27,7 @@ from joserfc.jwk import ECKey, OctKey
 
 from common import clock, tables
 from common.app import Runtime
+from common.embedded.processes import free_port
 from common.embedded.stack import Stack
 from common.http import add_problem_handlers
 from common.identity import Identity
@@ -232,3 +233,32 @@ async def test_liveness_sees_a_frozen_consumer_and_forgives_a_waiting_one(runtim
     inbox._attempted_at -= 61
     inbox._stopped.add(TopicPartition("t", 0))
     assert not inbox.frozen
+
+
+async def test_a_schema_id_that_the_registry_contradicts_stops_the_service(runtime: Runtime, parts: Stack) -> None:
+    """Another registry, or one that lost its storage: the process says so and ends; nothing is written with a wrong id."""
+    async with runtime.database.transaction() as tx:
+        await tx.execute("UPDATE known_schema SET schema_id = schema_id + 5000")
+    settings = {
+        f"ESTUAIRE_{name.upper()}": str(getattr(runtime.settings, name))
+        for name in ("kafka_bootstrap_servers", "registry_url", "issuer_url", "session_secret")
+    }
+    url = str(runtime.database.engine.url.render_as_string(hide_password=False))
+    env = {
+        **os.environ,
+        **settings,
+        "ESTUAIRE_DATABASE_URL": url,
+        "ESTUAIRE_DEVELOPMENT": "true",
+        "ESTUAIRE_HTTP_PORT": str(free_port()),
+        "ESTUAIRE_INSTANCE": "9",
+    }
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [Path(sys.executable).with_name("projections")],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "another registry, or one that lost its storage" in done.stderr

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from aiokafka import TopicPartition
 
 from common import dead_letters
 from common.app import Runtime
@@ -16,7 +17,8 @@ from common.dead_letters import StoredRecord
 from common.embedded.stack import Stack
 from common.failures import Malformed
 from common.testing import FreshRuntime
-from common.verdicts import Fenced
+from common.transaction import Transaction
+from common.verdicts import Consumes, Delivery, Fenced
 
 TOPIC = "remediation-seats.structures.v1"
 
@@ -187,3 +189,58 @@ async def test_two_consumers_of_one_batch_have_one_effect(runtime: Runtime) -> N
     assert sum(isinstance(outcome, dict) for outcome in outcomes) == 1
     assert sum(isinstance(outcome, Fenced) for outcome in outcomes) == 7
     assert (await rows(runtime, "SELECT count(*) AS n FROM board_structure"))[0].n == 20
+
+
+async def test_a_handler_that_fails_on_one_message_hinders_only_its_key(runtime: Runtime) -> None:
+    """The batch is rolled back and redone one by one; three tries, then the dead letters; neighbours and order are kept."""
+    inbox = runtime.inbox
+    assert inbox is not None
+    sound = inbox._consumes[TOPIC]
+    tries = 0
+
+    async def poisonous(tx: Transaction, deliveries: Sequence[Delivery]) -> None:
+        nonlocal tries
+        for delivery in deliveries:
+            if delivery.message.structure_name == "poison1":  # type: ignore[attr-defined]
+                tries += len(deliveries) == 1
+                raise RuntimeError("a bug")
+        assert sound.fold is not None
+        await sound.fold(tx, deliveries)
+
+    inbox._consumes = {**inbox._consumes, TOPIC: Consumes(messages=sound.messages, fold=poisonous)}
+    log, before, poisoned, after = Log(runtime), uuid4(), uuid4(), uuid4()
+    batch: list[Any] = [
+        log.record(before, 1),
+        log.record(poisoned, 1, title="poison"),
+        log.record(poisoned, 2),
+        log.record(after, 1),
+    ]
+    partition = TopicPartition(TOPIC, 0)
+    inbox.expected[partition] = 0
+    await inbox._take(partition, batch)
+    assert tries == 3
+    assert [await name_of(runtime, key) for key in (before, poisoned, after)] == ["S1", None, "S1"]
+    assert [row.reason for row in await rows(runtime, "SELECT reason FROM dead_letter")] == ["handler_failed"]
+    assert [row.key for row in await rows(runtime, "SELECT key FROM parked_message")] == [str(poisoned)]
+    assert inbox.expected[partition] == 4
+
+
+async def test_records_before_the_position_is_known_are_dropped_and_those_below_it_too(runtime: Runtime) -> None:
+    """Batches from Kafka's committed offset arrive while the listener works (aiokafka #738): they must have no effect."""
+    inbox = runtime.inbox
+    assert inbox is not None
+    log, partition = Log(runtime), TopicPartition(TOPIC, 0)
+    batch: list[Any] = [log.record(uuid4(), 1) for _ in range(4)]
+    await inbox._take(partition, batch)
+    assert (await rows(runtime, "SELECT count(*) AS n FROM board_structure"))[0].n == 0
+    inbox.expected[partition] = 2
+    async with runtime.database.transaction() as tx:
+        await tx.execute("UPDATE consumer_position SET next_offset = 2 WHERE topic = :t", t=TOPIC)
+    await inbox._take(partition, batch)
+    assert (await rows(runtime, "SELECT count(*) AS n FROM board_structure"))[0].n == 2
+    # Above the position: read again once, then a hole of control records is stepped over.
+    later: list[Any] = [log.record(uuid4(), 1), log.record(uuid4(), 1)]
+    await inbox._take(partition, later[1:])
+    assert inbox.expected[partition] == 4
+    await inbox._take(partition, later[1:])
+    assert inbox.expected[partition] == 6

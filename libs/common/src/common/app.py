@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -48,7 +49,6 @@ class Runtime:
     identity: Identity
     registry: Registry
     beat_at: float = field(default_factory=time.monotonic)
-    fatal: str | None = None
 
 
 @dataclass(frozen=True)
@@ -193,10 +193,10 @@ async def _confirm(runtime: Runtime) -> bool:
         _log.debug("schema ids are not confirmed yet: %s", error)
         return False
     except SchemaMismatch as mismatch:
+        # Every message written from here on could be misread: stop, and let an operator look.
         _log.critical("%s", mismatch)
-        runtime.fatal = str(mismatch)
+        signal.raise_signal(signal.SIGTERM)
         return False
-    runtime.fatal = None
     return True
 
 
@@ -212,8 +212,6 @@ def _probes(runtime: Runtime) -> APIRouter:
     @router.get("/livez")
     async def livez() -> Response:
         """The loop turns and the consumers try; a part that is away, or a stopped partition, is no reason to restart."""
-        if runtime.fatal:
-            return problem(503, runtime.fatal, reason="schema_mismatch")
         if runtime.inbox is not None and runtime.inbox.frozen:
             return problem(
                 503, "the consumer has records to read and has not tried for a minute", reason="consumer_frozen"

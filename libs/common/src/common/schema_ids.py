@@ -8,14 +8,14 @@ from typing import Any
 
 from common.avro import Codec, Registry, schema_id_of
 from common.contracts import Contracts, full_name
-from common.failures import Malformed
+from common.failures import Malformed, Unavailable
 from common.transaction import Database
 
 _ABSENT_SECONDS = 30.0
 
 
 class SchemaMismatch(Exception):
-    """The registry gives another id, or none, for a schema that we write: the service must not go on."""
+    """The registry gives another id, or no longer any, for a schema that we write: the service must not go on."""
 
 
 class SchemaIds:
@@ -53,15 +53,15 @@ class SchemaIds:
             schema = self._contracts.latest(name)
             schema_id = await self._registry.id_of(name, schema)
             known = self.codec.ids.get(name)
-            if schema_id is None:
-                raise SchemaMismatch(
-                    f"{name} is not registered; run `estuaire schemas register` before this version is deployed"
+            if schema_id is None and known is None:
+                raise Unavailable(
+                    f"{name} is not registered yet: the deploy job runs `estuaire schemas register` first"
                 )
             if known is not None and known != schema_id:
                 raise SchemaMismatch(
                     f"{name} has id {schema_id} in the registry and {known} in this database: another registry, or one that lost its storage"
                 )
-            if known is None:
+            if known is None and schema_id is not None:
                 await self._store(schema_id, schema, write_as=name)
 
     async def learn(self, schema_id: int) -> None:
