@@ -13,20 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from remediation_seats import domain
-from remediation_seats.domain import (
-    TRANSITIONS,
-    Actor,
-    Conditions,
-    Decision,
-    Declaration,
-    Hold,
-    HoldState,
-    Policy,
-    Profile,
-    Programme,
-)
+from remediation_seats import codes, domain
+from remediation_seats.domain import TRANSITIONS, Actor
 from remediation_seats.messages import DeclarationWay, DeclineReason, EducationLevel, HoldEnded, HoldEndReason
+from remediation_seats.state import LIVE, Conditions, Decision, Declaration, Hold, HoldState, Policy, Profile, Programme
 from territory.working_time import add_working_days
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
@@ -99,7 +89,7 @@ def test_every_act_from_every_state_is_allowed_exactly_as_the_table_says(
 
 def test_every_live_state_has_an_exit_by_time() -> None:
     """No hold can stay for ever: each live state has a due instant, and time may end it."""
-    for state in domain.LIVE:
+    for state in LIVE:
         assert hold_in(state).due_at is not None
         assert TRANSITIONS["time", state]
 
@@ -291,16 +281,14 @@ def _act_on(state: Programme, hold: Hold, act: int, now: datetime) -> Decision:
 
 def test_a_code_survives_handwriting() -> None:
     """One wrong character, or two neighbours swapped, is always noticed; spaces, dashes and case are not errors."""
-    code = domain.new_code()
-    assert domain.normalised_code(f" {code[:5].lower()}-{code[5:]} ") == code
-    for position in range(domain.CODE_LENGTH):
+    code = codes.new_code()
+    assert codes.normalised_code(f" {code[:5].lower()}-{code[5:]} ") == code
+    for position in range(codes.CODE_LENGTH):
         for other in "23456789ABCDEFGHJKMNPQRSTUVWXYZ":
             if other != code[position]:
-                assert domain.normalised_code(code[:position] + other + code[position + 1 :]) is None
+                assert codes.normalised_code(code[:position] + other + code[position + 1 :]) is None
         if position and code[position] != code[position - 1]:
             assert (
-                domain.normalised_code(
-                    code[: position - 1] + code[position] + code[position - 1] + code[position + 1 :]
-                )
+                codes.normalised_code(code[: position - 1] + code[position] + code[position - 1] + code[position + 1 :])
                 is None
             )

@@ -11,8 +11,8 @@ from uuid import UUID
 from common.failures import Refusal
 from common.transaction import Transaction
 from remediation_seats import domain, store
-from remediation_seats.domain import Conditions, Decision, Declaration, Hold, Policy, Profile, Programme
 from remediation_seats.messages import DeclineReason
+from remediation_seats.state import Conditions, Decision, Declaration, Hold, Policy, Profile, Programme
 
 NOT_FOUND = Refusal("not_found", "Ce parcours ou cette retenue n'existe pas.")
 NOT_YOURS = Refusal("not_your_structure", "Ce parcours appartient à une autre structure.")

@@ -27,8 +27,10 @@ from common.http import Answer, run_command
 from common.identity import Principal, caller, caller_as
 from common.transaction import Database, Transaction
 from remediation_seats import handlers, search, store
-from remediation_seats.domain import CODE_LENGTH, Conditions, Declaration, Profile, freshness, normalised_code
+from remediation_seats.codes import CODE_LENGTH, normalised_code
+from remediation_seats.domain import freshness
 from remediation_seats.messages import DeclarationWay, DeclineReason, EducationLevel, StructureKind
+from remediation_seats.state import Conditions, Declaration, Profile
 from territory import reference
 
 BULK_LINES_MAX = 500

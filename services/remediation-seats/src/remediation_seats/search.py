@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from remediation_seats.domain import Policy, Profile, freshness, misfits
+from remediation_seats.domain import freshness, misfits
 from remediation_seats.messages import StructureKind
+from remediation_seats.state import Policy, Profile
 from remediation_seats.store import conditions_of
 from territory import reference
 

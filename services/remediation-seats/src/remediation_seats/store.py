@@ -11,8 +11,9 @@ from uuid import UUID, uuid4
 from sqlalchemy import Row
 
 from common.transaction import Transaction
-from remediation_seats.domain import LIVE, Conditions, Decision, Declaration, Hold, Policy, Programme, new_code
+from remediation_seats.codes import new_code
 from remediation_seats.messages import DeclarationWay, DeclineReason, EducationLevel, StructureDescribed, StructureKind
+from remediation_seats.state import LIVE, Conditions, Decision, Declaration, Hold, Policy, Programme
 from territory.working_time import PARIS
 
 _HOLD_COLUMNS = (
