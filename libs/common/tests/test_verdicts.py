@@ -16,6 +16,7 @@ from common.app import Runtime
 from common.dead_letters import StoredRecord
 from common.embedded.stack import Stack
 from common.failures import Malformed
+from common.log_view import lost
 from common.testing import FreshRuntime
 from common.transaction import Transaction
 from common.verdicts import Consumes, Delivery, Fenced
@@ -244,3 +245,11 @@ async def test_records_before_the_position_is_known_are_dropped_and_those_below_
     assert inbox.expected[partition] == 4
     await inbox._take(partition, later[1:])
     assert inbox.expected[partition] == 6
+
+
+@pytest.mark.parametrize(
+    ("offset", "reason"), [(4, "offset_below_log_start"), (5, None), (9, None), (10, "offset_above_log_end")]
+)
+def test_an_offset_outside_the_log_is_told_and_never_skipped(offset: int, reason: str | None) -> None:
+    """Retention passed it, or the topic was made anew: the partition stops."""
+    assert lost(offset, 5, 9) == reason

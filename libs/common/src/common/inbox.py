@@ -25,6 +25,7 @@ from faststream.kafka.subscriber.usecase import LogicSubscriber
 from common.contracts import Contracts
 from common.decode_guard import DecodeGuard
 from common.failures import Malformed, is_unavailable, retried
+from common.log_view import LogView, lost
 from common.schema_ids import SchemaIds
 from common.settings import Settings
 from common.telemetry import Metrics
@@ -68,7 +69,7 @@ class Inbox:
         self.expected: dict[TopicPartition, int] = {}
         self._broker: KafkaBroker | None = None
         self._subscriber: LogicSubscriber[Any] | None = None
-        self._side: AIOKafkaConsumer | None = None
+        self._log_view = LogView(settings.kafka_bootstrap_servers)
         self._tasks: list[asyncio.Task[None]] = []
         self._attempted_at = time.monotonic()
         self._log_checked_at = 0.0
@@ -93,7 +94,7 @@ class Inbox:
         if self._broker is not None:
             with suppress(Exception):
                 await asyncio.wait_for(self._broker.stop(), self._settings.drain_seconds_max)
-        await self._drop_side()
+        await self._log_view.drop()
         await self._guard.close()
 
     @property
@@ -142,7 +143,7 @@ class Inbox:
         while True:
             broker = self.build_broker()
             try:
-                await self._commit_for_display(first=True)
+                await self._commit_before_the_start()
                 await broker.start()
             except Exception as error:
                 _log.warning("the broker is away (%s); trying again", type(error).__name__)
@@ -187,7 +188,7 @@ class Inbox:
         if not missing or consumer is None:
             return
         self._attempted_at = time.monotonic()
-        starts, ends = await self._log_bounds(missing)
+        starts, ends = await self._log_view.bounds(missing)
         async with self._database.transaction() as tx:
             for partition in missing:
                 await tx.execute(
@@ -201,7 +202,7 @@ class Inbox:
         stored = {TopicPartition(row.topic, row.partition): row for row in rows}
         for partition in missing:
             row = stored[partition]
-            reason = row.stopped_reason or _lost(row.next_offset, starts[partition], ends[partition])
+            reason = row.stopped_reason or lost(row.next_offset, starts[partition], ends[partition])
             if partition not in self._assigned:
                 continue
             if reason:
@@ -384,7 +385,7 @@ class Inbox:
                 self._attempted_at = time.monotonic()
                 if not is_unavailable(error) and not isinstance(error, KafkaError):
                     _log.exception("observing the consumer failed")
-                await self._drop_side()
+                await self._log_view.drop()
 
     async def _note_completeness(self) -> None:
         """Stores up to which instant everything published is applied: the last answer of the broker, when caught up."""
@@ -420,13 +421,13 @@ class Inbox:
         known = dict(self.expected)
         if not known:
             return
-        starts, ends = await self._log_bounds(sorted(known))
+        starts, ends = await self._log_view.bounds(sorted(known))
         self._lag = 0
         for partition, expected in known.items():
             current = self.expected.get(partition)
             if current is None:
                 continue
-            reason = _lost(expected, starts[partition], ends[partition])
+            reason = lost(expected, starts[partition], ends[partition])
             if reason:
                 await self._stop_partition(partition, reason)
                 continue
@@ -434,56 +435,22 @@ class Inbox:
             self._lag += lag
             self._metrics.consumer_lag.labels(partition.topic, partition.partition).set(lag)
 
-    async def _log_bounds(
-        self, partitions: Sequence[TopicPartition]
-    ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
-        if self._side is None:
-            side = AIOKafkaConsumer(bootstrap_servers=self._settings.kafka_bootstrap_servers, request_timeout_ms=5_000)
-            try:
-                await asyncio.wait_for(side.start(), 5)
-            except BaseException:
-                with suppress(Exception):
-                    await side.stop()
-                raise
-            self._side = side
-        starts = await asyncio.wait_for(self._side.beginning_offsets(partitions), 5)
-        ends = await asyncio.wait_for(self._side.end_offsets(partitions), 5)
-        return starts, ends
-
-    async def _drop_side(self) -> None:
-        side, self._side = self._side, None
-        if side is not None:
-            with suppress(Exception):
-                await asyncio.wait_for(side.stop(), 2)
-
-    async def _commit_for_display(self, *, first: bool = False) -> None:
-        """Kafka's committed offsets, for lag displays; before the first start also so that the group has some at all."""
-        if not first:
-            if self.consumer is not None and self.expected:
-                assignment = self.consumer.assignment()
-                with suppress(KafkaError):
-                    await self.consumer.commit({p: offset for p, offset in self.expected.items() if p in assignment})
-            return
+    async def _commit_before_the_start(self) -> None:
+        """Gives the group its stored offsets: without any, FastStream meets an error and sleeps five seconds."""
         async with self._database.transaction() as tx:
             rows = await tx.fetch_all("SELECT topic, partition, next_offset FROM consumer_position")
-        offsets = {
-            TopicPartition(topic, number): 0
-            for topic in self._consumes
-            for number in range(self._contracts.topics[topic].partitions)
-        }
-        offsets |= {
+        numbers = {topic: range(self._contracts.topics[topic].partitions) for topic in self._consumes}
+        offsets = {TopicPartition(topic, number): 0 for topic, all_ in numbers.items() for number in all_}
+        stored = {
             TopicPartition(row.topic, row.partition): row.next_offset for row in rows if row.topic in self._consumes
         }
-        committer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.kafka_bootstrap_servers, group_id=self.service, enable_auto_commit=False
-        )
-        await asyncio.wait_for(committer.start(), 10)
-        try:
-            committer.assign(list(offsets))
-            with suppress(KafkaError):  # another replica is a member: the group has offsets already
-                await asyncio.wait_for(committer.commit(offsets), 10)
-        finally:
-            await committer.stop()
+        await self._log_view.commit(self.service, offsets | stored)
+
+    async def _commit_for_display(self) -> None:
+        if self.consumer is not None and self.expected:
+            assignment = self.consumer.assignment()
+            with suppress(KafkaError):
+                await self.consumer.commit({p: offset for p, offset in self.expected.items() if p in assignment})
 
     @property
     def frozen(self) -> bool:
@@ -525,12 +492,3 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
 
 async def _identity(message: KafkaMessage) -> Any:
     return message.raw_message
-
-
-def _lost(offset: int, start: int, end: int) -> str | None:
-    """Why a stored offset cannot be read, or None."""
-    if offset < start:
-        return "offset_below_log_start"
-    if offset > end:
-        return "offset_above_log_end"
-    return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -163,7 +164,16 @@ def _holder_of(port: int) -> str:
 
 
 def free_port() -> int:
-    """A loopback port that is free now; for tests, which run beside a running system."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A loopback port that is free now; for tests, which run beside a running system.
+
+    Below the range from which the kernel takes ports for outgoing connections: one of those could take it meanwhile.
+    """
+    for port in random.sample(range(20_000, 32_000), 200):
+        with socket.socket() as probe:
+            if port not in _handed_out and probe.connect_ex(("127.0.0.1", port)) != 0:
+                _handed_out.add(port)
+                return port
+    raise EmbeddedError("no free port between 20000 and 32000")
+
+
+_handed_out: set[int] = set()
