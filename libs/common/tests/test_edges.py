@@ -262,3 +262,5 @@ async def test_a_schema_id_that_the_registry_contradicts_stops_the_service(runti
         check=False,
     )
     assert "another registry, or one that lost its storage" in done.stderr
+    async with runtime.database.transaction() as tx:
+        assert await tx.fetch_all("SELECT record FROM outbox") == []

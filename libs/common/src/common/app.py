@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -48,7 +47,6 @@ class Runtime:
     inbox: Inbox | None
     identity: Identity
     registry: Registry
-    beat_at: float = field(default_factory=time.monotonic)
 
 
 @dataclass(frozen=True)
@@ -115,7 +113,6 @@ def build_app(service: Service, given: Settings) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         tasks = [
             asyncio.create_task(_until_loaded(runtime), name="schema-ids"),
-            asyncio.create_task(_beat(runtime), name="beat"),
         ]
         loaded = tasks[0]
 
@@ -123,7 +120,7 @@ def build_app(service: Service, given: Settings) -> FastAPI:
             await asyncio.shield(loaded)
             await work()
 
-        relay = asyncio.create_task(runtime.relay.run(), name="relay")
+        relay = asyncio.create_task(after_loaded(runtime.relay.run), name="relay")
         reporter = HealthReporter(
             service.name,
             database=runtime.database,
@@ -151,7 +148,7 @@ def build_app(service: Service, given: Settings) -> FastAPI:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             runtime.relay.stop()
-            with suppress(TimeoutError):
+            with suppress(TimeoutError, asyncio.CancelledError):
                 await asyncio.wait_for(relay, given.drain_seconds_max)
             await runtime.identity.close()
             await runtime.registry.close()
@@ -167,7 +164,7 @@ def build_app(service: Service, given: Settings) -> FastAPI:
 
 
 async def _until_loaded(runtime: Runtime) -> None:
-    """Loads the schema ids from the database; asks the registry for those that are missing, and later checks all of them."""
+    """Loads the schema ids from the database and asks the registry once; waits for it only when an id is missing."""
     while True:
         try:
             await runtime.schema_ids.load()
@@ -175,35 +172,30 @@ async def _until_loaded(runtime: Runtime) -> None:
         except Exception as error:
             _log.warning("the database is away (%s); trying again", type(error).__name__)
             await asyncio.sleep(1)
+    await _confirm(runtime)
     while not runtime.schema_ids.complete:
-        if not await _confirm(runtime):
-            await asyncio.sleep(1)
+        await asyncio.sleep(1)
+        await _confirm(runtime)
 
 
 async def _check_registry(runtime: Runtime) -> None:
-    """Confirms ids read from the database once the registry answers; a mismatch stops the service."""
+    """Confirms ids read from the database as soon as the registry answers."""
     while not await _confirm(runtime):
         await asyncio.sleep(1)
 
 
 async def _confirm(runtime: Runtime) -> bool:
+    """Whether the registry agreed. When it contradicts, the service stops, and this never returns: nothing more is written."""
     try:
         await runtime.schema_ids.agree_with_registry()
     except Unavailable as error:
         _log.debug("schema ids are not confirmed yet: %s", error)
         return False
     except SchemaMismatch as mismatch:
-        # Every message written from here on could be misread: stop, and let an operator look.
         _log.critical("%s", mismatch)
         signal.raise_signal(signal.SIGTERM)
-        return False
+        await asyncio.Event().wait()
     return True
-
-
-async def _beat(runtime: Runtime) -> None:
-    while True:
-        runtime.beat_at = time.monotonic()
-        await asyncio.sleep(1)
 
 
 def _probes(runtime: Runtime) -> APIRouter:

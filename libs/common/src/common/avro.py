@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -145,8 +145,3 @@ def validated(decoded: Decoded, classes: Mapping[str, type[Message]]) -> Message
         return classes[decoded.record].model_validate(decoded.fields)
     except ValueError as error:
         raise Malformed("invalid_value", str(error)[:300]) from error
-
-
-def classes_by_record(classes: Iterable[type[Message]]) -> dict[str, type[Message]]:
-    """Full record name to message class."""
-    return {f"{cls.namespace}.{cls.record_name()}": cls for cls in classes}

@@ -57,10 +57,6 @@ class Contracts:
             for path in topic.records
         }
 
-    def consumed_by(self, service: str) -> dict[str, Topic]:
-        """The topics that list this service as a consumer, by name."""
-        return {name: topic for name, topic in self.topics.items() if service in topic.consumers}
-
 
 def full_name(schema: Schema) -> str:
     """`namespace.Name`, which is also the registry's subject (RecordNameStrategy)."""

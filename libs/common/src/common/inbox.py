@@ -467,11 +467,6 @@ class Inbox:
         return self.assignment_seen and self.position_known
 
     @property
-    def stopped_count(self) -> int:
-        """Partitions stopped by a limit or a lost offset."""
-        return len(self._stopped)
-
-    @property
     def lag(self) -> int:
         """Records published and not applied, at the last look."""
         return self._lag

@@ -37,7 +37,6 @@ class Settings(BaseSettings):
     smtp_port: int = 25
     mail_from: str = "ne-pas-repondre@estuaire.example"
     otlp_endpoint: str | None = Field(default=None, description="OTLP/HTTP collector; traces stay inside when unset")
-    pages_of: dict[str, str] = Field(default_factory=dict, description="JSON: service name to the address of its pages")
 
     database_pool_max: int = Field(default=20, ge=2)
     request_bytes_max: int = 1_000_000

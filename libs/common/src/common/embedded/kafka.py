@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import uuid
 from collections.abc import Sequence
@@ -94,7 +93,3 @@ num.network.threads=2
 num.io.threads=4
 background.threads=2
 """
-
-    def archive_is_pending(self) -> bool:
-        """Whether this run is the one that writes the class-data archive at its exit."""
-        return not self._archive.exists() and os.access(self._archive.parent, os.W_OK)

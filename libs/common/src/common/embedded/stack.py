@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import importlib.metadata
-import json
 import os
 import secrets
 import shutil
@@ -246,7 +245,6 @@ class Stack:
             secret.touch(mode=0o600)
             secret.write_text(secrets.token_urlsafe(48))
         port = service.port(settings)
-        pages = {other.name: f"http://127.0.0.1:{other.port(settings)}" for other in self.services}
         return {
             **os.environ,
             "ESTUAIRE_DATABASE_URL": self.postgres.url(service.package),
@@ -257,7 +255,6 @@ class Stack:
             "ESTUAIRE_SESSION_SECRET": secret.read_text(),
             "ESTUAIRE_HTTP_PORT": str(port),
             "ESTUAIRE_PUBLIC_URL": f"http://127.0.0.1:{port}",
-            "ESTUAIRE_PAGES_OF": json.dumps(pages),
             "ESTUAIRE_SMTP_PORT": str(settings.smtp_port),
             # The clock of the demonstration walks fast; the sweeper follows closely.
             "ESTUAIRE_SWEEP_SECONDS": os.environ.get("ESTUAIRE_SWEEP_SECONDS", "2"),
