@@ -9,6 +9,7 @@ from itertools import product
 from typing import get_args
 from uuid import UUID, uuid4
 
+import holidays
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ from remediation_seats import codes, domain
 from remediation_seats.domain import TRANSITIONS, Actor
 from remediation_seats.messages import DeclarationWay, DeclineReason, EducationLevel, HoldEnded, HoldEndReason
 from remediation_seats.state import LIVE, Conditions, Decision, Declaration, Hold, HoldState, Policy, Profile, Programme
-from territory.working_time import add_working_days
+from territory.working_time import PARIS, add_working_days, public_holidays
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 POLICY = Policy(2, 5, 3, 1, 3, 7, 30, 5, 120)
@@ -230,8 +231,6 @@ def test_settle_ends_what_is_due_at_its_own_instant() -> None:
 )
 def test_working_days_skip_weekends_and_holidays_on_the_paris_clock(start: str, expected: str) -> None:
     """Three working days of 24 h, Monday to Friday, no public holiday, daylight saving included."""
-    from territory.working_time import PARIS
-
     instant = datetime.fromisoformat(start).replace(tzinfo=PARIS)
     assert add_working_days(instant, 3) == datetime.fromisoformat(expected).replace(tzinfo=PARIS).astimezone(UTC)
 
@@ -267,6 +266,12 @@ def test_no_sequence_of_acts_breaks_the_arithmetic(acts: list[int], seed: int) -
         )
         if decision.messages:
             assert decision.messages[-1].seats == counts  # type: ignore[attr-defined]
+
+
+def test_public_holidays_are_those_of_the_holidays_library() -> None:
+    """The independent referee agrees on every year of three decades."""
+    for year in range(2020, 2051):
+        assert public_holidays(year) == set(holidays.country_holidays("FR", years=year))
 
 
 def _act_on(state: Programme, hold: Hold, act: int, now: datetime) -> Decision:

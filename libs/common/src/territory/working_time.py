@@ -6,19 +6,29 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
 
-import holidays
+from dateutil.easter import easter
 
 PARIS = ZoneInfo("Europe/Paris")
 
 
+# Code du travail, article L3133-1. The library `holidays` agrees, as a test checks, but costs a process 24 MB.
+_FIXED = ((1, 1), (5, 1), (5, 8), (7, 14), (8, 15), (11, 1), (11, 11), (12, 25))
+_DAYS_AFTER_EASTER = (1, 39, 50)  # Easter Monday, Ascension, Whit Monday
+
+
 @cache
-def _public_holidays(year: int) -> frozenset[date]:
-    return frozenset(holidays.country_holidays("FR", years=year))
+def public_holidays(year: int) -> frozenset[date]:
+    """The eleven public holidays of metropolitan France outside Alsace-Moselle."""
+    sunday = easter(year)
+    return frozenset(
+        [date(year, month, day) for month, day in _FIXED]
+        + [sunday + timedelta(days=days) for days in _DAYS_AFTER_EASTER]
+    )
 
 
 def is_working_day(day: date) -> bool:
     """Whether people are at work on this day."""
-    return day.weekday() < 5 and day not in _public_holidays(day.year)
+    return day.weekday() < 5 and day not in public_holidays(day.year)
 
 
 def add_working_days(instant: datetime, count: int) -> datetime:
