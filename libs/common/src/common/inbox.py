@@ -328,18 +328,12 @@ class Inbox:
         with self._metrics.handling_seconds.labels(partition.topic).time():
             async with self._database.transaction() as tx:
                 batch = self.batch(tx, partition.topic)
-                await batch.run(records, refused)
-                row = await tx.fetch_one(
-                    "SELECT next_offset, stopped_reason FROM consumer_position WHERE topic = :topic AND partition = :partition",
-                    topic=partition.topic,
-                    partition=partition.partition,
-                )
-        assert row is not None
+                next_offset, stopped_reason = await batch.run(records, refused)
         batch.report(self._metrics)
-        if row.stopped_reason:
-            await self._stop_partition(partition, row.stopped_reason)
+        if stopped_reason:
+            await self._stop_partition(partition, stopped_reason)
         elif partition in self.expected:
-            self.expected[partition] = row.next_offset
+            self.expected[partition] = next_offset
 
     def batch(self, tx: Any, topic: str) -> BatchOfPartition:
         """The pass over a partition's records, also used by the dead-letters commands."""

@@ -95,10 +95,11 @@ class BatchOfPartition:
         self._fold: list[Delivery] = []
         self.verdicts: dict[str, int] = {}
 
-    async def run(self, records: Sequence[ConsumerRecord], refused: Mapping[int, Malformed]) -> None:
+    async def run(self, records: Sequence[ConsumerRecord], refused: Mapping[int, Malformed]) -> tuple[int, str | None]:
         """Applies records in order; `refused` are the offsets already known as malformed.
 
-        Moves the position by compare-and-set from the first record's offset; raises `Fenced` when that fails.
+        Moves the position by compare-and-set from the first record's offset; raises `Fenced` when that fails. Returns the
+        new position, and why the partition stopped there if it did.
         """
         partition = records[0].partition
         position = await self._tx.fetch_one(
@@ -115,12 +116,13 @@ class BatchOfPartition:
             await self._consumes.fold(self._tx, self._fold)
         await self._save_guard()
         last = stop if stop is not None else records[-1]
+        stopped_reason = "dead_letter_limit" if stop is not None else None
         moved = await self._tx.execute(
             """UPDATE consumer_position SET next_offset = :next, stopped_reason = :stopped,
                    complete_at = GREATEST(complete_at, to_timestamp(:published_ms / 1000.0))
                WHERE topic = :topic AND partition = :partition AND next_offset = :expected""",
             next=last.offset + 1,
-            stopped="dead_letter_limit" if stop is not None else None,
+            stopped=stopped_reason,
             published_ms=last.timestamp,
             topic=self._topic.name,
             partition=partition,
@@ -128,6 +130,7 @@ class BatchOfPartition:
         )
         if moved != 1:
             raise Fenced
+        return last.offset + 1, stopped_reason
 
     async def _apply_all(
         self, records: Sequence[ConsumerRecord], refused: Mapping[int, Malformed], limits_from: int
