@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 TEST_ARGS ?=
 
-.PHONY: help install run down reset test test-long check bench schemas lock
+.PHONY: help install run down reset test test-long faults check bench schemas lock
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ test: .venv/.installed  ## the short tiers of every test, real parts included
 
 test-long: .venv/.installed  ## the rest of the tests
 	@$(BIN)/pytest -m long --timeout 3600 $(TEST_ARGS)
+
+faults: .venv/.installed  ## every fault cell and seeded bug, with a table; CELL=08 for one, SEEDS=1,2,3, KILLS=200
+	@$(BIN)/pytest tests/faults $(if $(CELL),-k "test_cell and $(CELL)-") $(TEST_ARGS)
 
 check: .venv/.installed  ## ruff, mypy strict, import-linter
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy libs services demonstration tests benchmarks && $(BIN)/lint-imports

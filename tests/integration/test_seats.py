@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+import asyncpg
+
+from common.embedded.stack import Stack
 from common.testing import Query
 from tests.integration.conftest import BoardOf, Seats, declare, eventually
 
@@ -296,3 +299,30 @@ async def test_rubbish_on_every_route_is_a_clear_problem_and_never_a_500(
             assert answer.status_code in (200, 404), path
     partner_reads = await partner.get("/v1/places")
     assert partner_reads.status_code == 403
+
+
+async def test_a_hold_that_ends_while_its_confirmation_waits_is_not_confirmed(stack: Stack, seats: Seats) -> None:
+    """The confirmation read the hold before it got the lock; what it decides on is the hold as it is after."""
+    _, partner = await seats.structure()
+    programme_id = await seats.programme(partner, 3)
+    prescriber = await seats.client(f"prescriber-{uuid4()}", "prescriber")
+    hold = (await prescriber.post("/v1/holds", json={"programme_id": str(programme_id)})).json()
+    arrival = str(datetime.now(UTC).date() + timedelta(days=2))
+    connection = await asyncpg.connect(stack.postgres.url("remediation_seats").replace("+asyncpg", ""))
+    try:
+        async with connection.transaction():
+            await connection.execute("SELECT 1 FROM programme WHERE programme_id = $1 FOR UPDATE", programme_id)
+            confirmation = asyncio.create_task(
+                partner.post(f"/v1/received-holds/{hold['hold_id']}/confirmation", json={"arrival_on": arrival})
+            )
+            while not await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                await asyncio.sleep(0.02)
+            await connection.execute(
+                "UPDATE hold SET state = 'withdrawn', due_at = NULL, ended_at = clock_timestamp() WHERE hold_id = $1",
+                UUID(hold["hold_id"]),
+            )
+            await connection.execute("UPDATE programme SET held_count = 0 WHERE programme_id = $1", programme_id)
+        answer = await confirmation
+    finally:
+        await connection.close()
+    assert (answer.status_code, answer.json()["reason"]) == (409, "hold_state")

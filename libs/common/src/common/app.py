@@ -15,7 +15,7 @@ from fastapi.responses import PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import text
 
-from common import contracts, settings, telemetry
+from common import contracts, failpoints, settings, telemetry
 from common.avro import Registry
 from common.failures import Unavailable
 from common.health import HealthReporter
@@ -233,6 +233,7 @@ def _probes(runtime: Runtime) -> APIRouter:
 def run(service: Service) -> None:
     """Entry point of a service's process: reads the settings, serves until SIGTERM, drains."""
     given = settings.load(service.settings)
+    failpoints.check(development=given.development)
     telemetry.start(service.name, given)
     app = build_app(service, given)
     config = uvicorn.Config(

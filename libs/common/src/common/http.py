@@ -18,6 +18,7 @@ from opentelemetry import trace
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from common import failpoints
 from common.failures import Refusal, is_unavailable, retried, was_rolled_back
 from common.identity import Principal
 from common.settings import Settings
@@ -118,6 +119,10 @@ async def run_command(
                     caller=principal.subject,
                     key=key,
                 )
+            if failpoints.ARMED:
+                await failpoints.reach("http.before_commit")
+        if failpoints.ARMED:
+            await failpoints.reach("http.after_commit")
         return _respond(status, content)
 
     try:

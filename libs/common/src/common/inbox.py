@@ -22,6 +22,7 @@ from faststream.kafka.opentelemetry import KafkaTelemetryMiddleware
 from faststream.kafka.prometheus import KafkaPrometheusMiddleware
 from faststream.kafka.subscriber.usecase import LogicSubscriber
 
+from common import failpoints
 from common.contracts import Contracts
 from common.decode_guard import DecodeGuard
 from common.failures import Malformed, is_unavailable, retried
@@ -325,10 +326,16 @@ class Inbox:
     ) -> None:
         for schema_id in unknown_schema_ids(records, self._schema_ids.codec):
             await self._schema_ids.learn(schema_id)
+        if failpoints.ARMED:
+            await failpoints.reach("consumer.before_tx")
         with self._metrics.handling_seconds.labels(partition.topic).time():
             async with self._database.transaction() as tx:
                 batch = self.batch(tx, partition.topic)
                 next_offset, stopped_reason = await batch.run(records, refused)
+                if failpoints.ARMED:
+                    await failpoints.reach("consumer.before_commit")
+        if failpoints.ARMED:
+            await failpoints.reach("consumer.after_commit")
         batch.report(self._metrics)
         if stopped_reason:
             await self._stop_partition(partition, stopped_reason)
@@ -445,6 +452,8 @@ class Inbox:
             assignment = self.consumer.assignment()
             with suppress(KafkaError):
                 await self.consumer.commit({p: offset for p, offset in self.expected.items() if p in assignment})
+            if failpoints.ARMED:
+                await failpoints.reach("consumer.after_offset")
 
     @property
     def frozen(self) -> bool:

@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidTopicError, KafkaError, MessageSizeTooLargeError
 from sqlalchemy import Row
 
+from common import failpoints
 from common.failures import is_unavailable
 from common.settings import Settings
 from common.telemetry import Metrics
@@ -50,8 +51,9 @@ class Relay:
         database.after_emit.append(self._wake.set)
 
     async def run(self) -> None:
-        """Publishes until `stop`; never raises for what may heal."""
-        while not self._stopping:
+        """Publishes until `stop`, and then what is still committed; never raises for what may heal."""
+        while True:
+            stopping = self._stopping
             self._wake.clear()
             try:
                 more = await self._hold_lease() and await self._publish_page()
@@ -61,8 +63,12 @@ class Relay:
                     _log.exception("relay failed; it tries again")
                 else:
                     _log.warning("relay waits: %s", type(error).__name__)
+                if stopping:
+                    break
                 await asyncio.sleep(0.5)
                 continue
+            if not more and stopping:
+                break
             if not more:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), self._settings.outbox_poll_seconds)
@@ -70,7 +76,7 @@ class Relay:
         await self._drop_producer()
 
     def stop(self) -> None:
-        """Ends `run` after the page at hand."""
+        """Ends `run` once nothing is left to publish, or something fails."""
         self._stopping = True
         self._wake.set()
 
@@ -101,9 +107,15 @@ class Relay:
                 await tx.execute(_PRUNE, days=self._settings.outbox_retention_days, limit=_PRUNE_COUNT)
         if not page:
             return False
+        if failpoints.ARMED:
+            await failpoints.reach("relay.after_select")
         sent, failed = await self._send(page)
+        if failpoints.ARMED:
+            await failpoints.reach("relay.after_ack")
         never = [(row, error) for row, error in failed if isinstance(error, _NEVER_SENDABLE)]
         async with self._database.transaction() as tx:
+            if failpoints.ARMED:
+                await failpoints.reach("relay.before_mark")
             await self._mark(tx, sent)
             for row, error in never:
                 _log.error(
@@ -116,6 +128,8 @@ class Relay:
                 await tx.execute(
                     "UPDATE outbox SET parked_reason = :reason WHERE id = :id", reason=type(error).__name__, id=row.id
                 )
+        if failpoints.ARMED:
+            await failpoints.reach("relay.after_mark")
         if failed:
             first = failed[0][1]
             _log.warning("produce failed (%s); the producer is rebuilt", type(first).__name__)
@@ -148,6 +162,8 @@ class Relay:
             except _NEVER_SENDABLE as error:
                 failed.append((row, error))
                 refused_keys.add(row.key)
+        if failpoints.ARMED:
+            await failpoints.reach("relay.after_send")
         outcomes = await asyncio.gather(*pending, return_exceptions=True)
         sent = []
         for row, outcome in zip(rows, outcomes, strict=True):

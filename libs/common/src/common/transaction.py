@@ -20,7 +20,9 @@ from common.telemetry import carried
 
 # Nothing that a command does may wait longer than this for a lock: the caller gets an answer instead.
 _LOCK_TIMEOUT_MILLISECONDS = 5_000
-_STATEMENT_TIMEOUT_MILLISECONDS = 30_000
+_STATEMENT_TIMEOUT_MILLISECONDS = 20_000
+# A process that was stopped in the middle of a transaction keeps its locks no longer than this.
+_IDLE_IN_TRANSACTION_TIMEOUT_MILLISECONDS = 8_000
 
 
 class MessageTooLarge(Exception):
@@ -167,7 +169,7 @@ class Database:
                 "server_settings": {
                     "lock_timeout": str(_LOCK_TIMEOUT_MILLISECONDS),
                     "statement_timeout": str(_STATEMENT_TIMEOUT_MILLISECONDS),
-                    "idle_in_transaction_session_timeout": "60000",
+                    "idle_in_transaction_session_timeout": str(_IDLE_IN_TRANSACTION_TIMEOUT_MILLISECONDS),
                     "timezone": "UTC",
                     # Our statements are short: the just-in-time compiler would cost more than it saves.
                     "jit": "off",

@@ -13,6 +13,7 @@ from uuid import UUID, uuid5
 
 from aiokafka import ConsumerRecord
 
+from common import failpoints
 from common.avro import Codec, Decoded, schema_id_of, validated
 from common.contracts import Contracts, Topic, full_name
 from common.failures import Malformed
@@ -148,6 +149,8 @@ class BatchOfPartition:
         return None
 
     async def _apply(self, record: ConsumerRecord) -> None:
+        if failpoints.ARMED:
+            await failpoints.reach("consumer.before_decode")
         decoded = self._codec.decode(record.value)
         if decoded.record not in self._listed:
             raise Malformed("unexpected_record", decoded.record)

@@ -147,10 +147,13 @@ async def confirm_hold(tx: Transaction, hold_id: UUID, structure_id: UUID, arriv
     programmes = await store.lock_programmes(tx, [hold.programme_id, *others])
     if programmes[hold.programme_id].structure_id != structure_id:
         return NOT_YOURS
+    # It may have ended while we waited for the locks.
+    ended = await store.find_hold(tx, hold_id)
+    assert ended is not None
     decision = await _decide(
         tx,
         programmes.pop(hold.programme_id),
-        lambda settled, policy, now: domain.confirm(settled, _current(settled, hold), arrival_on, policy, now),
+        lambda settled, policy, now: domain.confirm(settled, _current(settled, ended), arrival_on, policy, now),
     )
     if decision.refusal is not None:
         return decision.refusal

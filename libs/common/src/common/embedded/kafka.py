@@ -24,8 +24,18 @@ _JVM = (
 class Kafka:
     """The embedded broker; data under `<home>/kafka`."""
 
-    def __init__(self, home: Path, jars: Sequence[Path], *, port: int, controller_port: int) -> None:
+    def __init__(
+        self,
+        home: Path,
+        jars: Sequence[Path],
+        *,
+        port: int,
+        controller_port: int,
+        proxied: tuple[int, int] | None = None,
+    ) -> None:
+        """`proxied` is a second listener: its port, and the port of the fault proxy at which it is advertised."""
         self.bootstrap_servers = f"127.0.0.1:{port}"
+        self._proxied = proxied
         self._home = home
         self._data = home / "kafka"
         self._port = port
@@ -69,13 +79,20 @@ class Kafka:
         self.child.wait_until(lambda: port_is_open(self._port), timeout_seconds=90)
 
     def _properties(self) -> str:
+        listeners = advertised = f"PLAINTEXT://127.0.0.1:{self._port}"
+        if self._proxied is not None:
+            # Advertised at the proxy, otherwise clients bypass it after their first metadata.
+            listeners += f",PROXIED://127.0.0.1:{self._proxied[0]}"
+            advertised += f",PROXIED://127.0.0.1:{self._proxied[1]}"
         # One fsync a second at most: the embedded broker is for one machine; production uses replication.
         return f"""process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{self._controller_port}
-listeners=PLAINTEXT://127.0.0.1:{self._port},CONTROLLER://127.0.0.1:{self._controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{self._port}
+listeners={listeners},CONTROLLER://127.0.0.1:{self._controller_port}
+advertised.listeners={advertised}
 controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
 log.dirs={self._data}
 auto.create.topics.enable=false
 num.partitions=1

@@ -89,12 +89,13 @@ class Postgres:
     def create_databases(self, names: Sequence[str]) -> None:
         """One database and one role of the same name for each service, where they do not exist yet."""
         for name in names:
-            if self._psql(f"SELECT 1 FROM pg_roles WHERE rolname = '{name}'") != "1":
-                self._psql(f"CREATE ROLE \"{name}\" LOGIN PASSWORD '{self.password}'")
-            if self._psql(f"SELECT 1 FROM pg_database WHERE datname = '{name}'") != "1":
-                self._psql(f'CREATE DATABASE "{name}" OWNER "{name}"')
+            if self.psql(f"SELECT 1 FROM pg_roles WHERE rolname = '{name}'") != "1":
+                self.psql(f"CREATE ROLE \"{name}\" LOGIN PASSWORD '{self.password}'")
+            if self.psql(f"SELECT 1 FROM pg_database WHERE datname = '{name}'") != "1":
+                self.psql(f'CREATE DATABASE "{name}" OWNER "{name}"')
 
-    def _psql(self, sql: str) -> str:
+    def psql(self, sql: str, database: str = "postgres") -> str:
+        """Runs one statement as the superuser; returns its rows as text."""
         result = subprocess.run(
             [
                 self._bin / "psql",
@@ -106,7 +107,7 @@ class Postgres:
                 "-U",
                 "postgres",
                 "-d",
-                "postgres",
+                database,
                 "-v",
                 "ON_ERROR_STOP=1",
                 "-c",

@@ -110,6 +110,7 @@ class Stack:
         self.children: dict[str, Child] = {}
         self._healed: dict[str, list[float]] = {}
         self.issuer_url = f"http://127.0.0.1:{settings.issuer_port}"
+        self.proxied_kafka: tuple[int, int] | None = None
 
     # -- start
 
@@ -165,6 +166,7 @@ class Stack:
                 parts.fetch("kafka", self._say),
                 port=settings.kafka_port,
                 controller_port=settings.kafka_controller_port,
+                proxied=self.proxied_kafka,
             )
             self._say("starting Kafka")
             self.kafka.start()
@@ -260,13 +262,17 @@ class Stack:
             "ESTUAIRE_SWEEP_SECONDS": os.environ.get("ESTUAIRE_SWEEP_SECONDS", "2"),
         }
 
+    def command_of(self, service: ServiceSpec) -> list[str | Path]:
+        """What starts the service's process."""
+        return [Path(sys.executable).with_name(service.name)]
+
     def child_of(
         self, service: ServiceSpec, *, environment: dict[str, str] | None = None, name: str | None = None
     ) -> Child:
         """The service's process, not started."""
         return Child(
             name or service.name,
-            [Path(sys.executable).with_name(service.name)],
+            self.command_of(service),
             home=self.settings.home,
             env={**self.environment(service), **(environment or {})},
         )

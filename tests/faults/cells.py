@@ -1,0 +1,356 @@
+"""The fault cells: each brings its faults under load, leaves a proof of each, and lets everything come to rest."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import asyncpg
+import httpx
+import psutil
+
+from tests.faults import plant
+from tests.faults.rig import LEDGER, PROGRAMMES, PROJECTIONS, SEATS, Cell
+from tests.faults.workload import PARTITIONS
+
+Run = Callable[[Cell], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A row of the fault matrix."""
+
+    number: str
+    title: str
+    run: Run
+    short: bool
+    bulk: int = 0
+
+
+CELLS: dict[str, Fault] = {}
+
+
+def cell(number: str, title: str, *, short: bool = False, bulk: int = 0) -> Callable[[Run], Run]:
+    """Registers a cell; `short` ones are part of `make test`."""
+
+    def register(run: Run) -> Run:
+        CELLS[number] = Fault(number, title, run, short, bulk)
+        return run
+
+    return register
+
+
+@cell("01", "kill -9 of the HTTP service at each failpoint", short=True)
+async def kill_http(cell: Cell) -> None:
+    """Clients get no answer, or a lost one; the same key gives exactly one booking."""
+    points = ("http.before_commit", "http.after_commit")
+    async with cell.running():
+        await cell.deaths([(SEATS, points[n % 2], _nth(cell)) for n in range(cell.kills)])
+
+
+@cell("02", "kill -9 of the relay at each failpoint, in the middle of a page", short=True, bulk=20)
+async def kill_relay(cell: Cell) -> None:
+    """At most one page is sent twice per kill; nobody applies it twice."""
+    points = ("relay.after_select", "relay.after_send", "relay.after_ack", "relay.before_mark", "relay.after_mark")
+    async with cell.running():
+        await cell.deaths([(SEATS, points[n % len(points)], _nth(cell)) for n in range(cell.kills)])
+
+
+@cell("03", "kill -9 of a consumer at each failpoint", short=True)
+async def kill_consumer(cell: Cell) -> None:
+    """It reads again what it had not committed, and nothing has a second effect."""
+    points = ("before_decode", "before_tx", "before_commit", "after_commit", "after_offset")
+    plan = []
+    for number in range(cell.kills):
+        point = points[number % len(points)]
+        name = (PROJECTIONS, LEDGER)[number // len(points) % 2]
+        plan.append((name, f"consumer.{point}", 1 if point == "after_offset" else _nth(cell)))
+    async with cell.running():
+        await cell.deaths(plan)
+
+
+def _nth(cell: Cell) -> int:
+    """Sometimes at once after a start, mostly after a while."""
+    return cell.draw.choice((cell.draw.randrange(1, 10), cell.draw.randrange(40, 120)))
+
+
+@cell("04", "kill -9 of the projection while it folds the log anew, at 10, 50 and 90 %", bulk=20)
+async def kill_rebuild(cell: Cell) -> None:
+    """A projection that lost its database folds the log from its start; killed on the way, it ends with the same rows."""
+    # Small batches, so that there is a way to be killed on.
+    async with cell.running(projections={"ESTUAIRE_CONSUME_BATCH_COUNT_MAX": "20"}):
+        await asyncio.sleep(10)
+        cell.supervised = False
+        await asyncio.to_thread(cell.rig.children[PROJECTIONS].kill)
+        await cell.rig.execute(PROJECTIONS, _FORGET)
+        end = sum(cell.ends().values())
+        for share in (0.1, 0.5, 0.9):
+            child = cell.rig.start_service(PROJECTIONS)
+            row = await cell.eventually(
+                PROJECTIONS,
+                "SELECT sum(next_offset) >= $1, sum(next_offset) FROM consumer_position WHERE topic NOT LIKE '%.pipeline.v1'",
+                int(end * share),
+            )
+            await asyncio.to_thread(child.kill)
+            proof = f"killed at {row[1]} of {end} records" if row is not None else None
+            cell.fired(f"projection killed at {share:.0%} of its fold", proof)
+        cell.rig.start_service(PROJECTIONS)
+        cell.healed("projection killed in its fold")
+        cell.supervised = True
+        await cell.shown()
+
+
+# What a rebuild throws away: the read models and how far they had come. The outbox stays.
+_FORGET = "TRUNCATE board_programme, board_structure, pipeline_service, pipeline_dead_letter, consumer_position, aggregate_seen"
+
+
+@cell("05", "kill -9 of the broker under load", short=True)
+async def kill_broker(cell: Cell) -> None:
+    """The outbox absorbs; the producer is rebuilt; nobody waits for a human."""
+    async with cell.running():
+        for _ in range(cell.kills):
+            await _broker_away(cell, cell.draw.choice((0.2, 1, 2)))
+            await cell.shown()
+
+
+@cell("08", "broker away for longer than the request time-out", short=True)
+async def no_leader(cell: Cell) -> None:
+    """The relay lives through it with batches in its hands; nothing is jammed when the broker comes back."""
+    async with cell.running(**{SEATS: {"ESTUAIRE_PRODUCE_TIMEOUT_SECONDS": "3"}}):
+        for _ in range(2):
+            await _broker_away(cell, 8, said="Got error produce response")
+            await cell.shown()
+
+
+async def _broker_away(cell: Cell, seconds: float, *, said: str = "") -> None:
+    """Kills the broker, starts it again after a while; `said` is what the relay's log must say meanwhile."""
+    kafka = cell.rig.kafka
+    assert kafka is not None and kafka.child.process is not None
+    log = cell.rig.children[SEATS].log_path
+    before = log.read_text(errors="replace").count(said) if said else 0
+    await asyncio.to_thread(kafka.child.kill)
+    status = kafka.child.process.returncode
+    await asyncio.sleep(seconds)
+    proof = f"broker ended with {status}" if status == -9 else None
+    if said and log.read_text(errors="replace").count(said) == before:
+        proof = None
+    cell.fired(f"broker away for {seconds} s", proof)
+    await asyncio.to_thread(kafka.start)
+    await asyncio.to_thread(kafka.wait)
+    cell.healed(f"broker away for {seconds} s")
+
+
+@cell("09", "a consumer stopped beyond its session, resumed after another took over", short=True)
+async def zombie_consumer(cell: Cell) -> None:
+    """The zombie holds a batch that somebody else has applied: the stored offset rejects it."""
+    async with cell.running():
+        cell.rig.start_service(PROJECTIONS, ordinal=1)
+        await cell.rig.ready(PROJECTIONS, 1)
+        for _ in range(2):
+            cell.supervised = False
+            await asyncio.to_thread(cell.rig.children[PROJECTIONS].stop)
+            zombie = cell.rig.start_service(PROJECTIONS, FAILPOINT="consumer.before_tx:stop:40")
+            assert zombie.process is not None
+            process = psutil.Process(zombie.process.pid)
+            while process.status() != psutil.STATUS_STOPPED:
+                await asyncio.sleep(0.05)
+            cell.healed("consumer stopped")
+            await cell.shown()
+            process.resume()
+            fenced = 0.0
+            for _ in range(100):
+                fenced = fenced or await _metric(cell, PROJECTIONS, "estuaire_fenced")
+                await asyncio.sleep(0.05)
+            cell.fired(
+                "zombie consumer", f"stopped at consumer.before_tx, {fenced:.0f} batches fenced" if fenced else None
+            )
+            cell.supervised = True
+        await cell.shown()
+
+
+async def _metric(cell: Cell, name: str, prefix: str) -> float:
+    """The sum of a service's metric."""
+    with suppress(httpx.HTTPError):
+        async with httpx.AsyncClient(timeout=1) as client:
+            text = (await client.get(f"http://127.0.0.1:{cell.rig.port_of(name)}/metrics")).text
+        return sum(
+            float(line.split()[-1]) for line in text.splitlines() if line.startswith(prefix) and "created" not in line
+        )
+    return 0.0
+
+
+@cell("10", "a relay stopped while it holds the lease", bulk=20)
+async def zombie_relay(cell: Cell) -> None:
+    """Another replica takes the lease over; the zombie wakes with a page in its hands and marks nothing."""
+    rig = cell.rig
+    urls = [f"http://127.0.0.1:{rig.port_of(SEATS, ordinal)}" for ordinal in (0, 1)]
+    async with cell.running():
+        for point in ("relay.before_mark", "relay.after_select"):
+            cell.supervised = False
+            await asyncio.to_thread(rig.children[SEATS].stop)
+            zombie = rig.start_service(SEATS, FAILPOINT=f"{point}:stop:40")
+            await rig.ready(SEATS)
+            cell.workload.endpoints[:] = [urls[1]]  # a stopped process answers nobody
+            if f"{SEATS}-1" in rig.children:
+                await asyncio.to_thread(rig.children[f"{SEATS}-1"].stop)  # gives the lease up
+            rig.start_service(SEATS, ordinal=1)
+            assert zombie.process is not None
+            process = psutil.Process(zombie.process.pid)
+            while process.status() != psutil.STATUS_STOPPED:
+                await asyncio.sleep(0.02)
+            cell.healed("relay stopped")
+            cell.fired(f"relay stopped at {point}", "the process is stopped; its lease is not expired")
+            await cell.shown()
+            await asyncio.sleep(8)
+            process.resume()
+            await asyncio.sleep(2)
+            cell.supervised = True
+        await cell.shown()
+
+
+@cell("13", "a transaction left open while others go on")
+async def idle_transaction(cell: Cell) -> None:
+    """Publication of the others continues; the late row with the low id is published after its commit."""
+    async with cell.running():
+        await _late_commit(cell, 45)
+
+
+@cell("14", "commits in the other order than their ids", short=True)
+async def commit_inversion(cell: Cell) -> None:
+    """Both are published, the later id first."""
+    async with cell.running():
+        for _ in range(cell.kills):
+            await _late_commit(cell, 0.2)
+
+
+async def _late_commit(cell: Cell, seconds: float) -> None:
+    early, late = [await asyncpg.connect(cell.rig.dsn(SEATS)) for _ in range(2)]
+    await early.execute("SET idle_in_transaction_session_timeout = 0")
+    first, second = plant.StructureRow(cell.rig, early), plant.StructureRow(cell.rig, late)
+    await early.execute("BEGIN")
+    await first.insert()
+    await late.execute("BEGIN")
+    await second.insert()
+    await late.execute("COMMIT")
+    is_published = "SELECT published_at IS NOT NULL FROM outbox WHERE id = $1"
+    overtaken = await cell.eventually(SEATS, is_published, second.outbox_id)
+    await asyncio.sleep(seconds)
+    await cell.shown()
+    await early.execute("COMMIT")
+    cell.healed("late commit")
+    published = await cell.eventually(SEATS, is_published, first.outbox_id)
+    proof = f"outbox {second.outbox_id} was published before {first.outbox_id} was committed"
+    cell.fired("commit inversion", proof if overtaken and first.outbox_id < second.outbox_id else None)
+    assert published, "the late row was not published"
+    await early.close()
+    await late.close()
+
+
+@cell("22", "poison: a handler that fails on one message, every time", short=True)
+async def poison(cell: Cell) -> None:
+    """Three tries, then a dead letter; its key waits, its neighbours do not; repaired and replayed, nothing is left."""
+    async with cell.running():
+        await cell.rig.execute(PROJECTIONS, _POISON)
+        for partition in range(PARTITIONS):
+            structure_id = cell.workload.structures[partition]
+            programme_id = await cell.workload.open_programme(structure_id, partition=partition, title="poison")
+            cell.healed("poison")
+            letter = await cell.eventually(
+                PROJECTIONS, "SELECT id, reason FROM dead_letter WHERE key = $1", str(programme_id).encode()
+            )
+            waits = await cell.eventually(
+                PROJECTIONS, "SELECT key FROM parked_message WHERE key = $1", str(programme_id)
+            )
+            await cell.shown(seconds_max=5)
+            fired = letter is not None and letter["reason"] == "handler_failed" and waits
+            cell.fired("poisoned message", f"dead letter {letter['id']}, its key waits" if fired else None)
+        await cell.rig.execute(PROJECTIONS, "DROP TRIGGER poison ON board_programme")
+        for row in await cell.rig.query(
+            PROJECTIONS, "SELECT id FROM dead_letter WHERE status = 'open' ORDER BY created_at"
+        ):
+            await cell.estuaire(PROJECTIONS, "dead-letters", "replay", str(row["id"]))
+        cell.history.add("repaired")
+
+
+_POISON = """
+CREATE FUNCTION poisoned() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'poison'; END $$;
+CREATE TRIGGER poison BEFORE INSERT OR UPDATE ON board_programme FOR EACH ROW WHEN (NEW.title LIKE 'poison%')
+    EXECUTE FUNCTION poisoned();
+"""
+
+
+@cell("23", "garbage: a thousand mutated records", short=True)
+async def garbage(cell: Cell) -> None:
+    """Each becomes a dead letter with its bytes; no process stops, the neighbours flow."""
+    lenient = {"ESTUAIRE_DEAD_LETTER_RUN_MAX": "100000", "ESTUAIRE_DEAD_LETTER_WINDOW_RATIO_MAX": "1"}
+    async with cell.running(**{PROJECTIONS: lenient, LEDGER: lenient}):
+        await asyncio.sleep(2)
+        rows = await cell.rig.query(SEATS, "SELECT value FROM outbox WHERE topic = $1 LIMIT 200", PROGRAMMES)
+        raw = plant.garbage(cell.draw, [bytes(row["value"]) for row in rows], 1000)
+        for start in range(0, len(raw), 100):
+            await asyncio.to_thread(plant.records, cell, PROGRAMMES, raw[start : start + 100])
+            await asyncio.sleep(0.1)
+        cell.healed("garbage")
+        await cell.shown()
+        all_dead = await cell.eventually(PROJECTIONS, "SELECT count(*) = 1000 FROM dead_letter")
+        cell.fired("garbage", "1000 dead letters" if all_dead else None, count=len(raw))
+        assert not cell.restarts, cell.restarts
+
+
+@cell("25", "a record that kills the interpreter", short=True)
+async def interpreter_killer(cell: Cell) -> None:
+    """The process dies, is started again, and sets the record aside undecoded."""
+    cell.long_fault = True  # 30 s are allowed: two consumers start again
+    async with cell.running():
+        schema_id = plant.register(cell.rig, plant.RECURSIVE)
+        deadly = b"\x00" + schema_id.to_bytes(4, "big") + b"\x02" * 100_000 + b"\x00"
+        for partition in range(2):
+            cell.restarts.clear()
+            plant.records(cell, PROGRAMMES, [(partition, b"deep", deadly, [])])
+            cell.healed("interpreter killed")
+            dead = [
+                await cell.eventually(
+                    name, "SELECT count(*) = $1 FROM dead_letter WHERE reason = 'kills_the_interpreter'", partition + 1
+                )
+                for name in (PROJECTIONS, LEDGER)
+            ]
+            killed = [status for _, status in cell.restarts if status == -signal.SIGSEGV]
+            proof = f"{len(killed)} × SIGSEGV, set aside undecoded"
+            cell.fired("interpreter killed", proof if killed and all(dead) else None)
+            await cell.shown(seconds_max=30)
+
+
+@cell("40", "SIGTERM in a rolling deployment under load", short=True)
+async def rolling(cell: Cell) -> None:
+    """Two replicas stop and start in turn: no user sees an error, each drains within 20 s."""
+    rig, workload = cell.rig, cell.workload
+    async with cell.running():
+        for name in (SEATS, PROJECTIONS, LEDGER):
+            rig.start_service(name, ordinal=1)
+            await rig.ready(name, 1)
+        urls = [f"http://127.0.0.1:{rig.port_of(SEATS, ordinal)}" for ordinal in (0, 1)]
+        workload.endpoints.append(urls[1])
+        cell.supervised = False
+        for number in range(cell.kills):
+            name, ordinal = (SEATS, PROJECTIONS, SEATS, LEDGER)[number % 4], number // 2 % 2
+            child = rig.children[name if ordinal == 0 else f"{name}-{ordinal}"]
+            if name == SEATS:
+                workload.endpoints.remove(urls[ordinal])  # Kubernetes takes it out of the service first
+                await asyncio.sleep(0.2)
+            began = time.monotonic()
+            await asyncio.to_thread(child.stop, 30)
+            took = time.monotonic() - began
+            status = child.process.returncode if child.process is not None else None
+            cell.fired(f"SIGTERM of {name}-{ordinal}", f"ended with {status} in {took:.1f} s" if took < 20 else None)
+            rig.start_service(name, ordinal=ordinal)
+            cell.healed(f"SIGTERM of {name}-{ordinal}")
+            await rig.ready(name, ordinal)
+            if name == SEATS:
+                workload.endpoints.append(urls[ordinal])
+        cell.supervised = True
+        await cell.shown()
+    assert not workload.unanswered, f"{len(workload.unanswered)} errors to users: {workload.unanswered[:3]}"

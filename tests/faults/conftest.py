@@ -1,0 +1,35 @@
+"""The rig as a fixture, the options of the tiers, and the table at the end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.rig import Rig
+from tests.faults.table import ROWS, lines
+
+
+@pytest.fixture(scope="session")
+def rig() -> Iterator[Rig]:
+    """One broker, registry and PostgreSQL for all cells; each cell gets fresh databases and topics."""
+    home = Path(tempfile.mkdtemp(prefix="estuaire-faults-", dir=os.environ.get("ESTUAIRE_TEST_DIR")))
+    home.chmod(0o755)  # PostgreSQL runs under an account of its own when the tests run as root
+    started = Rig(home)
+    started.start()
+    yield started
+    started.stop()
+    if not os.environ.get("ESTUAIRE_KEEP"):
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints one line per cell."""
+    if ROWS:
+        terminalreporter.section("fault cells")
+        for line in lines():
+            terminalreporter.write_line(line)

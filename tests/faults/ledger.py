@@ -1,0 +1,59 @@
+"""A consumer of the core whose effect is "+1": a second effect of a message shows, where an idempotent fold would hide it.
+
+Started by the rig as a process; its database has, beside the core's tables, one row per effect and a sum per key.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from common.app import Service, run
+from common.transaction import Transaction
+from common.verdicts import Consumes
+from remediation_seats import messages
+
+TABLES = """
+CREATE TABLE effect (event_id UUID NOT NULL, key VARCHAR NOT NULL, version BIGINT NOT NULL);
+CREATE TABLE tally (key VARCHAR NOT NULL PRIMARY KEY, count BIGINT NOT NULL);
+"""
+
+
+async def record(tx: Transaction, message: Any) -> None:
+    """Writes the effect without any protection of its own: only the core keeps it from happening twice."""
+    await tx.execute(
+        "INSERT INTO effect (event_id, key, version) VALUES (:event_id, :key, :version)",
+        event_id=message.event_id,
+        key=str(message.aggregate_id),
+        version=message.aggregate_version,
+    )
+    await tx.execute(
+        "INSERT INTO tally (key, count) VALUES (:key, 1) ON CONFLICT (key) DO UPDATE SET count = tally.count + 1",
+        key=str(message.aggregate_id),
+    )
+
+
+service = Service(
+    name="ledger",
+    routes=lambda _: APIRouter(),
+    consumes={
+        "remediation-seats.programmes.v1": Consumes(
+            handlers=dict.fromkeys(
+                (
+                    messages.ProgrammeDescribed,
+                    messages.SeatsDeclared,
+                    messages.SeatHeld,
+                    messages.HoldExtended,
+                    messages.HoldConfirmed,
+                    messages.YoungPersonAdmitted,
+                    messages.HoldEnded,
+                ),
+                record,
+            )
+        )
+    },
+)
+
+if __name__ == "__main__":
+    run(service)

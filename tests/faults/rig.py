@@ -1,0 +1,476 @@
+"""The rig: real parts and services as processes that a cell may kill, stop, cut and starve; a fresh world per cell."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import psutil
+from aiokafka.admin import AIOKafkaAdminClient
+
+from common import contracts, migrations
+from common.embedded.processes import Child, free_port
+from common.embedded.stack import EmbeddedSettings, ServiceSpec, Stack, create_topics
+from common.failpoints import EXIT_STATUS
+from tests.faults import ledger
+from tests.faults.history import History
+from tests.faults.workload import Workload
+
+REPOSITORY = Path(__file__).parents[2]
+SEATS, PROJECTIONS, LEDGER = "remediation-seats", "projections", "ledger"
+PROGRAMMES, STRUCTURES = "remediation-seats.programmes.v1", "remediation-seats.structures.v1"
+CONSUMERS = {
+    PROJECTIONS: [STRUCTURES, PROGRAMMES, "remediation-seats.pipeline.v1", "projections.pipeline.v1"],
+    LEDGER: [PROGRAMMES],
+}
+_NEVER = ("", float("inf"), 0.0)
+RTO_SECONDS, RTO_AFTER_LONG_SECONDS = 10.0, 60.0
+
+# Every committed move of a position, and the seats at every commit, as the referee's triggers see them.
+_REFEREE_POSITIONS = """
+CREATE SCHEMA referee;
+CREATE TABLE referee.position_history (seq BIGSERIAL, topic TEXT, partition INT, before BIGINT, after BIGINT);
+CREATE FUNCTION referee.on_position() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO referee.position_history (topic, partition, before, after) VALUES (NEW.topic, NEW.partition, NULL, NEW.next_offset);
+    ELSIF NEW.next_offset <> OLD.next_offset THEN
+        INSERT INTO referee.position_history (topic, partition, before, after) VALUES (NEW.topic, NEW.partition, OLD.next_offset, NEW.next_offset);
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER referee AFTER INSERT OR UPDATE ON consumer_position FOR EACH ROW EXECUTE FUNCTION referee.on_position();
+"""
+_REFEREE_SEATS = """
+CREATE TABLE referee.seat_history (seq BIGSERIAL, programme_id UUID, version BIGINT, total_count INT, taken_count INT,
+    admitted_count INT, held_count INT, excess_count INT, live_count INT);
+CREATE FUNCTION referee.on_seats() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+    INSERT INTO referee.seat_history (programme_id, version, total_count, taken_count, admitted_count, held_count, excess_count, live_count)
+    SELECT p.programme_id, p.version, p.total_count, p.taken_count, p.admitted_count, p.held_count, p.excess_count,
+           (SELECT count(*) FROM public.hold h WHERE h.programme_id = p.programme_id AND h.state IN ('held', 'confirmed'))
+    FROM public.programme p WHERE p.programme_id = NEW.programme_id;
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER referee AFTER UPDATE ON programme DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION referee.on_seats();
+"""
+
+
+class Rig(Stack):
+    """An embedded stack with the ledger beside the services, a proxied listener, and a world that can be made anew."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(EmbeddedSettings.on_free_ports(home))
+        self.settings.service_ports[LEDGER] = free_port()
+        self.services = [*self.services, ServiceSpec(LEDGER, 0)]
+        self.proxied_kafka = (free_port(), free_port())
+        self.mutation = ""
+        self.extra_environment: dict[str, dict[str, str]] = {}
+
+    # -- what differs from `estuaire up`
+
+    @property
+    def schemas_dir(self) -> Path:
+        """A copy of `schemas/avro` with the ledger's topic beside the others."""
+        folder = self.settings.home / "schemas"
+        if not folder.exists():
+            shutil.copytree(super().schemas_dir, folder)
+            with (folder / "topics.yaml").open("a") as file:
+                file.write(
+                    "ledger.pipeline.v1: {owner: ledger, consumers: [], partitions: 1, retention_days: 30, guard: latest,\n"
+                    "  data_class: public, records: [common/ServiceHealthReported, common/RecordDeadLettered]}\n"
+                )
+        return folder
+
+    def environment(self, service: ServiceSpec) -> dict[str, str]:
+        """What every service of the rig is told."""
+        return {
+            **super().environment(service),
+            "ESTUAIRE_SCHEMAS_DIR": str(self.schemas_dir),
+            "ESTUAIRE_HEALTH_REPORT_SECONDS": "2",
+            "PYTHONPATH": str(REPOSITORY),
+            **self.extra_environment.get(service.name, {}),
+        }
+
+    def command_of(self, service: ServiceSpec) -> list[str | Path]:
+        """The service, or the service with one seeded bug."""
+        if self.mutation:
+            return [sys.executable, "-m", "tests.faults.mutated", self.mutation, service.name]
+        if service.name == LEDGER:
+            return [sys.executable, "-m", "tests.faults.ledger"]
+        return super().command_of(service)
+
+    async def _migrate_and_create_topics(self) -> None:
+        for name in (SEATS, PROJECTIONS):
+            package = name.replace("-", "_")
+            await migrations.upgrade(self.postgres.url(package), package)
+        for statements in (migrations.DELIVERY_1, ledger.TABLES):
+            self.postgres.psql(f"SET ROLE ledger; {statements}", LEDGER)
+        for service in self.services:
+            self.postgres.psql(_REFEREE_POSITIONS, service.package)
+        self.postgres.psql(_REFEREE_SEATS, "remediation_seats")
+        for service in self.services:
+            self.postgres.psql(f'ALTER DATABASE "{service.package}" RENAME TO "pristine_{service.package}"')
+            self._create_from_pristine(service)
+        await create_topics(self.bootstrap_servers, contracts.load(self.schemas_dir))
+
+    def _start_services(self) -> None:
+        """A world starts them."""
+
+    # -- worlds
+
+    def _create_from_pristine(self, service: ServiceSpec) -> None:
+        name = service.package
+        self.postgres.psql(f'CREATE DATABASE "{name}" TEMPLATE "pristine_{name}" OWNER "{name}"')
+
+    def empty_database(self, name: str) -> None:
+        """A service's database as its migrations leave it."""
+        self.postgres.psql(f'DROP DATABASE IF EXISTS "{self.spec(name).package}" WITH (FORCE)')
+        self._create_from_pristine(self.spec(name))
+
+    async def fresh(self) -> None:
+        """Empties every database and every topic; no service may run."""
+        for service in self.services:
+            self.empty_database(service.name)
+        await self.wipe_topics(list(contracts.load(self.schemas_dir).topics))
+
+    async def wipe_topics(self, names: list[str]) -> None:
+        """Deletes topics and makes them anew."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap_servers)
+        await admin.start()
+        try:
+            present = sorted(set(names) & set(await admin.list_topics()))
+            if present:
+                await admin.delete_topics(present)
+            while set(names) & set(await admin.list_topics()):
+                await asyncio.sleep(0.05)
+        finally:
+            await admin.close()
+        await create_topics(self.bootstrap_servers, contracts.load(self.schemas_dir))
+
+    def spec(self, name: str) -> ServiceSpec:
+        """One service; `projections-1` is the second replica of `projections`."""
+        return next(service for service in self.services if service.name == name)
+
+    def start_service(self, name: str, *, ordinal: int = 0, **extra: str) -> Child:
+        """Starts a replica without waiting; `extra` are further environment variables."""
+        spec = self.spec(name)
+        child_name = name if ordinal == 0 else f"{name}-{ordinal}"
+        port = self.port_of(name, ordinal)
+        changes = {"ESTUAIRE_HTTP_PORT": str(port), "ESTUAIRE_INSTANCE": str(ordinal), **extra}
+        child = self.child_of(spec, environment=changes, name=child_name)
+        self.children[child_name] = child
+        child.start()
+        return child
+
+    def port_of(self, name: str, ordinal: int = 0) -> int:
+        """Where a replica listens."""
+        if ordinal:
+            name = f"{name}-{ordinal}"
+            self.settings.service_ports.setdefault(name, free_port())
+        return self.settings.service_ports[name]
+
+    async def ready(self, name: str, ordinal: int = 0, *, seconds_max: float = 60) -> None:
+        """Returns when the replica is ready."""
+        deadline = time.monotonic() + seconds_max
+        child_name = name if ordinal == 0 else f"{name}-{ordinal}"
+        async with httpx.AsyncClient(timeout=2) as client:
+            while time.monotonic() < deadline:
+                if not self.children[child_name].running:
+                    raise AssertionError(f"{child_name} stopped: {self.children[child_name].last_log_line()}")
+                with suppress(httpx.HTTPError):
+                    answer = await client.get(f"http://127.0.0.1:{self.port_of(name, ordinal)}/readyz")
+                    if answer.status_code == 200:
+                        return
+                await asyncio.sleep(0.05)
+        raise AssertionError(f"{child_name} did not become ready in {seconds_max:.0f} s")
+
+    def dsn(self, name: str) -> str:
+        """Address of a service's database for asyncpg, as the superuser."""
+        return f"postgresql://postgres:{self.postgres.password}@127.0.0.1:{self.settings.postgres_port}/{self.spec(name).package}"
+
+    async def query(self, name: str, sql: str, *values: Any) -> list[Any]:
+        """Rows of one statement on a service's database."""
+        connection = await asyncpg.connect(self.dsn(name), timeout=5)
+        try:
+            return list(await connection.fetch(sql, *values, timeout=20))
+        finally:
+            await connection.close(timeout=5)
+
+    async def execute(self, name: str, sql: str) -> None:
+        """Statements of the rig, as the service's own role."""
+        await asyncio.to_thread(
+            self.postgres.psql, f'SET ROLE "{self.spec(name).package}"; {sql}', self.spec(name).package
+        )
+
+
+class Cell:
+    """One run of one cell: its history, its workload, its sentinels, the helpers of its faults."""
+
+    def __init__(self, rig: Rig, number: str, seed: int, *, kills: int, bulk: int = 0) -> None:
+        self.rig = rig
+        self.number = number
+        self.seed = seed
+        self.kills = kills
+        self.draw = random.Random(f"{number}/{seed}")
+        folder = rig.settings.home / "cells"
+        folder.mkdir(exist_ok=True)
+        self.history = History(folder / f"{number}-{seed}{rig.mutation and '-' + rig.mutation}.jsonl")
+        self.waived: dict[str, str] = {}
+        self.long_fault = False
+        self.restarts: list[tuple[str, int]] = []
+        self.supervised = True
+        self.recoveries: list[float] = []
+        self.workload = Workload(
+            self.history,
+            seed=seed,
+            endpoints=[f"http://127.0.0.1:{rig.port_of(SEATS)}"],
+            issuer_url=rig.issuer_url,
+            bulk=bulk,
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+        self._healed: list[tuple[str, float, float]] = []
+        self._visible: list[dict[Any, float]] = []
+
+    # -- life of a cell
+
+    @asynccontextmanager
+    async def running(self, **environment: dict[str, str]) -> AsyncIterator[None]:
+        """A fresh world with its services, workload and sentinels; at the end everything comes to rest."""
+        rig = self.rig
+        personas = self.workload.personas()
+        (rig.settings.home / "personas.json").write_text(json.dumps(personas))
+        await rig.fresh()
+        rig.extra_environment = environment
+        for name in (SEATS, PROJECTIONS, LEDGER):
+            rig.start_service(name)
+        await asyncio.gather(*(rig.ready(name) for name in (SEATS, PROJECTIONS, LEDGER)))
+        await self.workload.prepare()
+        self.workload.start()
+        self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._sample())]
+        self._tasks += [asyncio.create_task(self._pulse(number)) for number in range(4)]
+        try:
+            yield
+            await self._come_to_rest()
+        finally:
+            await self.workload.cancel()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            rig.extra_environment = {}
+            await asyncio.to_thread(self._stop_services)
+            self.history.close()
+
+    async def _come_to_rest(self) -> None:
+        await self.workload.stop()
+        await asyncio.gather(*self._tasks[2:])
+        began = time.monotonic()
+        seconds_max = RTO_AFTER_LONG_SECONDS if self.long_fault else RTO_SECONDS
+        left = await self.backlog()
+        while left and time.monotonic() - began < seconds_max:
+            await asyncio.sleep(0.1)
+            left = await self.backlog()
+        seconds = time.monotonic() - began if not left else seconds_max + 1
+        self.history.add("quiesced", seconds=seconds, seconds_max=seconds_max, left=left)
+        for (fault, at, limit), (_, following, _) in zip(self._healed, [*self._healed[1:], _NEVER], strict=True):
+            recovered = max(min((t for t in seen.values() if t > at), default=following) for seen in self._visible) - at
+            # A recovery that the next fault interrupted says nothing of this one.
+            if at + recovered < following:
+                self.recoveries.append(recovered)
+                self.history.add("recovered", fault=fault, seconds=recovered, seconds_max=limit)
+
+    def _stop_services(self) -> None:
+        for name in list(self.rig.children):
+            if name != "development":
+                child = self.rig.children.pop(name)
+                with suppress(ProcessLookupError):
+                    if child.process is not None:
+                        os.killpg(child.process.pid, signal.SIGCONT)
+                child.stop(15)
+
+    async def backlog(self) -> str:
+        """What is not published or not consumed yet, in words; empty when all is done."""
+        left = []
+        for name in (SEATS, PROJECTIONS, LEDGER):
+            rows = await self.rig.query(
+                name,
+                "SELECT topic, count(*) AS n FROM outbox WHERE published_at IS NULL AND parked_reason IS NULL"
+                " GROUP BY topic",
+            )
+            left += [f"{row['n']} unpublished in {name}" for row in rows]
+        ends = await asyncio.to_thread(self.ends)
+        for name, topics in CONSUMERS.items():
+            rows = await self.rig.query(name, "SELECT topic, partition, next_offset FROM consumer_position")
+            stands = {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+            for (topic, partition), end in ends.items():
+                if topic in topics and not topic.endswith(".pipeline.v1") and stands.get((topic, partition), 0) < end:
+                    left.append(f"{name}: {topic}/{partition} at {stands.get((topic, partition))} of {end}")
+        return "; ".join(left)
+
+    def ends(self) -> dict[tuple[str, int], int]:
+        """Where each partition of the facts topics ends."""
+        from confluent_kafka import Consumer, TopicPartition
+
+        consumer = Consumer({"bootstrap.servers": self.rig.bootstrap_servers, "group.id": "fault-rig"})
+        try:
+            return {
+                (topic, number): consumer.get_watermark_offsets(TopicPartition(topic, number), 10)[1]
+                for topic in (PROGRAMMES, STRUCTURES)
+                for number in range(4)
+            }
+        finally:
+            consumer.close()
+
+    # -- watching
+
+    async def _watch(self) -> None:
+        """Starts again what died, as Kubernetes would; cells that steer a process themselves take it out."""
+        while True:
+            await asyncio.sleep(0.05)
+            for name, child in list(self.rig.children.items()):
+                if self.supervised and child.process is not None and not child.running and name != "development":
+                    self.history.add("restart", process=name, status=child.process.returncode)
+                    self.restarts.append((name, child.process.returncode))
+                    child.start()
+
+    async def _sample(self) -> None:
+        while True:
+            processes = {}
+            for name, child in self.rig.children.items():
+                with suppress(psutil.Error, AttributeError):
+                    assert child.process is not None
+                    process = psutil.Process(child.process.pid)
+                    processes[name] = (process.memory_info().rss, process.num_fds())
+            dead = {}
+            with suppress(Exception):
+                rows = await self.rig.query(SEATS, "SELECT relname, n_dead_tup FROM pg_stat_user_tables")
+                dead = {row["relname"]: row["n_dead_tup"] for row in rows if row["n_dead_tup"] > 1000}
+            self.history.add("sample", processes=processes, dead_tuples=dead)
+            await asyncio.sleep(1)
+
+    async def _pulse(self, number: int) -> None:
+        """Declares on a sentinel programme and waits until the board shows it, until the workload ends."""
+        self._visible.append({})
+        seen = self._visible[number]
+        programme_id, taken = self.workload.sentinels[number], 0
+        while not self.workload.stopping:
+            taken = taken % 7 + 1
+            await self.workload.declare(programme_id, self.workload.structures[0], 8, taken)
+            await self.eventually(
+                PROJECTIONS,
+                "SELECT taken_count = $1 FROM board_programme WHERE programme_id = $2",
+                taken,
+                programme_id,
+                seconds_max=RTO_AFTER_LONG_SECONDS,
+            )
+            seen[len(seen)] = time.monotonic()
+            await asyncio.sleep(0.1)
+
+    # -- faults
+
+    def fired(self, fault: str, proof: str | None, *, count: int = 1) -> None:
+        """Notes a fault and what proves that it fired; without a proof the checker fails the cell."""
+        self.history.add("fault", fault=fault, proof=proof, count=count)
+
+    def healed(self, fault: str) -> None:
+        """From now the recovery is measured: until each partition's sentinel has been declared and shown again."""
+        limit = RTO_AFTER_LONG_SECONDS if self.long_fault else RTO_SECONDS
+        self._healed.append((fault, time.monotonic(), limit))
+
+    async def deaths(self, plan: Sequence[tuple[str, str, int]], *, seconds_max: float = 40) -> None:
+        """For each (service, failpoint, nth): the service runs armed until it exits there; then the next one.
+
+        A service is started again at once, armed for its next death or, after the last, not at all.
+        """
+        self.supervised = False
+        for number, (name, failpoint, nth) in enumerate(plan):
+            child = self.rig.children[name]
+            await asyncio.to_thread(child.kill)
+            armed = self.rig.start_service(name, FAILPOINT=f"{failpoint}:exit:{nth}")
+            if number:
+                self.healed(f"{plan[number - 1][0]} died at {plan[number - 1][1]}")
+            if number and plan[number - 1][0] != name:
+                self.rig.start_service(plan[number - 1][0])
+            deadline = time.monotonic() + seconds_max
+            while armed.running and time.monotonic() < deadline:
+                await asyncio.sleep(0.02)
+            status = armed.process.returncode if armed.process is not None and not armed.running else None
+            line = f"failpoint {failpoint} exit {nth}"
+            said = line in armed.log_path.read_text(errors="replace")
+            proof = f"exit status {status}, '{line}' in its log" if status == EXIT_STATUS and said else None
+            self.fired(f"{name} dies at {failpoint}", proof)
+        self.rig.start_service(plan[-1][0])
+        self.healed(f"{plan[-1][0]} died at {plan[-1][1]}")
+        self.supervised = True
+        await self.rig.ready(plan[-1][0])
+        await asyncio.sleep(1)
+
+    async def shown(self, *, seconds_max: float = RTO_AFTER_LONG_SECONDS) -> None:
+        """Returns when a declaration of every sentinel, made from now on, is on the board."""
+        began = time.monotonic()
+        while not all(any(at > began for at in list(seen.values())[1:]) for seen in self._visible):
+            assert time.monotonic() < began + seconds_max, "the board does not follow"
+            await asyncio.sleep(0.05)
+
+    async def eventually(self, name: str, sql: str, *values: Any, seconds_max: float = 30) -> Any:
+        """The first row of a query as soon as its first column is true."""
+        deadline = time.monotonic() + seconds_max
+        while time.monotonic() < deadline:
+            with suppress(OSError, asyncpg.PostgresError, TimeoutError):
+                rows = await self.rig.query(name, sql, *values)
+                if rows and rows[0][0]:
+                    return rows[0]
+            await asyncio.sleep(0.05)
+        return None
+
+    async def estuaire(self, name: str, *arguments: str) -> str:
+        """Runs the operators' command on one service's database; its output."""
+        environment = {**self.rig.environment(self.rig.spec(name)), "ESTUAIRE_SERVICE": name}
+        command: list[str | Path] = [Path(sys.executable).with_name("estuaire")]
+        if self.rig.mutation:
+            command = [sys.executable, "-m", "tests.faults.mutated", self.rig.mutation, "estuaire"]
+        process = await asyncio.create_subprocess_exec(
+            *command, *arguments, "--service", name,
+            env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        out, _ = await process.communicate()
+        assert process.returncode == 0, out.decode()
+        return out.decode()
+
+    # -- the verdict
+
+    async def check(self) -> dict[str, Any]:
+        """Runs the checker as a process of its own; its report."""
+        rig = self.rig
+        world = {
+            "bootstrap": rig.bootstrap_servers,
+            "registry": f"http://127.0.0.1:{rig.settings.registry_port}/apis/ccompat/v7",
+            "schemas_dir": str(rig.schemas_dir),
+            "databases": {name: rig.dsn(name) for name in (SEATS, PROJECTIONS, LEDGER)},
+            "consumers": CONSUMERS,
+            "history": str(self.history.path),
+            "waived": self.waived,
+        }
+        path = self.history.path.with_suffix(".world.json")
+        path.write_text(json.dumps(world))
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.faults.checker", path,
+            cwd=REPOSITORY, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        out, errors = await process.communicate()
+        if not out:
+            raise AssertionError(f"the checker failed: {errors.decode()[-2000:]}")
+        report: dict[str, Any] = json.loads(out)
+        path.with_suffix(".report.json").write_text(out.decode())
+        return report

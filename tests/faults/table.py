@@ -1,0 +1,61 @@
+"""The table that a run of the cells ends with."""
+
+from __future__ import annotations
+
+from statistics import quantiles
+from typing import Any
+
+ROWS: list[dict[str, Any]] = []
+_HEADS = (
+    "cell",
+    "title",
+    "seed",
+    "faults",
+    "commands",
+    "unsure",
+    "events",
+    "duplicates",
+    "dead",
+    "recovery p50 / p99 / n",
+    "verdict",
+)
+
+
+def add(
+    number: str, title: str, seed: int, report: dict[str, Any], recoveries: list[float], *, verdict: str = ""
+) -> None:
+    """One line per run of a cell."""
+    cuts = quantiles(recoveries, n=100, method="inclusive") if len(recoveries) > 1 else [*recoveries] * 99
+    recovery = f"{cuts[49]:.1f} s / {cuts[98]:.1f} s / {len(recoveries)}" if recoveries else "–"
+    waived = "".join(f", without {name}" for name in report["waived"])
+    ROWS.append(
+        dict(
+            zip(
+                _HEADS,
+                (
+                    number,
+                    title,
+                    seed,
+                    report["fault_count"],
+                    report["command_count"],
+                    report["ambiguous_count"],
+                    report["message_count"],
+                    report["duplicate_count"],
+                    report["dead_letter_count"],
+                    recovery,
+                    verdict or ("FAILED " + " ".join(report["violations"]) if report["violations"] else "ok" + waived),
+                ),
+                strict=True,
+            )
+        )
+    )
+
+
+def lines() -> list[str]:
+    """The table as text, with a line of sums."""
+    table = [list(_HEADS), *([str(value) for value in row.values()] for row in ROWS)]
+    widths = [max(len(line[column]) for line in table) for column in range(len(_HEADS))]
+    text = ["  ".join(value.ljust(width) for value, width in zip(line, widths, strict=True)).rstrip() for line in table]
+    events = sum(row["events"] for row in ROWS)
+    faults = sum(row["faults"] for row in ROWS)
+    return [*text, f"{len(ROWS)} runs, {faults} faults, {events} events"]

@@ -1,0 +1,33 @@
+"""Runs the cells: the short ones in `make test`, all of them in `make faults`."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.faults import table
+from tests.faults.cells import CELLS
+from tests.faults.rig import Cell, Rig
+
+SEEDS = tuple(int(seed) for seed in os.environ.get("SEEDS", "1").split(","))
+KILLS = int(os.environ.get("KILLS", "20"))
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(c.number, marks=[] if c.short else [pytest.mark.long])
+        for c in sorted(CELLS.values(), key=lambda c: c.number)
+    ],
+)
+async def test_cell(rig: Rig, number: str, seed: int) -> None:
+    """Under this fault nothing is lost, nothing has two effects, and everything recovers without a human."""
+    fault = CELLS[number]
+    cell = Cell(rig, number, seed, kills=KILLS, bulk=fault.bulk)
+    await fault.run(cell)
+    report = await cell.check()
+    table.add(number, fault.title, seed, report, cell.recoveries)
+    assert not report["violations"], report["violations"]
