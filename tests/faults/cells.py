@@ -15,7 +15,7 @@ import psutil
 
 from tests.faults import plant
 from tests.faults.rig import LEDGER, PROGRAMMES, PROJECTIONS, SEATS, Cell
-from tests.faults.workload import PARTITIONS
+from tests.faults.workload import PARTITIONS, partition_of
 
 Run = Callable[[Cell], Awaitable[None]]
 
@@ -209,6 +209,113 @@ async def zombie_relay(cell: Cell) -> None:
             process.resume()
             await asyncio.sleep(2)
             cell.supervised = True
+        await cell.shown()
+
+
+@cell("07", "broker stopped for 5, 15 and 45 s", bulk=5)
+async def broker_stopped(cell: Cell) -> None:
+    """Shorter and longer than a session and than a request: everything goes on by itself."""
+    cell.long_fault = True
+    async with cell.running():
+        kafka = cell.rig.kafka
+        assert kafka is not None and kafka.child.process is not None
+        process = psutil.Process(kafka.child.process.pid)
+        for seconds in (5, 15, 45):
+            process.suspend()
+            await asyncio.sleep(seconds)
+            cell.fired(f"broker stopped {seconds} s", process.status() if process.status() == "stopped" else None)
+            process.resume()
+            cell.healed(f"broker stopped {seconds} s")
+            await cell.shown()
+
+
+@cell("11", "kill -9 of PostgreSQL, and its sessions ended at random")
+async def kill_database(cell: Cell) -> None:
+    """Commits whose answer was lost are resolved by their key; every pool comes back."""
+    postgres = cell.rig.postgres
+    async with cell.running():
+        for _ in range(max(2, cell.kills // 4)):
+            for _ in range(20):
+                row = await cell.eventually(
+                    SEATS, _END_A_SESSION, [f"%{name}" for name in ("seats", "ctions", "ledger")]
+                )
+                await asyncio.sleep(0.05)
+            cell.fired("sessions ended", "pg_terminate_backend said true" if row else None, count=20)
+            await cell.shown()
+            assert postgres.child is not None and postgres.child.process is not None
+            await asyncio.to_thread(postgres.child.kill)
+            status = postgres.child.process.returncode
+            cell.fired("PostgreSQL killed", f"ended with {status}" if status == -signal.SIGKILL else None)
+            await asyncio.sleep(1)  # its sessions notice, and leave the shared memory
+            await asyncio.to_thread(postgres.start)
+            await asyncio.to_thread(postgres.wait)
+            cell.healed("PostgreSQL killed")
+            await cell.shown()
+
+
+_END_A_SESSION = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname LIKE ANY($1) AND usename <> 'postgres' ORDER BY random() LIMIT 1
+"""
+
+
+@cell("12", "PostgreSQL stopped for 30 s")
+async def database_stopped(cell: Cell) -> None:
+    """Callers get 503 and try again; nothing piles up, and the pools recover."""
+    cell.long_fault = True
+    async with cell.running():
+        child = cell.rig.postgres.child
+        assert child is not None and child.process is not None
+        postmaster = psutil.Process(child.process.pid)
+        processes = [postmaster, *postmaster.children(recursive=True)]
+        for process in processes:
+            process.suspend()
+        await asyncio.sleep(30)
+        stopped = sum(process.status() == psutil.STATUS_STOPPED for process in processes)
+        refused = sum("unavailable" in text for text in cell.workload.unanswered)
+        proof = f"{stopped} processes stopped, {refused} × 503" if stopped == len(processes) and refused else None
+        cell.fired("PostgreSQL stopped 30 s", proof)
+        for process in processes:
+            process.resume()
+        cell.healed("PostgreSQL stopped 30 s")
+        await cell.shown()
+
+
+@cell("18", "a member that joins and leaves every 3 s")
+async def rebalance_storm(cell: Cell) -> None:
+    """Partitions go to and fro; the log is applied on and on, once."""
+    cell.long_fault = True
+    async with cell.running():
+        cell.supervised = False
+        for number in range(max(4, cell.kills)):
+            child = cell.rig.start_service(PROJECTIONS, ordinal=1)
+            await asyncio.sleep(3)
+            await asyncio.to_thread(child.kill if number % 2 else child.stop)
+            status = child.process.returncode if child.process is not None else None
+            cell.fired("member joins and leaves", f"ended with {status}" if status is not None else None)
+        del cell.rig.children[f"{PROJECTIONS}-1"]
+        cell.healed("rebalance storm")
+        cell.supervised = True
+        await cell.shown()
+
+
+@cell("20", "every message of the topic again, up to five times")
+async def duplicates(cell: Cell) -> None:
+    """What was applied is dropped by its version, without a window of time."""
+    async with cell.running():
+        await asyncio.sleep(5)
+        rows = await cell.rig.query(
+            SEATS,
+            "SELECT key, value, headers FROM outbox WHERE topic = $1 AND published_at IS NOT NULL ORDER BY id",
+            PROGRAMMES,
+        )
+        again = [row for row in rows for _ in range(cell.draw.randrange(1, 6))]
+        raw: list[plant.Raw] = [
+            (partition_of(row["key"]), row["key"].encode(), bytes(row["value"]), []) for row in again
+        ]
+        await asyncio.to_thread(plant.records, cell, PROGRAMMES, raw)
+        cell.healed("duplicates")
+        cell.fired("duplicates", f"{len(raw)} records again" if raw else None, count=len(raw))
         await cell.shown()
 
 

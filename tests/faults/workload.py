@@ -60,7 +60,7 @@ class Workload:
     ) -> UUID:
         """Describes a programme and declares its seats."""
         programme_id = self._uuid()
-        while partition is not None and (murmur2(str(programme_id).encode()) & 0x7FFFFFFF) % PARTITIONS != partition:
+        while partition is not None and partition_of(str(programme_id)) != partition:
             programme_id = self._uuid()
         body = {"title": f"{title} {programme_id.hex[:6]}", "age_min": 15, "age_max": 25}
         await self._as_partner(structure_id, "PUT", f"/v1/programmes/{programme_id}", body, op="describe")
@@ -261,6 +261,11 @@ class Workload:
 
     def _uuid(self) -> UUID:
         return UUID(int=self._draw.getrandbits(128), version=4)
+
+
+def partition_of(key: str) -> int:
+    """Where the relay's producer puts a key."""
+    return int(murmur2(key.encode()) & 0x7FFFFFFF) % PARTITIONS
 
 
 def _line(programme_id: UUID, total: int, taken: int, *, later: int = 0) -> dict[str, Any]:
