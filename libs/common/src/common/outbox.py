@@ -67,7 +67,8 @@ class Relay:
                     break
                 await asyncio.sleep(0.5)
                 continue
-            if not more and stopping:
+            # A produce error drops the producer: what is left stays committed for the next relay.
+            if stopping and (not more or self._producer is None):
                 break
             if not more:
                 with suppress(TimeoutError):
