@@ -5,11 +5,14 @@ Started by the rig as a process; its database has, beside the core's tables, one
 
 from __future__ import annotations
 
+import asyncio
+import os
+import sys
 from typing import Any
 
 from fastapi import APIRouter
 
-from common.app import Service, run
+from common.app import Service, reconcile, run
 from common.transaction import Transaction
 from common.verdicts import Consumes
 from remediation_seats import messages
@@ -56,4 +59,9 @@ service = Service(
 )
 
 if __name__ == "__main__":
-    run(service)
+    if sys.argv[1:] == ["reconcile"]:
+        names = ("DATABASE_URL", "KAFKA_BOOTSTRAP_SERVERS", "REGISTRY_URL")
+        addresses = [os.environ[f"ESTUAIRE_{name}"] for name in names]
+        asyncio.run(reconcile(service, addresses[0], addresses[1], addresses[2], print, apply=True))
+    else:
+        run(service)

@@ -45,10 +45,10 @@ BUGS: dict[str, Bug] = {
         (
             (
                 "common.outbox",
-                "        sent, failed = await self._send(page)\n",
+                "        sent, failed, acknowledged = await self._send(page)\n",
                 "        async with self._database.transaction() as tx:\n"
-                "            await self._mark(tx, page)\n"
-                "        sent, failed = await self._send(page)\n",
+                "            await self._mark(tx, page, {})\n"
+                "        sent, failed, acknowledged = await self._send(page)\n",
             ),
         ),
     ),
@@ -61,15 +61,15 @@ BUGS: dict[str, Bug] = {
                 "common.outbox",
                 "_NEXT_PAGE, limit=self._settings.outbox_page_count_max)\n",
                 "_NEXT_PAGE, limit=7)\n"
-                "            sent, failed = await self._send(page)\n"
-                "            await self._mark(tx, sent)\n",
+                "            sent, failed, acknowledged = await self._send(page)\n"
+                "            await self._mark(tx, sent, acknowledged)\n",
             ),
-            ("common.outbox", "        sent, failed = await self._send(page)\n        if", "        if"),
-            ("common.outbox", "await self._hold_lease() and", ""),
+            ("common.outbox", "        sent, failed, acknowledged = await self._send(page)\n        if", "        if"),
+            ("common.outbox", "await self._hold_lease() and await self._agrees() and", ""),
             (
                 "common.outbox",
-                "AND EXISTS (SELECT 1 FROM outbox_lease WHERE id = 1 AND owner = :owner AND epoch = :epoch)",
-                "AND :owner <> '' AND CAST(:epoch AS int) IS NULL",
+                "SELECT 1 FROM outbox_lease WHERE id = 1 AND owner = :owner AND epoch = :epoch",
+                "SELECT 1 WHERE :owner <> '' AND CAST(:epoch AS int) IS NULL",
             ),
         ),
     ),

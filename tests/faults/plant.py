@@ -13,7 +13,8 @@ from typing import Any
 from uuid import uuid4
 
 import asyncpg
-from confluent_kafka import Producer
+from confluent_kafka import OFFSET_END, Consumer, ConsumerGroupTopicPartitions, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 from fastavro import parse_schema, schemaless_writer
 
 from tests.faults.rig import STRUCTURES, Cell, Rig
@@ -58,46 +59,60 @@ def _registry(rig: Rig) -> str:
 
 
 class StructureRow:
-    """A structure as the service would write it: its row and its message, in a transaction that the rig holds open."""
+    """A structure as the service would write it: its row and its messages, in a transaction that the rig holds open."""
 
     def __init__(self, rig: Rig, connection: asyncpg.Connection) -> None:
         self._rig = rig
         self._connection = connection
-        self.structure_id, self.event_id = uuid4(), uuid4()
+        self.structure_id = uuid4()
         self.outbox_id = 0
 
-    async def insert(self) -> None:
-        """Inserts both; nothing is committed."""
+    async def insert(self, versions: Sequence[int] = (1,), *, padding: int = 0) -> list[str]:
+        """Inserts the row and a message per version, in the order given; nothing is committed. Returns the event ids.
+
+        `padding` bytes after the datum make a message that no broker takes.
+        """
         schema_id, schema = latest(self._rig, "estuaire.remediation_seats.StructureDescribed")
-        fields = {
-            "event_id": str(self.event_id),
-            "occurred_at": datetime.now(UTC),
-            "aggregate_id": str(self.structure_id),
-            "aggregate_version": 1,
-            "correlation_id": str(uuid4()),
-            "causation_id": None,
-            "structure_name": "Structure de l'arbitre",
-            "kind": "CFA",
-            "commune_code": "76540",
-            "fictitious": True,
-        }
-        sink = io.BytesIO(b"\x00" + struct.pack("!I", schema_id))
-        sink.seek(0, io.SEEK_END)
-        schemaless_writer(sink, parse_schema(schema), fields)
         await self._connection.execute(
             "INSERT INTO structure (structure_id, structure_name, kind, commune_code, fictitious, version)"
-            " VALUES ($1, $2, 'CFA', '76540', true, 1)",
+            " VALUES ($1, $2, 'CFA', '76540', true, $3)",
             self.structure_id,
-            fields["structure_name"],
+            f"Structure de l'arbitre {max(versions)}",
+            max(versions),
         )
-        self.outbox_id = await self._connection.fetchval(
-            "INSERT INTO outbox (topic, key, aggregate_version, event_id, record, value, headers)"
-            " VALUES ($1, $2, 1, $3, 'estuaire.remediation_seats.StructureDescribed', $4, '{}') RETURNING id",
-            STRUCTURES,
-            str(self.structure_id),
-            self.event_id,
-            sink.getvalue(),
-        )
+        event_ids = []
+        for version in versions:
+            fields = {
+                "event_id": str(uuid4()),
+                "occurred_at": datetime.now(UTC),
+                "aggregate_id": str(self.structure_id),
+                "aggregate_version": version,
+                "correlation_id": str(uuid4()),
+                "causation_id": None,
+                "structure_name": f"Structure de l'arbitre {version}",
+                "kind": "CFA",
+                "commune_code": "76540",
+                "fictitious": True,
+            }
+            self.outbox_id = await self._connection.fetchval(
+                "INSERT INTO outbox (topic, key, aggregate_version, event_id, record, value, headers)"
+                " VALUES ($1, $2, $3, $4, 'estuaire.remediation_seats.StructureDescribed', $5, '{}') RETURNING id",
+                STRUCTURES,
+                str(self.structure_id),
+                version,
+                fields["event_id"],
+                encoded(schema_id, schema, fields) + bytes(padding),
+            )
+            event_ids.append(str(fields["event_id"]))
+        return event_ids
+
+
+def encoded(schema_id: int, schema: dict[str, Any], fields: dict[str, Any]) -> bytes:
+    """A datum in the wire format."""
+    sink = io.BytesIO()
+    sink.write(b"\x00" + struct.pack("!I", schema_id))
+    schemaless_writer(sink, parse_schema(schema), fields)
+    return sink.getvalue()
 
 
 def garbage(draw: random.Random, samples: Sequence[bytes], count: int) -> list[Raw]:
@@ -131,3 +146,55 @@ RECURSIVE = {
     "namespace": "probe.faults",
     "fields": [{"name": "child", "type": ["null", "Deep"], "default": None}],
 }
+
+# Five bytes that say "500 million nulls": a decoder that believes them asks for 4 GB.
+ALLOCATING = {
+    "type": "record",
+    "name": "Bomb",
+    "namespace": "probe.faults",
+    "fields": [{"name": "nothing", "type": {"type": "array", "items": "null"}}],
+}
+_COUNT = 500_000_000
+ALLOCATION = (
+    bytes((2 * _COUNT >> shift) & 0x7F | 0x80 * (2 * _COUNT >> shift + 7 > 0) for shift in range(0, 35, 7)) + b"\x00"
+)
+
+
+def compressed_bomb(rig: Rig, topic: str) -> str:
+    """Produces 64 MB of zeros as 2 kB of zstd; what the broker answered, or an empty text when it took them."""
+    producer = Producer(
+        {"bootstrap.servers": rig.bootstrap_servers, "compression.type": "zstd", "message.max.bytes": 100_000_000}
+    )
+    answers: list[str] = []
+    producer.produce(
+        topic, bytes(64_000_000), b"bomb", 0, on_delivery=lambda error, _: answers.append(str(error or ""))
+    )
+    assert producer.flush(60) == 0
+    return answers[0]
+
+
+def delete_records(rig: Rig, topic: str) -> int:
+    """Deletes everything that partition 0 of a topic has, as retention would; the first offset that it keeps."""
+    admin = AdminClient({"bootstrap.servers": rig.bootstrap_servers})
+    place = TopicPartition(topic, 0, OFFSET_END)
+    return int(admin.delete_records([place])[place].result(20).low_watermark)
+
+
+def group_offsets(rig: Rig, group: str, topics: Sequence[str], kind: str) -> str:
+    """Deletes a group's offsets, or moves them to the end or the start of every partition; what Kafka then says."""
+    admin = AdminClient({"bootstrap.servers": rig.bootstrap_servers})
+    if kind == "deleted":
+        admin.delete_consumer_groups([group])[group].result(20)
+        left = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(20)
+        return f"{group} has no offset" if not left.topic_partitions else ""
+    known = admin.list_topics(timeout=20).topics
+    places = [TopicPartition(topic, number) for topic in topics for number in known[topic].partitions]
+    consumer = Consumer({"bootstrap.servers": rig.bootstrap_servers, "group.id": "fault-rig"})
+    bounds = [consumer.get_watermark_offsets(place, 10) for place in places]
+    consumer.close()
+    moved = [
+        TopicPartition(place.topic, place.partition, high if kind == "moved to the end" else low)
+        for place, (low, high) in zip(places, bounds, strict=True)
+    ]
+    admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, moved)])[group].result(20)
+    return f"{group} {kind}: {sum(place.offset for place in moved)}"

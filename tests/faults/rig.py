@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -18,9 +19,11 @@ from typing import Any
 import asyncpg
 import httpx
 import psutil
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from common import contracts, migrations
+from common.embedded import parts
+from common.embedded.kafka import Kafka
 from common.embedded.processes import Child, free_port
 from common.embedded.stack import EmbeddedSettings, ServiceSpec, Stack, create_topics
 from common.failpoints import EXIT_STATUS
@@ -37,6 +40,9 @@ CONSUMERS = {
 }
 _NEVER = ("", float("inf"), 0.0)
 RTO_SECONDS, RTO_AFTER_LONG_SECONDS = 10.0, 60.0
+
+# Where a service in a network namespace of its own finds the broker.
+REMOTE_KAFKA = "10.77.30.1"
 
 # Every committed move of a position, and the seats at every commit, as the referee's triggers see them.
 _REFEREE_POSITIONS = """
@@ -67,6 +73,32 @@ CREATE CONSTRAINT TRIGGER referee AFTER UPDATE ON programme DEFERRABLE INITIALLY
 """
 
 
+class SecondBroker(Kafka):
+    """A broker of the same cluster without a vote: it leads partitions, and may die while the cluster answers."""
+
+    def __init__(self, home: Path, jars: Sequence[Path], *, port: int, controller_port: int) -> None:
+        super().__init__(home / "second", jars, port=port, controller_port=controller_port)
+        self._archive = home / "parts" / "kafka.jsa"
+        self._first = home / "kafka" / "meta.properties"
+
+    def start(self) -> None:
+        """Joins the first broker's cluster."""
+        self._home.mkdir(exist_ok=True)
+        self._config.write_text(self._properties())
+        if not self._data.exists():
+            facts = dict(line.split("=", 1) for line in self._first.read_text().splitlines() if "=" in line)
+            command = self._java(
+                "kafka.tools.StorageTool", "format", "-t", facts["cluster.id"], "-c", str(self._config)
+            )
+            subprocess.run(command, check=True, capture_output=True)
+        self.child.start()
+
+    def _properties(self) -> str:
+        text = super()._properties().replace("process.roles=broker,controller", "process.roles=broker")
+        text = text.replace("node.id=1", "node.id=2")
+        return text.replace(f",CONTROLLER://127.0.0.1:{self._controller_port}\n", "\n")
+
+
 class Rig(Stack):
     """An embedded stack with the ledger beside the services, a proxied listener, and a world that can be made anew."""
 
@@ -74,7 +106,17 @@ class Rig(Stack):
         super().__init__(EmbeddedSettings.on_free_ports(home))
         self.settings.service_ports[LEDGER] = free_port()
         self.services = [*self.services, ServiceSpec(LEDGER, 0)]
-        self.proxied_kafka = (free_port(), free_port())
+        # The broker as a fault proxy shows it, and as a service in a network namespace sees it.
+        self.proxied_port, self.proxied_postgres_port, self.remote_port = free_port(), free_port(), free_port()
+        self.kafka_listeners = {
+            "PROXIED": (free_port(), f"127.0.0.1:{self.proxied_port}"),
+            "REMOTE": (self.remote_port, f"{REMOTE_KAFKA}:{self.remote_port}"),
+        }
+        self.second_broker: SecondBroker | None = None
+        self._leaving: SecondBroker | None = None
+        # What stands before a service's command: `ip netns exec …`, a control group.
+        self.inside: dict[str, list[str | Path]] = {}
+        self.hosts: dict[str, str] = {}
         self.mutation = ""
         self.extra_environment: dict[str, dict[str, str]] = {}
 
@@ -104,18 +146,19 @@ class Rig(Stack):
         }
 
     def command_of(self, service: ServiceSpec) -> list[str | Path]:
-        """The service, or the service with one seeded bug."""
+        """The service, or the service with one seeded bug, perhaps inside something."""
+        inside = self.inside.get(service.name, [])
         if self.mutation:
-            return [sys.executable, "-m", "tests.faults.mutated", self.mutation, service.name]
+            return [*inside, sys.executable, "-m", "tests.faults.mutated", self.mutation, service.name]
         if service.name == LEDGER:
-            return [sys.executable, "-m", "tests.faults.ledger"]
-        return super().command_of(service)
+            return [*inside, sys.executable, "-m", "tests.faults.ledger"]
+        return [*inside, *super().command_of(service)]
 
     async def _migrate_and_create_topics(self) -> None:
         for name in (SEATS, PROJECTIONS):
             package = name.replace("-", "_")
             await migrations.upgrade(self.postgres.url(package), package)
-        for statements in (migrations.DELIVERY_1, ledger.TABLES):
+        for statements in (migrations.DELIVERY_1, migrations.DELIVERY_2, ledger.TABLES):
             self.postgres.psql(f"SET ROLE ledger; {statements}", LEDGER)
         for service in self.services:
             self.postgres.psql(_REFEREE_POSITIONS, service.package)
@@ -134,6 +177,18 @@ class Rig(Stack):
         name = service.package
         self.postgres.psql(f'CREATE DATABASE "{name}" TEMPLATE "pristine_{name}" OWNER "{name}"')
 
+    def copy_database(self, name: str) -> None:
+        """A backup of a service's database as it is now; nobody may be connected."""
+        package = self.spec(name).package
+        self.postgres.psql(f'DROP DATABASE IF EXISTS "backup_{package}"')
+        self.postgres.psql(f'CREATE DATABASE "backup_{package}" TEMPLATE "{package}" OWNER "{package}"')
+
+    def restore_database(self, name: str) -> None:
+        """The service's database as it was at the backup."""
+        package = self.spec(name).package
+        self.postgres.psql(f'DROP DATABASE "{package}" WITH (FORCE)')
+        self.postgres.psql(f'CREATE DATABASE "{package}" TEMPLATE "backup_{package}" OWNER "{package}"')
+
     def empty_database(self, name: str) -> None:
         """A service's database as its migrations leave it."""
         self.postgres.psql(f'DROP DATABASE IF EXISTS "{self.spec(name).package}" WITH (FORCE)')
@@ -141,6 +196,9 @@ class Rig(Stack):
 
     async def fresh(self) -> None:
         """Empties every database and every topic; no service may run."""
+        if self._leaving is not None:
+            await asyncio.to_thread(self._leaving.child.stop)
+            self._leaving = None
         for service in self.services:
             self.empty_database(service.name)
         await self.wipe_topics(list(contracts.load(self.schemas_dir).topics))
@@ -155,6 +213,11 @@ class Rig(Stack):
                 await admin.delete_topics(present)
             while set(names) & set(await admin.list_topics()):
                 await asyncio.sleep(0.05)
+            if self.second_broker is not None:
+                places = {number: [2] for number in range(4)}
+                await admin.create_topics(
+                    [NewTopic(name, -1, -1, replica_assignments=places) for name in (PROGRAMMES, STRUCTURES)]
+                )
         finally:
             await admin.close()
         await create_topics(self.bootstrap_servers, contracts.load(self.schemas_dir))
@@ -162,6 +225,24 @@ class Rig(Stack):
     def spec(self, name: str) -> ServiceSpec:
         """One service; `projections-1` is the second replica of `projections`."""
         return next(service for service in self.services if service.name == name)
+
+    @asynccontextmanager
+    async def two_brokers(self) -> AsyncIterator[SecondBroker]:
+        """A second broker, which leads the facts topics of the world made meanwhile; it ends with that world."""
+        port = free_port()
+        broker = SecondBroker(
+            self.settings.home,
+            parts.fetch("kafka", lambda _: None),
+            port=port,
+            controller_port=self.settings.kafka_controller_port,
+        )
+        await asyncio.to_thread(broker.start)
+        try:
+            await asyncio.to_thread(broker.wait)
+            self.second_broker = broker
+            yield broker
+        finally:
+            self.second_broker, self._leaving = None, broker
 
     def start_service(self, name: str, *, ordinal: int = 0, **extra: str) -> Child:
         """Starts a replica without waiting; `extra` are further environment variables."""
@@ -181,6 +262,10 @@ class Rig(Stack):
             self.settings.service_ports.setdefault(name, free_port())
         return self.settings.service_ports[name]
 
+    def url_of(self, name: str, ordinal: int = 0) -> str:
+        """Where a replica is reached."""
+        return f"http://{self.hosts.get(name, '127.0.0.1')}:{self.port_of(name, ordinal)}"
+
     async def ready(self, name: str, ordinal: int = 0, *, seconds_max: float = 60) -> None:
         """Returns when the replica is ready."""
         deadline = time.monotonic() + seconds_max
@@ -190,7 +275,7 @@ class Rig(Stack):
                 if not self.children[child_name].running:
                     raise AssertionError(f"{child_name} stopped: {self.children[child_name].last_log_line()}")
                 with suppress(httpx.HTTPError):
-                    answer = await client.get(f"http://127.0.0.1:{self.port_of(name, ordinal)}/readyz")
+                    answer = await client.get(f"{self.url_of(name, ordinal)}/readyz")
                     if answer.status_code == 200:
                         return
                 await asyncio.sleep(0.05)
@@ -218,7 +303,7 @@ class Rig(Stack):
 class Cell:
     """One run of one cell: its history, its workload, its sentinels, the helpers of its faults."""
 
-    def __init__(self, rig: Rig, number: str, seed: int, *, kills: int, bulk: int = 0) -> None:
+    def __init__(self, rig: Rig, number: str, seed: int, *, kills: int, bulk: int = 0, processes: int = 6) -> None:
         self.rig = rig
         self.number = number
         self.seed = seed
@@ -235,9 +320,10 @@ class Cell:
         self.workload = Workload(
             self.history,
             seed=seed,
-            endpoints=[f"http://127.0.0.1:{rig.port_of(SEATS)}"],
+            endpoints=[rig.url_of(SEATS)],
             issuer_url=rig.issuer_url,
             bulk=bulk,
+            processes=processes,
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._healed: list[tuple[str, float, float]] = []
@@ -434,19 +520,32 @@ class Cell:
             await asyncio.sleep(0.05)
         return None
 
-    async def estuaire(self, name: str, *arguments: str) -> str:
+    async def estuaire(self, name: str, *arguments: str, status: int = 0) -> str:
         """Runs the operators' command on one service's database; its output."""
         environment = {**self.rig.environment(self.rig.spec(name)), "ESTUAIRE_SERVICE": name}
-        command: list[str | Path] = [Path(sys.executable).with_name("estuaire")]
+        command: list[str | Path] = [Path(sys.executable).with_name("estuaire"), *arguments, "--service", name]
         if self.rig.mutation:
-            command = [sys.executable, "-m", "tests.faults.mutated", self.rig.mutation, "estuaire"]
+            command[:1] = [sys.executable, "-m", "tests.faults.mutated", self.rig.mutation, "estuaire"]
+        if name == LEDGER:
+            command = [sys.executable, "-m", "tests.faults.ledger", *arguments[:1]]
         process = await asyncio.create_subprocess_exec(
-            *command, *arguments, "--service", name,
+            *command,
             env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         out, _ = await process.communicate()
-        assert process.returncode == 0, out.decode()
+        assert process.returncode == status, out.decode()
         return out.decode()
+
+    async def not_ready(self, name: str, reason: str) -> None:
+        """Returns when the service says that it is not ready, and why."""
+        async with httpx.AsyncClient(timeout=2) as client:
+            for _ in range(300):
+                with suppress(httpx.HTTPError):
+                    answer = await client.get(f"{self.rig.url_of(name)}/readyz")
+                    if answer.status_code == 503 and answer.json().get("reason") == reason:
+                        return
+                await asyncio.sleep(0.1)
+        raise AssertionError(f"{name} never said {reason}")
 
     # -- the verdict
 

@@ -26,7 +26,7 @@ KILLS = int(os.environ.get("KILLS", "6"))
 async def test_cell(rig: Rig, number: str, seed: int) -> None:
     """Under this fault nothing is lost, nothing has two effects, and everything recovers without a human."""
     fault = CELLS[number]
-    cell = Cell(rig, number, seed, kills=KILLS, bulk=fault.bulk)
+    cell = Cell(rig, number, seed, kills=KILLS, bulk=fault.bulk, processes=fault.processes)
     await fault.run(cell)
     report = await cell.check()
     table.add(number, fault.title, seed, report, cell.recoveries)

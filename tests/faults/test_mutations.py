@@ -18,7 +18,7 @@ async def test_the_seeded_bug_is_caught(rig: Rig, name: str) -> None:
     bug = BUGS[name]
     fault = CELLS[bug.cell]
     rig.mutation = name
-    cell = Cell(rig, bug.cell, 1, kills=10, bulk=fault.bulk)
+    cell = Cell(rig, bug.cell, 1, kills=10, bulk=fault.bulk, processes=fault.processes)
     failed_in_the_cell = ""
     try:
         await fault.run(cell)

@@ -203,6 +203,15 @@ class Workload:
             return content if answer.is_success else None
         return None
 
+    async def refused(self, structure_id: UUID, method: str, path: str, body: Any) -> int:
+        """The status of a partner's request that has no effect; the history does not have it."""
+        facts = {"structure_id": str(structure_id)}
+        token = await self._token(f"partner-{structure_id}", "partner", facts)
+        headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": self._uuid().hex}
+        answer = await self._client.request(method, self.endpoints[0] + path, json=body, headers=headers)
+        assert answer.headers["content-type"] == "application/problem+json", answer.text
+        return answer.status_code
+
     async def _attempt(
         self,
         persona: str,

@@ -183,7 +183,7 @@ async def read_events(url: str, last_id: str | None, count: int) -> list[tuple[s
 async def test_a_browser_that_reconnects_gets_what_it_missed(
     seats: Seats, stack_urls: dict[str, str], board: BoardOf
 ) -> None:
-    """The SSE id is the position vector; an id of another generation or shape makes the page start over."""
+    """The SSE id is the position vector; one of another generation, shape or log makes the page start over."""
     _, partner = await seats.structure()
     programme_id = await seats.programme(partner, 7)
     await eventually(lambda: _shows(board, programme_id, 7))
@@ -195,7 +195,7 @@ async def test_a_browser_that_reconnects_gets_what_it_missed(
     assert "6 places libres" in next(
         changed["say"] for changed in data["changed"] if changed["id"] == str(programme_id)
     ).replace("\u202f", " ")
-    for stale in ("2-1.2.3.4", "1-1.2", "rubbish", "1-" + ".".join(["9" * 30] * 4)):
+    for stale in ("2-1.2.3.4", "1-1.2", "rubbish", "1-" + ".".join(["9" * 30] * 4), "1-9999999.0.0.0"):
         assert (await read_events(stack_urls["projections"], stale, 1))[0][1] == "reload"
 
 

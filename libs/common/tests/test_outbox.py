@@ -15,6 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from common.app import Runtime
 from common.embedded.stack import Stack
 from common.outbox import Relay
+from common.reconcile import Agreement
 from common.telemetry import Metrics
 from common.testing import FreshRuntime
 from common.transaction import Transaction
@@ -74,11 +75,23 @@ async def published(parts: Stack, topic: str, count: int, seconds: float = 20) -
     return [(record.key.decode(), record.value.decode()) for record in found]
 
 
+def relay_of(runtime: Runtime) -> Relay:
+    """A relay that compares nothing: the running stack fills the service's own topics from another database."""
+    stranger = Agreement(
+        "nobody",
+        database=runtime.database,
+        contracts=runtime.contracts,
+        schema_ids=runtime.schema_ids,
+        bootstrap_servers=runtime.settings.kafka_bootstrap_servers,
+    )
+    return Relay(runtime.database, runtime.settings, Metrics(), stranger)
+
+
 class Running:
     """Runs a relay while the block lasts."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self.relay = Relay(runtime.database, runtime.settings, Metrics())
+        self.relay = relay_of(runtime)
 
     async def __aenter__(self) -> Relay:
         self.task = asyncio.create_task(self.relay.run())
@@ -121,6 +134,9 @@ async def test_two_relays_one_leader_and_a_quick_takeover(runtime: Runtime, part
             async with runtime.database.transaction() as tx:
                 await put(tx, topic, "k", 1)
             await published(parts, topic, 1)
+            async with asyncio.timeout(5), runtime.database.transaction() as tx:
+                while await tx.fetch_one("SELECT 1 FROM outbox WHERE published_at IS NULL"):
+                    await asyncio.sleep(0.02)
             assert (first._epoch, second._epoch) == (1, None)
             # As a stopped process would: no renewal, no goodbye.
             first._stopping = True
@@ -136,7 +152,7 @@ async def test_two_relays_one_leader_and_a_quick_takeover(runtime: Runtime, part
 
 async def test_a_relay_that_lost_its_lease_marks_nothing(runtime: Runtime, parts: Stack, topic: str) -> None:
     """The zombie's page is sent again by the new holder: duplicates are allowed, a lost mark is not."""
-    zombie = Relay(runtime.database, runtime.settings, Metrics())
+    zombie = relay_of(runtime)
     assert await zombie._hold_lease()
     async with runtime.database.transaction() as tx:
         await put(tx, topic, "k", 1)
@@ -186,7 +202,7 @@ async def test_published_rows_are_pruned_and_unpublished_ones_never(runtime: Run
         await tx.execute(
             "UPDATE outbox SET published_at = clock_timestamp() - interval '6 days' WHERE aggregate_version = 2"
         )
-    relay = Relay(runtime.database, runtime.settings, Metrics())
+    relay = relay_of(runtime)
     relay._prune_at = 0
     with suppress(Exception):
         await asyncio.wait_for(relay._publish_page(), 1)

@@ -16,7 +16,7 @@ from common.app import Runtime
 from common.dead_letters import StoredRecord
 from common.embedded.stack import Stack
 from common.failures import Malformed
-from common.log_view import lost
+from common.log_view import why_unreadable
 from common.testing import FreshRuntime
 from common.transaction import Transaction
 from common.verdicts import Consumes, Delivery, Fenced
@@ -248,8 +248,17 @@ async def test_records_before_the_position_is_known_are_dropped_and_those_below_
 
 
 @pytest.mark.parametrize(
-    ("offset", "reason"), [(4, "offset_below_log_start"), (5, None), (9, None), (10, "offset_above_log_end")]
+    ("offset", "first_later", "reason"),
+    [
+        (4, None, "offset_below_log_start"),
+        (5, None, None),
+        (9, 9, None),
+        (10, None, "offset_above_log_end"),
+        (8, 7, "log_made_anew"),
+    ],
 )
-def test_an_offset_outside_the_log_is_told_and_never_skipped(offset: int, reason: str | None) -> None:
-    """Retention passed it, or the topic was made anew: the partition stops."""
-    assert lost(offset, 5, 9) == reason
+def test_an_offset_outside_the_log_is_told_and_never_skipped(
+    offset: int, first_later: int | None, reason: str | None
+) -> None:
+    """Retention passed it, or the topic was made anew, even when it is long enough again: the partition stops."""
+    assert why_unreadable(offset, 5, 9, first_later) == reason

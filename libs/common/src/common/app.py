@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -24,6 +24,7 @@ from common.identity import Identity
 from common.inbox import Inbox
 from common.mail import MailSender
 from common.outbox import Relay
+from common.reconcile import Aggregates, Agreement, Say
 from common.schema_ids import SchemaIds, SchemaMismatch, codec_for, written_by
 from common.settings import Settings
 from common.telemetry import Metrics
@@ -43,6 +44,7 @@ class Runtime:
     contracts: contracts.Contracts
     database: Database
     schema_ids: SchemaIds
+    agreement: Agreement
     relay: Relay
     inbox: Inbox | None
     identity: Identity
@@ -51,11 +53,12 @@ class Runtime:
 
 @dataclass(frozen=True)
 class Service:
-    """What one service adds to the core: its name, its table of topics, its routes and its sweepers."""
+    """What one service adds to the core: its name, its table of topics, its aggregates, its routes and its sweepers."""
 
     name: str
     routes: Callable[[Runtime], APIRouter]
     consumes: Mapping[str, Consumes] = field(default_factory=dict)
+    aggregates: Sequence[Aggregates] = ()
     background: Callable[[Runtime], list[Callable[[], Awaitable[None]]]] = lambda _: []
     settings: type[Settings] = Settings
 
@@ -78,6 +81,14 @@ def build_runtime(service: Service, given: Settings) -> Runtime:
     schema_ids = SchemaIds(
         codec, database=database, registry=registry, contracts=known, written=written_by(known, service.name)
     )
+    agreement = Agreement(
+        service.name,
+        database=database,
+        contracts=known,
+        schema_ids=schema_ids,
+        bootstrap_servers=given.kafka_bootstrap_servers,
+        aggregates=service.aggregates,
+    )
     inbox = (
         Inbox(
             service.name,
@@ -98,7 +109,8 @@ def build_runtime(service: Service, given: Settings) -> Runtime:
         contracts=known,
         database=database,
         schema_ids=schema_ids,
-        relay=Relay(database, given, metrics),
+        agreement=agreement,
+        relay=Relay(database, given, metrics, agreement),
         inbox=inbox,
         identity=Identity(given),
         registry=registry,
@@ -163,6 +175,37 @@ def build_app(service: Service, given: Settings) -> FastAPI:
     return app
 
 
+@asynccontextmanager
+async def for_repair(
+    service: Service, database_url: str, *, kafka: str = "unused:9092", registry: str = "http://127.0.0.1:9/unused"
+) -> AsyncIterator[Runtime]:
+    """The parts of a service for an operator's command, whether the service runs or not; nothing of it is started."""
+    given = service.settings(
+        database_url=database_url,
+        kafka_bootstrap_servers=kafka,
+        registry_url=registry,
+        issuer_url="https://unused.example",
+        session_secret="unused" * 8,
+        http_port=1,
+    )
+    runtime = build_runtime(service, given)
+    try:
+        await runtime.schema_ids.load()
+        yield runtime
+    finally:
+        await runtime.identity.close()
+        await runtime.registry.close()
+        await runtime.database.close()
+
+
+async def reconcile(service: Service, database_url: str, kafka: str, registry: str, say: Say, *, apply: bool) -> bool:
+    """`estuaire reconcile` for one service; True when its topics and its database agree."""
+    async with for_repair(service, database_url, kafka=kafka, registry=registry) as runtime:
+        if not runtime.schema_ids.complete:
+            await runtime.schema_ids.agree_with_registry()
+        return await runtime.agreement.reconcile(say, apply=apply)
+
+
 async def _until_loaded(runtime: Runtime) -> None:
     """Loads the schema ids from the database and asks the registry once; waits for it only when an id is missing."""
     while True:
@@ -212,11 +255,19 @@ def _probes(runtime: Runtime) -> APIRouter:
 
     @router.get("/readyz")
     async def readyz() -> Response:
-        """The database answers, schema ids are known, the group has seen its assignment."""
+        """The database answers, schema ids are known, the log agrees, the group has seen its assignment."""
         async with runtime.database.engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
         if not runtime.schema_ids.complete:
             return problem(503, "schema ids are not known yet: is the registry reachable?", reason="schema_ids_missing")
+        if runtime.relay.disagreement or not runtime.relay.has_looked:
+            return problem(
+                503,
+                "the log and the database disagree: run `estuaire reconcile`"
+                if runtime.relay.disagreement
+                else "the log has not been compared with the database yet",
+                reason=runtime.relay.disagreement or "log_not_compared",
+            )
         if runtime.inbox is not None and not runtime.inbox.ready:
             return problem(503, "the consumer has no assignment or cannot read its positions", reason="not_consuming")
         return PlainTextResponse("ok")

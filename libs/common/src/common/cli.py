@@ -320,7 +320,7 @@ Service = Annotated[
 ]
 
 
-def _on_letters(service: str, work: Callable[[str, str], Coroutine[Any, Any, None]]) -> None:
+def _on_each(service: str, work: Callable[[str, str], Coroutine[Any, Any, None]]) -> None:
     urls = _database_urls()
     if service and service not in urls:
         raise _fail(f"unknown service {service}; one of: {', '.join(urls)}")
@@ -343,7 +343,7 @@ def letters_list(
         for line in await dead_letters.listing(url, include_resolved=all):
             console.print(f"{name:20} {line}")
 
-    _on_letters(service, work)
+    _on_each(service, work)
 
 
 @letters.command("show")
@@ -354,25 +354,69 @@ def letters_show(letter_id: str, service: Service = "") -> None:
         for line in await dead_letters.show(url, letter_id):
             console.print(line)
 
-    _on_letters(service, work)
+    _on_each(service, work)
 
 
 @letters.command("replay")
 def letters_replay(letter_id: str, service: Annotated[str, typer.Option("--service", "-s")]) -> None:
     """The same bytes again, through the same guard; drains what waited behind them."""
-    _on_letters(service, lambda name, url: _say(dead_letters.replay(name, url, letter_id)))
+    _on_each(service, lambda name, url: _say(dead_letters.replay(name, url, letter_id)))
 
 
 @letters.command("discard")
 def letters_discard(letter_id: str, service: Annotated[str, typer.Option("--service", "-s")]) -> None:
     """Gives the record up: its version is stepped over, and what waited behind it is applied."""
-    _on_letters(service, lambda name, url: _say(dead_letters.discard(name, url, letter_id)))
+    _on_each(service, lambda name, url: _say(dead_letters.discard(name, url, letter_id)))
 
 
 @letters.command("resume")
 def letters_resume(topic: str, partition: int, service: Annotated[str, typer.Option("--service", "-s")]) -> None:
     """Lets a stopped partition go on from its stored offset."""
-    _on_letters(service, lambda name, url: _say(dead_letters.resume(url, topic, partition)))
+    _on_each(service, lambda name, url: _say(dead_letters.resume(url, topic, partition)))
+
+
+# -- after a restore
+
+
+@app.command()
+def reconcile(
+    service: Annotated[str, typer.Option("--service", "-s", help="One service; without it, every one.")] = "",
+    apply: Annotated[bool, typer.Option("--apply", help="End the difference; without it, it is only listed.")] = False,
+) -> None:
+    """Compares the topics with the databases after a restore or a loss: lists the difference, and ends it with --apply."""
+    import importlib
+
+    from common.app import reconcile as reconcile_service
+
+    kafka, registry = _broker_and_registry()
+    differing: list[str] = []
+
+    async def work(name: str, url: str) -> None:
+        def say(line: str) -> None:
+            console.print(f"{name:20} {line}")
+
+        module = importlib.import_module(f"{name.replace('-', '_')}.app")
+        if await reconcile_service(module.service, url, kafka, registry, say, apply=apply):
+            say("the log and the database agree")
+        else:
+            differing.append(name)
+
+    _on_each(service, work)
+    if differing:
+        raise _fail(f"{', '.join(differing)}: the log and the database differ; run it again with --apply")
+
+
+def _broker_and_registry() -> tuple[str, str]:
+    """Their addresses: from the environment beside ESTUAIRE_DATABASE_URL, or of the embedded run."""
+    if "ESTUAIRE_DATABASE_URL" in os.environ:
+        try:
+            return os.environ["ESTUAIRE_KAFKA_BOOTSTRAP_SERVERS"], os.environ["ESTUAIRE_REGISTRY_URL"]
+        except KeyError as missing:
+            raise _fail(f"set {missing.args[0]} beside ESTUAIRE_DATABASE_URL") from None
+    from common.embedded.stack import EmbeddedSettings, Stack
+
+    stack = Stack(EmbeddedSettings())
+    return stack.bootstrap_servers, f"http://127.0.0.1:{stack.settings.registry_port}/apis/ccompat/v7"
 
 
 async def _say(work: Coroutine[Any, Any, str]) -> None:

@@ -102,21 +102,10 @@ async def discard(service: str, url: str, letter_id: str) -> str:
 
 async def _resolve(service: str, url: str, letter_id: str, status: str) -> str:
     # The service's own table of topics and handlers, as its process has it.
-    from common.app import build_runtime
-    from common.settings import Settings
+    from common.app import for_repair
 
     module = importlib.import_module(f"{service.replace('-', '_')}.app")
-    settings = Settings(
-        database_url=url,
-        kafka_bootstrap_servers="unused:9092",
-        registry_url="http://127.0.0.1:9/unused",
-        issuer_url="https://unused.example",
-        session_secret="unused" * 8,
-        http_port=1,
-    )
-    runtime = build_runtime(module.service, settings)
-    try:
-        await runtime.schema_ids.load()
+    async with for_repair(module.service, url) as runtime:
         assert runtime.inbox is not None, f"{service} consumes nothing"
         async with runtime.database.transaction() as tx:
             row = await tx.fetch_one("SELECT * FROM dead_letter WHERE id = :id FOR UPDATE", id=_uuid(letter_id))
@@ -144,8 +133,6 @@ async def _resolve(service: str, url: str, letter_id: str, status: str) -> str:
                 subject=f"{row.topic}/{row.partition}/{row.offset}",
                 actor=getpass.getuser(),
             )
-    finally:
-        await runtime.database.close()
     return f"{letter_id} {status}: {batch.verdicts or 'nothing waited behind it'}"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -26,7 +26,7 @@ from common import failpoints
 from common.contracts import Contracts
 from common.decode_guard import DecodeGuard
 from common.failures import Malformed, is_unavailable, retried
-from common.log_view import LogView, lost
+from common.log_view import LogView, why_unreadable
 from common.schema_ids import SchemaIds
 from common.settings import Settings
 from common.telemetry import Metrics
@@ -39,6 +39,7 @@ _OBSERVE_EVERY_SECONDS = 0.5
 _CHECK_LOG_EVERY_SECONDS = 5.0
 _SESSION_TIMEOUT_MILLISECONDS = 6_000
 _HEARTBEAT_MILLISECONDS = 2_000
+_METADATA_MAX_AGE_MILLISECONDS = 10_000
 
 
 class Inbox:
@@ -110,6 +111,8 @@ class Inbox:
             client_id=self.service,
             consumer_only=True,
             allow_auto_create_topics=False,
+            # A topic that was deleted and made anew is assigned again after this time, not after five minutes.
+            metadata_max_age_ms=_METADATA_MAX_AGE_MILLISECONDS,
             acks="all",
             ack_policy=AckPolicy.MANUAL,
             graceful_timeout=self._settings.drain_seconds_max,
@@ -199,11 +202,13 @@ class Inbox:
                     partition=partition.partition,
                     start=starts[partition],
                 )
-            rows = await tx.fetch_all("SELECT topic, partition, next_offset, stopped_reason FROM consumer_position")
-        stored = {TopicPartition(row.topic, row.partition): row for row in rows}
+        stored = await self._stored(missing)
+        after = await self._log_view.first_after({p: stored[p].complete_at for p in missing})
         for partition in missing:
             row = stored[partition]
-            reason = row.stopped_reason or lost(row.next_offset, starts[partition], ends[partition])
+            reason = row.stopped_reason or why_unreadable(
+                row.next_offset, starts[partition], ends[partition], after[partition]
+            )
             if partition not in self._assigned:
                 continue
             if reason:
@@ -212,10 +217,15 @@ class Inbox:
                 consumer.seek(partition, row.next_offset)
                 self.expected[partition] = row.next_offset
 
+    async def _stored(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Any]:
+        async with self._database.transaction() as tx:
+            rows = await tx.fetch_all("SELECT * FROM consumer_position")
+        found = {TopicPartition(row.topic, row.partition): row for row in rows}
+        return {partition: found[partition] for partition in partitions if partition in found}
+
     async def _stop_partition(self, partition: TopicPartition, reason: str) -> None:
-        _log.error(
-            "%s/%d is stopped: %s; see `estuaire dead-letters list`", partition.topic, partition.partition, reason
-        )
+        repair = "dead-letters list" if reason == "dead_letter_limit" else "reconcile"
+        _log.error("%s/%d is stopped: %s; see `estuaire %s`", partition.topic, partition.partition, reason, repair)
         self.expected.pop(partition, None)
         self._stopped.add(partition)
         if self.consumer is not None and partition in self.consumer.assignment():
@@ -419,16 +429,17 @@ class Inbox:
 
     async def _check_log(self) -> None:
         """Lag by a second consumer's eyes; an offset that the log has lost, or never had, stops the partition."""
-        known = dict(self.expected)
+        known = await self._stored(self.expected.keys())
         if not known:
             return
         starts, ends = await self._log_view.bounds(sorted(known))
+        after = await self._log_view.first_after({p: row.complete_at for p, row in known.items()})
         self._lag = 0
-        for partition, expected in known.items():
+        for partition, row in known.items():
             current = self.expected.get(partition)
             if current is None:
                 continue
-            reason = lost(expected, starts[partition], ends[partition])
+            reason = why_unreadable(row.next_offset, starts[partition], ends[partition], after[partition])
             if reason:
                 await self._stop_partition(partition, reason)
                 continue

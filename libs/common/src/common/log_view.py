@@ -1,16 +1,18 @@
-"""The log by the eyes of a second consumer: its bounds, whatever state the group's own consumer is in."""
+"""The log by the eyes of a second consumer: its bounds and its records, whatever state the group's own consumer is in."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 _ANSWER_SECONDS_MAX = 5
 _COMMIT_SECONDS_MAX = 10
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class LogView:
@@ -24,9 +26,47 @@ class LogView:
         self, partitions: Sequence[TopicPartition]
     ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
         """First offset kept, and next offset to be written, of each partition."""
+        consumer = await self._connected()
+        starts = await asyncio.wait_for(consumer.beginning_offsets(partitions), _ANSWER_SECONDS_MAX)
+        ends = await asyncio.wait_for(consumer.end_offsets(partitions), _ANSWER_SECONDS_MAX)
+        return starts, ends
+
+    async def first_after(self, instants: Mapping[TopicPartition, datetime | None]) -> dict[TopicPartition, int | None]:
+        """Of each partition, the first offset with a timestamp later than the instant, or None."""
+        asked = {p: (at - _EPOCH) // timedelta(milliseconds=1) + 1 for p, at in instants.items() if at is not None}
+        if not asked:
+            return dict.fromkeys(instants)
+        consumer = await self._connected()
+        found = await asyncio.wait_for(consumer.offsets_for_times(asked), _ANSWER_SECONDS_MAX)
+        return dict.fromkeys(instants) | {p: after.offset if after else None for p, after in found.items()}
+
+    async def records(
+        self, first: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
+    ) -> AsyncIterator[list[ConsumerRecord]]:
+        """What stands in each partition from an offset up to its end, in lots."""
+        left = {partition for partition, offset in first.items() if offset < ends[partition]}
+        if not left:
+            return
+        consumer = await self._connected()
+        consumer.assign(sorted(left))
+        for partition in left:
+            consumer.seek(partition, first[partition])
+        while left:
+            lots = await asyncio.wait_for(
+                consumer.getmany(*left, timeout_ms=_ANSWER_SECONDS_MAX * 500, max_records=500), _ANSWER_SECONDS_MAX
+            )
+            yield [record for lot in lots.values() for record in lot]
+            for partition in list(left):
+                if await consumer.position(partition) >= ends[partition]:
+                    left.discard(partition)
+
+    async def _connected(self) -> AIOKafkaConsumer:
         if self._consumer is None:
             consumer = AIOKafkaConsumer(
-                bootstrap_servers=self._bootstrap_servers, request_timeout_ms=_ANSWER_SECONDS_MAX * 1000
+                bootstrap_servers=self._bootstrap_servers,
+                request_timeout_ms=_ANSWER_SECONDS_MAX * 1000,
+                auto_offset_reset="none",
+                enable_auto_commit=False,
             )
             try:
                 await asyncio.wait_for(consumer.start(), _ANSWER_SECONDS_MAX)
@@ -35,9 +75,7 @@ class LogView:
                     await consumer.stop()
                 raise
             self._consumer = consumer
-        starts = await asyncio.wait_for(self._consumer.beginning_offsets(partitions), _ANSWER_SECONDS_MAX)
-        ends = await asyncio.wait_for(self._consumer.end_offsets(partitions), _ANSWER_SECONDS_MAX)
-        return starts, ends
+        return self._consumer
 
     async def drop(self) -> None:
         """Closes the connection; the next question opens another."""
@@ -58,10 +96,16 @@ class LogView:
             await consumer.stop()
 
 
-def lost(offset: int, start: int, end: int) -> str | None:
-    """Why a stored offset cannot be read, or None: the log was cut, or the topic was made anew."""
+def why_unreadable(offset: int, start: int, end: int, first_later: int | None) -> str | None:
+    """Why reading cannot go on at a stored offset, or None: the log was cut, or the topic was made anew.
+
+    `first_later` is the first offset with a timestamp that nothing applied has reached: in the log that the position
+    belongs to, it does not stand before the position.
+    """
     if offset < start:
         return "offset_below_log_start"
     if offset > end:
         return "offset_above_log_end"
+    if first_later is not None and first_later < offset:
+        return "log_made_anew"
     return None

@@ -129,6 +129,26 @@ CREATE TABLE parked_message (
 );
 """
 
+DELIVERY_2 = """
+CREATE TABLE outbox_mark (
+    topic VARCHAR NOT NULL,
+    partition INTEGER NOT NULL,
+    next_offset BIGINT NOT NULL,
+    PRIMARY KEY (topic, partition)
+);
+CREATE TABLE unknown_message (
+    event_id UUID NOT NULL,
+    topic VARCHAR NOT NULL,
+    partition INTEGER NOT NULL,
+    "offset" BIGINT NOT NULL,
+    key VARCHAR NOT NULL,
+    version BIGINT NOT NULL,
+    record VARCHAR NOT NULL,
+    found_at TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL,
+    PRIMARY KEY (event_id)
+);
+"""
+
 
 def folder_of(package: ModuleType) -> Path:
     """`services/<service>/migrations`, beside the `src` that holds the package."""

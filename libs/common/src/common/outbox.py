@@ -9,12 +9,13 @@ from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import InvalidTopicError, KafkaError, MessageSizeTooLargeError
 from sqlalchemy import Row
 
 from common import failpoints
 from common.failures import is_unavailable
+from common.reconcile import LOG_AHEAD, LOG_BEHIND, Agreement
 from common.settings import Settings
 from common.telemetry import Metrics
 from common.transaction import Database, Transaction
@@ -27,6 +28,11 @@ _NEVER_SENDABLE = (MessageSizeTooLargeError, InvalidTopicError)
 _BATCH_BYTES = 16_384
 _PRUNE_EVERY_SECONDS = 60
 _PRUNE_COUNT = 1000
+_LOOK_AGAIN_SECONDS = 1
+_ADVICE = {
+    LOG_AHEAD: "the log has messages that this database does not know: was it restored? run `estuaire reconcile`",
+    LOG_BEHIND: "the log lacks messages that this database published: was it wiped? run `estuaire reconcile`",
+}
 
 
 class Relay:
@@ -35,10 +41,18 @@ class Relay:
     There is no cursor, so a transaction that commits late with a low id is published all the same. Any produce error
     ends the producer: an idempotent producer whose batch expired has used a sequence number that nothing gives back
     (aiokafka #1017), so a new one is built and the outbox is read again.
+
+    Before the first page, and again whenever the lease or the producer is new, the log is compared with the database:
+    while they disagree nothing is published and nothing more is accepted, until `estuaire reconcile`.
     """
 
-    def __init__(self, database: Database, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, database: Database, settings: Settings, metrics: Metrics, agreement: Agreement) -> None:
         self._database = database
+        self._agreement = agreement
+        self._agreed_epoch: int | None = None
+        self.disagreement: str | None = None
+        # Whether a start has tried to compare: a broker that is away keeps nobody from being ready.
+        self.has_looked = False
         self._settings = settings
         self._metrics = metrics
         self._owner = uuid4().hex
@@ -56,7 +70,7 @@ class Relay:
             stopping = self._stopping
             self._wake.clear()
             try:
-                more = await self._hold_lease() and await self._publish_page()
+                more = await self._hold_lease() and await self._agrees() and await self._publish_page()
             except Exception as error:
                 await self._drop_producer()
                 if not is_unavailable(error) and not isinstance(error, KafkaError):
@@ -65,16 +79,23 @@ class Relay:
                     _log.warning("relay waits: %s", type(error).__name__)
                 if stopping:
                     break
+                self.has_looked = True
                 await asyncio.sleep(0.5)
                 continue
             # A produce error drops the producer: what is left stays committed for the next relay.
             if stopping and (not more or self._producer is None):
                 break
             if not more:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), self._settings.outbox_poll_seconds)
+                await self._rest()
         await self._give_up_lease()
         await self._drop_producer()
+
+    async def _rest(self) -> None:
+        if self.disagreement and not self._stopping:
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+        else:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), self._settings.outbox_poll_seconds)
 
     def stop(self) -> None:
         """Ends `run` once nothing is left to publish, or something fails."""
@@ -97,7 +118,31 @@ class Relay:
         if row is None:
             # Someone else's: their lease may end within its length.
             await self._drop_producer()
+            if not self.has_looked or self.disagreement:
+                await self._compare()
         return row is not None
+
+    async def _agrees(self) -> bool:
+        if self._agreed_epoch == self._epoch and self._producer is not None:
+            return True
+        await self._compare()
+        if self.disagreement is None:
+            self._agreed_epoch = self._epoch
+            await self._ensure_producer()
+        return self.disagreement is None
+
+    async def _compare(self) -> None:
+        """Looks whether the log and the database agree; the outlet is closed while they do not."""
+        disagreement = await self._agreement.disagreement()
+        if disagreement != self.disagreement:
+            _log.error("%s", (disagreement and _ADVICE[disagreement]) or "the log and the database agree again")
+        self._set_disagreement(disagreement)
+
+    def _set_disagreement(self, disagreement: str | None) -> None:
+        self.has_looked = True
+        self.disagreement = disagreement
+        self._database.outlet.closed_reason = disagreement
+        self._metrics.log_disagrees.set(1 if disagreement else 0)
 
     async def _publish_page(self) -> bool:
         """Sends and marks one page; True when there may be more."""
@@ -110,14 +155,14 @@ class Relay:
             return False
         if failpoints.ARMED:
             await failpoints.reach("relay.after_select")
-        sent, failed = await self._send(page)
+        sent, failed, acknowledged = await self._send(page)
         if failpoints.ARMED:
             await failpoints.reach("relay.after_ack")
         never = [(row, error) for row, error in failed if isinstance(error, _NEVER_SENDABLE)]
         async with self._database.transaction() as tx:
             if failpoints.ARMED:
                 await failpoints.reach("relay.before_mark")
-            await self._mark(tx, sent)
+            await self._mark(tx, sent, acknowledged)
             for row, error in never:
                 _log.error(
                     "message %s can never be sent (%s): key %s of %s is parked",
@@ -140,7 +185,10 @@ class Relay:
                 await asyncio.sleep(0.2)
         return True
 
-    async def _send(self, page: Any) -> tuple[list[Row[Any]], list[tuple[Row[Any], BaseException]]]:
+    async def _send(
+        self, page: Any
+    ) -> tuple[list[Row[Any]], list[tuple[Row[Any], BaseException]], dict[TopicPartition, int]]:
+        """Rows acknowledged, rows that failed, and the offset after the last acknowledged one of each partition."""
         producer = await self._ensure_producer()
         rows: list[Row[Any]] = []
         pending: list[asyncio.Future[Any]] = []
@@ -167,24 +215,33 @@ class Relay:
             await failpoints.reach("relay.after_send")
         outcomes = await asyncio.gather(*pending, return_exceptions=True)
         sent = []
+        acknowledged: dict[TopicPartition, int] = {}
         for row, outcome in zip(rows, outcomes, strict=True):
             if isinstance(outcome, BaseException):
                 failed.append((row, outcome))
             else:
                 sent.append(row)
+                if row.topic in self._agreement.topics:
+                    place = outcome.topic_partition
+                    acknowledged[place] = max(acknowledged.get(place, 0), outcome.offset + 1)
                 self._metrics.outbox_published.labels(row.topic).inc()
-        return sent, failed
+        return sent, failed, acknowledged
 
-    async def _mark(self, tx: Transaction, sent: list[Row[Any]]) -> None:
+    async def _mark(self, tx: Transaction, sent: list[Row[Any]], acknowledged: dict[TopicPartition, int]) -> None:
         if sent:
-            # A relay that lost its lease while it slept marks nothing; the new holder sends the page again.
-            await tx.execute(
-                """UPDATE outbox SET published_at = clock_timestamp() WHERE id = ANY(:ids) AND published_at IS NULL
-                   AND EXISTS (SELECT 1 FROM outbox_lease WHERE id = 1 AND owner = :owner AND epoch = :epoch)""",
+            places = sorted(acknowledged)
+            marks = await tx.fetch_all(
+                _MARK,
                 ids=[row.id for row in sent],
+                topics=[place.topic for place in places],
+                partitions=[place.partition for place in places],
+                offsets=[acknowledged[place] for place in places],
                 owner=self._owner,
                 epoch=self._epoch,
             )
+            if any(row.next_offset > acknowledged[TopicPartition(row.topic, row.partition)] for row in marks):
+                # Acknowledged before the mark: the topic was made anew under our feet. Look again before the next page.
+                self._agreed_epoch = None
 
     async def _ensure_producer(self) -> AIOKafkaProducer:
         if self._producer is None:
@@ -232,6 +289,19 @@ ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, expires_at = excluded.exp
     epoch = CASE WHEN l.owner = excluded.owner AND l.expires_at > clock_timestamp() THEN l.epoch ELSE l.epoch + 1 END
 WHERE l.owner = excluded.owner OR l.expires_at <= clock_timestamp()
 RETURNING epoch
+"""
+
+# A relay that lost its lease while it slept marks nothing; the new holder sends the page again. Returned are the marks
+# of partitions, which stay as they are when they stand higher.
+_MARK = """
+WITH holder AS (SELECT 1 FROM outbox_lease WHERE id = 1 AND owner = :owner AND epoch = :epoch),
+     published AS (UPDATE outbox SET published_at = clock_timestamp()
+                   WHERE id = ANY(:ids) AND published_at IS NULL AND EXISTS (SELECT FROM holder))
+INSERT INTO outbox_mark AS m (topic, partition, next_offset)
+SELECT * FROM unnest(CAST(:topics AS text[]), CAST(:partitions AS int[]), CAST(:offsets AS bigint[]))
+WHERE EXISTS (SELECT FROM holder)
+ON CONFLICT (topic, partition) DO UPDATE SET next_offset = GREATEST(m.next_offset, excluded.next_offset)
+RETURNING topic, partition, next_offset
 """
 
 _NEXT_PAGE = """

@@ -62,6 +62,29 @@ class OutboxLease(DeliveryTable, table=True):
     expires_at: datetime = instant()
 
 
+class OutboxMark(DeliveryTable, table=True):
+    """Up to where a partition holds what this database knows to be published: after a restore, the log tells otherwise."""
+
+    __tablename__ = "outbox_mark"
+    topic: str = Field(primary_key=True)
+    partition: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    next_offset: int = Field(sa_type=BigInteger)
+
+
+class UnknownMessage(DeliveryTable, table=True):
+    """A message that `estuaire reconcile` found in the log and not in the database, which had been restored."""
+
+    __tablename__ = "unknown_message"
+    event_id: UUID = Field(primary_key=True)
+    topic: str
+    partition: int
+    offset: int = Field(sa_type=BigInteger)
+    key: str
+    version: int = Field(sa_type=BigInteger)
+    record: str
+    found_at: datetime = instant(default=True)
+
+
 class ConsumerPosition(DeliveryTable, table=True):
     """The next offset to apply; moved by compare-and-set in the transaction of the effects."""
 
@@ -69,7 +92,7 @@ class ConsumerPosition(DeliveryTable, table=True):
     topic: str = Field(primary_key=True)
     partition: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
     next_offset: int = Field(sa_type=BigInteger)
-    # Everything published before this instant (real time) is applied.
+    # Everything published before this instant (real time) is applied; no applied record has a later timestamp.
     complete_at: datetime | None = instant(nullable=True)
     stopped_reason: str | None = None
     # The limits on dead letters count from here: `dead-letters resume` moves it.

@@ -43,6 +43,11 @@ class Metrics:
         self.producer_rebuilds = Counter(
             "estuaire_producer_rebuilds", "Producers thrown away after a produce error.", registry=registry
         )
+        self.log_disagrees = Gauge(
+            "estuaire_log_disagrees",
+            "1 while the log and the database disagree: `estuaire reconcile`.",
+            registry=registry,
+        )
         self.relay_leader = Gauge(
             "estuaire_relay_leader", "1 while this process holds the relay's lease.", registry=registry
         )

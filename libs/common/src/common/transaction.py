@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from common.avro import Codec
 from common.contracts import Topic
-from common.failures import Refusal
+from common.failures import Refusal, Unavailable
 from common.messages import Message
 from common.telemetry import carried
 
@@ -120,9 +120,16 @@ class Outlet:
         self._topics = topics
         self._message_bytes_max = message_bytes_max
         self.clock_sql = _DEVELOPMENT_CLOCK if development else "SELECT clock_timestamp()"
+        # Why nothing may be emitted now: the versions that we would give are taken, or their past is lost.
+        self.closed_reason: str | None = None
 
     def row(self, message: Message) -> dict[str, Any]:
-        """The outbox row of a message with its envelope filled, headers as CloudEvents in binary mode."""
+        """The outbox row of a message with its envelope filled, headers as CloudEvents in binary mode.
+
+        Raises `Unavailable` while the log and the database disagree.
+        """
+        if self.closed_reason is not None:
+            raise Unavailable(self.closed_reason)
         record = f"{message.namespace}.{message.record_name()}"
         value = self._codec.encode(message)
         if len(value) > self._message_bytes_max:
@@ -176,7 +183,7 @@ class Database:
                 },
             },
         )
-        self._outlet = outlet
+        self.outlet = outlet
         self.after_emit: list[Callable[[], None]] = []
 
     @asynccontextmanager
@@ -186,7 +193,7 @@ class Database:
         """Commits at the end of the block, rolls back when it raises."""
         async with self.engine.begin() as connection:
             tx = Transaction(
-                connection, self._outlet, correlation_id=correlation_id or uuid4(), causation_id=causation_id
+                connection, self.outlet, correlation_id=correlation_id or uuid4(), causation_id=causation_id
             )
             yield tx
         if tx.emitted_count:

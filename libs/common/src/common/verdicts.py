@@ -124,7 +124,7 @@ class BatchOfPartition:
                WHERE topic = :topic AND partition = :partition AND next_offset = :expected""",
             next=last.offset + 1,
             stopped=stopped_reason,
-            published_ms=last.timestamp,
+            published_ms=max(record.timestamp for record in records if record.offset <= last.offset),
             topic=self._topic.name,
             partition=partition,
             expected=position.next_offset,
@@ -272,7 +272,9 @@ class BatchOfPartition:
     async def _dead_letter(self, record: ConsumerRecord, malformed: Malformed) -> None:
         self._count("malformed")
         _log.warning("dead letter %s/%d/%d: %s", record.topic, record.partition, record.offset, malformed.reason)
-        letter_id = uuid5(_DEAD_LETTER_NAMESPACE, f"{self._service}/{record.topic}/{record.partition}/{record.offset}")
+        # The timestamp tells it from the record that had the same offset before the topic was made anew.
+        place = f"{record.topic}/{record.partition}/{record.offset}/{record.timestamp}"
+        letter_id = uuid5(_DEAD_LETTER_NAMESPACE, f"{self._service}/{place}")
         headers = [
             [name if isinstance(name, str) else str(name), value.hex() if value is not None else None]
             for name, value in record.headers

@@ -57,12 +57,15 @@ class Hub:
             return
         async with self._database.transaction() as tx:
             as_of = await seat_board.read_as_of(tx)
+            went_back = _is_ahead(self._positions, as_of)
             changed = (
-                await seat_board.read_changed(tx, self._positions, as_of.now)
-                if self._positions and as_of.positions != self._positions
+                await seat_board.read_changed(tx, self._positions, as_of)
+                if self._positions and as_of.positions != self._positions and not went_back
                 else []
             )
         self._positions = as_of.positions
+        if went_back:
+            self._publish(_reload(as_of))
         now = asyncio.get_running_loop().time()
         if changed or now >= self._said_at + STATUS_EVERY_SECONDS:
             self._said_at = now
@@ -88,9 +91,9 @@ class Hub:
             async with self._database.transaction() as tx:
                 as_of = await seat_board.read_as_of(tx)
                 since = _positions(last_id, as_of)
-                missed = await seat_board.read_changed(tx, since, as_of.now) if since else []
+                missed = await seat_board.read_changed(tx, since, as_of) if since else []
             if last_id and since is None:
-                yield f"id: {as_of.vector}\nevent: reload\ndata: {{}}\n\n"
+                yield _reload(as_of)
             yield _event(as_of, [self._render(row, as_of) for row in missed])
             while (event := await queue.get()) is not None:
                 yield event
@@ -99,7 +102,7 @@ class Hub:
 
 
 def _positions(last_id: str | None, as_of: AsOf) -> dict[int, int] | None:
-    """The positions in an id of the same generation and shape, or None."""
+    """The positions in an id of the same generation and shape, as far as the log still has them, or None."""
     generation, _, offsets = (last_id or "").partition("-")
     parts = offsets.split(".")
     if (
@@ -108,7 +111,17 @@ def _positions(last_id: str | None, as_of: AsOf) -> dict[int, int] | None:
         or not all(part.isascii() and part.isdigit() and len(part) < 16 for part in parts)
     ):
         return None
-    return dict(zip(sorted(as_of.positions), (int(part) for part in parts), strict=True))
+    since = dict(zip(sorted(as_of.positions), (int(part) for part in parts), strict=True))
+    return None if _is_ahead(since, as_of) else since
+
+
+def _is_ahead(positions: dict[int, int], as_of: AsOf) -> bool:
+    """Whether positions of before stand above those of now: the topic was made anew, and they mean nothing."""
+    return any(as_of.positions.get(partition, 0) < offset for partition, offset in positions.items())
+
+
+def _reload(as_of: AsOf) -> str:
+    return f"id: {as_of.vector}\nevent: reload\ndata: {{}}\n\n"
 
 
 def _event(as_of: AsOf, changed: list[dict[str, Any]]) -> str:

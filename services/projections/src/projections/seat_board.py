@@ -152,17 +152,18 @@ async def read_all(tx: Transaction, now: datetime) -> list[Row]:
     return [_shown(row._mapping, now) for row in found]
 
 
-async def read_changed(tx: Transaction, since: dict[int, int], now: datetime) -> list[Row]:
-    """Programmes whose last change stands at or after the given positions."""
+async def read_changed(tx: Transaction, since: dict[int, int], as_of: AsOf) -> list[Row]:
+    """Programmes whose last change stands between the given positions and those of `as_of`."""
     found = await tx.fetch_all(
         _SELECT
-        + """JOIN unnest(CAST(:partitions AS int[]), CAST(:offsets AS bigint[])) AS since(log_partition, log_offset)
-                     ON p.log_partition = since.log_partition AND p.log_offset >= since.log_offset
+        + """JOIN unnest(CAST(:partitions AS int[]), CAST(:first AS bigint[]), CAST(:ends AS bigint[])) AS part(number, first, "end")
+                     ON p.log_partition = part.number AND p.log_offset >= part.first AND p.log_offset < part."end"
                      ORDER BY p.log_partition, p.log_offset LIMIT 500""",
         partitions=list(since),
-        offsets=list(since.values()),
+        first=list(since.values()),
+        ends=[as_of.positions[partition] for partition in since],
     )
-    return [_shown(row._mapping, now) for row in found]
+    return [_shown(row._mapping, as_of.now) for row in found]
 
 
 def freshness(observed_at: datetime | None, now: datetime) -> Freshness:

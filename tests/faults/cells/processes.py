@@ -1,47 +1,17 @@
-"""The fault cells: each brings its faults under load, leaves a proof of each, and lets everything come to rest."""
+"""Processes that die, stop, come and go: services, broker, PostgreSQL."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
 import time
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 
-import asyncpg
 import httpx
 import psutil
 
-from tests.faults import plant
-from tests.faults.rig import LEDGER, PROGRAMMES, PROJECTIONS, SEATS, Cell
-from tests.faults.workload import PARTITIONS, partition_of
-
-Run = Callable[[Cell], Awaitable[None]]
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A row of the fault matrix."""
-
-    number: str
-    title: str
-    run: Run
-    short: bool
-    bulk: int = 0
-
-
-CELLS: dict[str, Fault] = {}
-
-
-def cell(number: str, title: str, *, short: bool = False, bulk: int = 0) -> Callable[[Run], Run]:
-    """Registers a cell; `short` ones are part of `make test`."""
-
-    def register(run: Run) -> Run:
-        CELLS[number] = Fault(number, title, run, short, bulk)
-        return run
-
-    return register
+from tests.faults.cells.registry import cell
+from tests.faults.rig import LEDGER, PROJECTIONS, SEATS, Cell
 
 
 @cell("01", "kill -9 of the HTTP service at each failpoint", short=True)
@@ -108,7 +78,7 @@ async def kill_rebuild(cell: Cell) -> None:
 _FORGET = "TRUNCATE board_programme, board_structure, pipeline_service, pipeline_dead_letter, consumer_position, aggregate_seen"
 
 
-@cell("05", "kill -9 of the broker under load", short=True)
+@cell("05", "kill -9 of the broker under load", short=True, processes=2)
 async def kill_broker(cell: Cell) -> None:
     """The outbox absorbs; the producer is rebuilt; nobody waits for a human."""
     async with cell.running():
@@ -117,12 +87,23 @@ async def kill_broker(cell: Cell) -> None:
             await cell.shown()
 
 
-@cell("08", "broker away for longer than the request time-out", short=True)
-async def no_leader(cell: Cell) -> None:
-    """The relay lives through it with batches in its hands; nothing is jammed when the broker comes back."""
-    async with cell.running(**{SEATS: {"ESTUAIRE_PRODUCE_TIMEOUT_SECONDS": "3"}}):
+@cell("08-leaderless", "partitions without a leader for longer than the request time-out")
+async def leaderless(cell: Cell) -> None:
+    """The cluster answers, nobody leads: batches expire with their sequence numbers, and only a new producer goes on."""
+    cell.long_fault = True
+    async with (
+        cell.rig.two_brokers() as second,
+        cell.running(**{SEATS: {"ESTUAIRE_PRODUCE_TIMEOUT_SECONDS": "3"}}),
+    ):
         for _ in range(2):
-            await _broker_away(cell, 8, said="Got error produce response")
+            before = await metric(cell, SEATS, "estuaire_producer_rebuilds")
+            await asyncio.to_thread(second.child.kill)
+            await asyncio.sleep(25)
+            rebuilt = await metric(cell, SEATS, "estuaire_producer_rebuilds") - before
+            cell.fired("no leader for 25 s", f"{rebuilt:.0f} producers rebuilt" if rebuilt else None)
+            await asyncio.to_thread(second.start)
+            await asyncio.to_thread(second.wait)
+            cell.healed("no leader for 25 s")
             await cell.shown()
 
 
@@ -144,6 +125,32 @@ async def _broker_away(cell: Cell, seconds: float, *, said: str = "") -> None:
     cell.healed(f"broker away for {seconds} s")
 
 
+@cell("07", "broker stopped for 5, 15 and 45 s", bulk=5)
+async def broker_stopped(cell: Cell) -> None:
+    """Shorter and longer than a session and than a request: everything goes on by itself."""
+    cell.long_fault = True
+    async with cell.running():
+        kafka = cell.rig.kafka
+        assert kafka is not None and kafka.child.process is not None
+        process = psutil.Process(kafka.child.process.pid)
+        for seconds in (5, 15, 45):
+            process.suspend()
+            await asyncio.sleep(seconds)
+            cell.fired(f"broker stopped {seconds} s", process.status() if process.status() == "stopped" else None)
+            process.resume()
+            cell.healed(f"broker stopped {seconds} s")
+            await cell.shown()
+
+
+@cell("08", "broker away for longer than the request time-out", short=True)
+async def no_leader(cell: Cell) -> None:
+    """The relay lives through it with batches in its hands; nothing is jammed when the broker comes back."""
+    async with cell.running(**{SEATS: {"ESTUAIRE_PRODUCE_TIMEOUT_SECONDS": "3"}}):
+        for _ in range(2):
+            await _broker_away(cell, 8, said="Got error produce response")
+            await cell.shown()
+
+
 @cell("09", "a consumer stopped beyond its session, resumed after another took over", short=True)
 async def zombie_consumer(cell: Cell) -> None:
     """The zombie holds a batch that somebody else has applied: the stored offset rejects it."""
@@ -163,7 +170,7 @@ async def zombie_consumer(cell: Cell) -> None:
             process.resume()
             fenced = 0.0
             for _ in range(100):
-                fenced = fenced or await _metric(cell, PROJECTIONS, "estuaire_fenced")
+                fenced = fenced or await metric(cell, PROJECTIONS, "estuaire_fenced")
                 await asyncio.sleep(0.05)
             cell.fired(
                 "zombie consumer", f"stopped at consumer.before_tx, {fenced:.0f} batches fenced" if fenced else None
@@ -172,11 +179,11 @@ async def zombie_consumer(cell: Cell) -> None:
         await cell.shown()
 
 
-async def _metric(cell: Cell, name: str, prefix: str) -> float:
+async def metric(cell: Cell, name: str, prefix: str) -> float:
     """The sum of a service's metric."""
     with suppress(httpx.HTTPError):
         async with httpx.AsyncClient(timeout=1) as client:
-            text = (await client.get(f"http://127.0.0.1:{cell.rig.port_of(name)}/metrics")).text
+            text = (await client.get(f"{cell.rig.url_of(name)}/metrics")).text
         return sum(
             float(line.split()[-1]) for line in text.splitlines() if line.startswith(prefix) and "created" not in line
         )
@@ -187,7 +194,7 @@ async def _metric(cell: Cell, name: str, prefix: str) -> float:
 async def zombie_relay(cell: Cell) -> None:
     """Another replica takes the lease over; the zombie wakes with a page in its hands and marks nothing."""
     rig = cell.rig
-    urls = [f"http://127.0.0.1:{rig.port_of(SEATS, ordinal)}" for ordinal in (0, 1)]
+    urls = [rig.url_of(SEATS, ordinal) for ordinal in (0, 1)]
     async with cell.running():
         for point in ("relay.before_mark", "relay.after_select"):
             cell.supervised = False
@@ -210,23 +217,6 @@ async def zombie_relay(cell: Cell) -> None:
             await asyncio.sleep(2)
             cell.supervised = True
         await cell.shown()
-
-
-@cell("07", "broker stopped for 5, 15 and 45 s", bulk=5)
-async def broker_stopped(cell: Cell) -> None:
-    """Shorter and longer than a session and than a request: everything goes on by itself."""
-    cell.long_fault = True
-    async with cell.running():
-        kafka = cell.rig.kafka
-        assert kafka is not None and kafka.child.process is not None
-        process = psutil.Process(kafka.child.process.pid)
-        for seconds in (5, 15, 45):
-            process.suspend()
-            await asyncio.sleep(seconds)
-            cell.fired(f"broker stopped {seconds} s", process.status() if process.status() == "stopped" else None)
-            process.resume()
-            cell.healed(f"broker stopped {seconds} s")
-            await cell.shown()
 
 
 @cell("11", "kill -9 of PostgreSQL, and its sessions ended at random")
@@ -299,139 +289,7 @@ async def rebalance_storm(cell: Cell) -> None:
         await cell.shown()
 
 
-@cell("20", "every message of the topic again, up to five times")
-async def duplicates(cell: Cell) -> None:
-    """What was applied is dropped by its version, without a window of time."""
-    async with cell.running():
-        await asyncio.sleep(5)
-        rows = await cell.rig.query(
-            SEATS,
-            "SELECT key, value, headers FROM outbox WHERE topic = $1 AND published_at IS NOT NULL ORDER BY id",
-            PROGRAMMES,
-        )
-        again = [row for row in rows for _ in range(cell.draw.randrange(1, 6))]
-        raw: list[plant.Raw] = [
-            (partition_of(row["key"]), row["key"].encode(), bytes(row["value"]), []) for row in again
-        ]
-        await asyncio.to_thread(plant.records, cell, PROGRAMMES, raw)
-        cell.healed("duplicates")
-        cell.fired("duplicates", f"{len(raw)} records again" if raw else None, count=len(raw))
-        await cell.shown()
-
-
-@cell("13", "a transaction left open while others go on")
-async def idle_transaction(cell: Cell) -> None:
-    """Publication of the others continues; the late row with the low id is published after its commit."""
-    async with cell.running():
-        await _late_commit(cell, 45)
-
-
-@cell("14", "commits in the other order than their ids", short=True)
-async def commit_inversion(cell: Cell) -> None:
-    """Both are published, the later id first."""
-    async with cell.running():
-        for _ in range(cell.kills):
-            await _late_commit(cell, 0.2)
-
-
-async def _late_commit(cell: Cell, seconds: float) -> None:
-    early, late = [await asyncpg.connect(cell.rig.dsn(SEATS)) for _ in range(2)]
-    await early.execute("SET idle_in_transaction_session_timeout = 0")
-    first, second = plant.StructureRow(cell.rig, early), plant.StructureRow(cell.rig, late)
-    await early.execute("BEGIN")
-    await first.insert()
-    await late.execute("BEGIN")
-    await second.insert()
-    await late.execute("COMMIT")
-    is_published = "SELECT published_at IS NOT NULL FROM outbox WHERE id = $1"
-    overtaken = await cell.eventually(SEATS, is_published, second.outbox_id)
-    await asyncio.sleep(seconds)
-    await cell.shown()
-    await early.execute("COMMIT")
-    cell.healed("late commit")
-    published = await cell.eventually(SEATS, is_published, first.outbox_id)
-    proof = f"outbox {second.outbox_id} was published before {first.outbox_id} was committed"
-    cell.fired("commit inversion", proof if overtaken and first.outbox_id < second.outbox_id else None)
-    assert published, "the late row was not published"
-    await early.close()
-    await late.close()
-
-
-@cell("22", "poison: a handler that fails on one message, every time", short=True)
-async def poison(cell: Cell) -> None:
-    """Three tries, then a dead letter; its key waits, its neighbours do not; repaired and replayed, nothing is left."""
-    async with cell.running():
-        await cell.rig.execute(PROJECTIONS, _POISON)
-        for partition in range(PARTITIONS):
-            structure_id = cell.workload.structures[partition]
-            programme_id = await cell.workload.open_programme(structure_id, partition=partition, title="poison")
-            cell.healed("poison")
-            letter = await cell.eventually(
-                PROJECTIONS, "SELECT id, reason FROM dead_letter WHERE key = $1", str(programme_id).encode()
-            )
-            waits = await cell.eventually(
-                PROJECTIONS, "SELECT key FROM parked_message WHERE key = $1", str(programme_id)
-            )
-            await cell.shown(seconds_max=5)
-            fired = letter is not None and letter["reason"] == "handler_failed" and waits
-            cell.fired("poisoned message", f"dead letter {letter['id']}, its key waits" if fired else None)
-        await cell.rig.execute(PROJECTIONS, "DROP TRIGGER poison ON board_programme")
-        for row in await cell.rig.query(
-            PROJECTIONS, "SELECT id FROM dead_letter WHERE status = 'open' ORDER BY created_at"
-        ):
-            await cell.estuaire(PROJECTIONS, "dead-letters", "replay", str(row["id"]))
-        cell.history.add("repaired")
-
-
-_POISON = """
-CREATE FUNCTION poisoned() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'poison'; END $$;
-CREATE TRIGGER poison BEFORE INSERT OR UPDATE ON board_programme FOR EACH ROW WHEN (NEW.title LIKE 'poison%')
-    EXECUTE FUNCTION poisoned();
-"""
-
-
-@cell("23", "garbage: a thousand mutated records", short=True)
-async def garbage(cell: Cell) -> None:
-    """Each becomes a dead letter with its bytes; no process stops, the neighbours flow."""
-    lenient = {"ESTUAIRE_DEAD_LETTER_RUN_MAX": "100000", "ESTUAIRE_DEAD_LETTER_WINDOW_RATIO_MAX": "1"}
-    async with cell.running(**{PROJECTIONS: lenient, LEDGER: lenient}):
-        await asyncio.sleep(2)
-        rows = await cell.rig.query(SEATS, "SELECT value FROM outbox WHERE topic = $1 LIMIT 200", PROGRAMMES)
-        raw = plant.garbage(cell.draw, [bytes(row["value"]) for row in rows], 1000)
-        for start in range(0, len(raw), 100):
-            await asyncio.to_thread(plant.records, cell, PROGRAMMES, raw[start : start + 100])
-            await asyncio.sleep(0.1)
-        cell.healed("garbage")
-        await cell.shown()
-        all_dead = await cell.eventually(PROJECTIONS, "SELECT count(*) = 1000 FROM dead_letter")
-        cell.fired("garbage", "1000 dead letters" if all_dead else None, count=len(raw))
-        assert not cell.restarts, cell.restarts
-
-
-@cell("25", "a record that kills the interpreter", short=True)
-async def interpreter_killer(cell: Cell) -> None:
-    """The process dies, is started again, and sets the record aside undecoded."""
-    cell.long_fault = True  # 30 s are allowed: two consumers start again
-    async with cell.running():
-        schema_id = plant.register(cell.rig, plant.RECURSIVE)
-        deadly = b"\x00" + schema_id.to_bytes(4, "big") + b"\x02" * 100_000 + b"\x00"
-        for partition in range(2):
-            cell.restarts.clear()
-            plant.records(cell, PROGRAMMES, [(partition, b"deep", deadly, [])])
-            cell.healed("interpreter killed")
-            dead = [
-                await cell.eventually(
-                    name, "SELECT count(*) = $1 FROM dead_letter WHERE reason = 'kills_the_interpreter'", partition + 1
-                )
-                for name in (PROJECTIONS, LEDGER)
-            ]
-            killed = [status for _, status in cell.restarts if status == -signal.SIGSEGV]
-            proof = f"{len(killed)} × SIGSEGV, set aside undecoded"
-            cell.fired("interpreter killed", proof if killed and all(dead) else None)
-            await cell.shown(seconds_max=30)
-
-
-@cell("40", "SIGTERM in a rolling deployment under load", short=True)
+@cell("40", "SIGTERM in a rolling deployment under load", short=True, processes=3)
 async def rolling(cell: Cell) -> None:
     """Two replicas stop and start in turn: no user sees an error, each drains within 20 s."""
     rig, workload = cell.rig, cell.workload
@@ -439,7 +297,7 @@ async def rolling(cell: Cell) -> None:
         for name in (SEATS, PROJECTIONS, LEDGER):
             rig.start_service(name, ordinal=1)
             await rig.ready(name, 1)
-        urls = [f"http://127.0.0.1:{rig.port_of(SEATS, ordinal)}" for ordinal in (0, 1)]
+        urls = [rig.url_of(SEATS, ordinal) for ordinal in (0, 1)]
         workload.endpoints.append(urls[1])
         cell.supervised = False
         for number in range(cell.kills):
