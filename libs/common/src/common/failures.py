@@ -7,6 +7,7 @@ Verdicts: accepted (no exception), refused (`Refusal`, an answer), `Malformed` (
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from sqlalchemy import exc
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 # PostgreSQL says these to a transaction that it has rolled back whole: running it again is always right.
 _ROLLED_BACK = {"40001", "40P01", "55P03"}
@@ -66,6 +68,21 @@ def is_unavailable(error: BaseException) -> bool:
 def was_rolled_back(error: BaseException) -> bool:
     """Whether the database says that it rolled the transaction back for the sake of another (deadlock, lock timeout)."""
     return isinstance(error, exc.DBAPIError) and sqlstate(error) in _ROLLED_BACK
+
+
+async def forever(work: Callable[[], Awaitable[Any]], *, seconds: float) -> None:
+    """Runs `work` every so many seconds until cancelled, at once again while it returns True; a failure is logged.
+
+    A part that is away is no failure: the next round may find it.
+    """
+    while True:
+        try:
+            more = await work()
+        except Exception as error:
+            more = False
+            if not is_unavailable(error):
+                _log.exception("%s failed; it goes on", getattr(work, "__qualname__", work))
+        await asyncio.sleep(0 if more is True else seconds)
 
 
 async def retried(

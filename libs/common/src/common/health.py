@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from common.failures import is_unavailable
+from common.failures import forever
 from common.generated import ServiceHealthReported
 from common.inbox import Inbox
 from common.settings import Settings
 from common.telemetry import Metrics
 from common.transaction import Database
-
-_log = logging.getLogger(__name__)
 
 _NUMBERS = """
 SELECT (SELECT count(*) FROM outbox WHERE published_at IS NULL) AS outbox_depth,
@@ -42,13 +38,7 @@ class HealthReporter:
 
     async def run(self) -> None:
         """Reports until cancelled."""
-        while True:
-            try:
-                await self.report()
-            except Exception as error:
-                if not is_unavailable(error):
-                    _log.exception("the health report failed")
-            await asyncio.sleep(self._settings.health_report_seconds)
+        await forever(self.report, seconds=self._settings.health_report_seconds)
 
     async def report(self) -> None:
         """Reads, sets, emits once."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import logging
@@ -19,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common import failpoints
-from common.failures import Refusal, is_unavailable, retried, was_rolled_back
+from common.failures import Refusal, forever, is_unavailable, retried, was_rolled_back
 from common.identity import Principal
 from common.settings import Settings
 from common.telemetry import Metrics, span
@@ -133,20 +132,18 @@ async def run_command(
 
 async def prune_idempotency_keys(database: Database, days: int) -> None:
     """Forgets answers older than this, a lot at a time; runs until cancelled."""
-    while True:
-        try:
-            async with database.transaction() as tx:
-                deleted = await tx.execute(
-                    """DELETE FROM idempotency_key WHERE (caller, key) IN (
-                           SELECT caller, key FROM idempotency_key WHERE created_at < clock_timestamp() - make_interval(days => :days) LIMIT :limit)""",
-                    days=days,
-                    limit=_PRUNE_COUNT,
-                )
-        except Exception as error:
-            if not is_unavailable(error):
-                _log.exception("pruning idempotency keys failed")
-            deleted = 0
-        await asyncio.sleep(0 if deleted == _PRUNE_COUNT else _PRUNE_EVERY_SECONDS)
+
+    async def prune() -> bool:
+        async with database.transaction() as tx:
+            deleted = await tx.execute(
+                """DELETE FROM idempotency_key WHERE (caller, key) IN (
+                       SELECT caller, key FROM idempotency_key WHERE created_at < clock_timestamp() - make_interval(days => :days) LIMIT :limit)""",
+                days=days,
+                limit=_PRUNE_COUNT,
+            )
+        return deleted == _PRUNE_COUNT
+
+    await forever(prune, seconds=_PRUNE_EVERY_SECONDS)
 
 
 def _respond(status: int, content: Any, *, repeated: bool = False) -> Response:

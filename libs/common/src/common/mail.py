@@ -8,13 +8,15 @@ from email.message import EmailMessage
 
 import aiosmtplib
 
-from common.failures import is_unavailable
+from common.failures import forever
 from common.settings import Settings
 from common.telemetry import Metrics
 from common.transaction import Database
 
 _log = logging.getLogger(__name__)
 _POLL_SECONDS = 2.0
+# Shorter than a transaction may be idle: a mail that was sent must not lose its mark.
+_SEND_SECONDS_MAX = 6.0
 
 
 class MailSender:
@@ -27,19 +29,14 @@ class MailSender:
 
     async def run(self) -> None:
         """Sends until cancelled."""
-        while True:
-            try:
-                while await self.send_one():
-                    pass
-                async with self._database.transaction() as tx:
-                    row = await tx.fetch_one(
-                        "SELECT count(*) FROM mail WHERE sent_at IS NULL AND failed_reason IS NULL"
-                    )
-                self._metrics.mail_waiting.set(row[0] if row else 0)
-            except Exception as error:
-                if not is_unavailable(error):
-                    _log.exception("sending mail failed")
-            await asyncio.sleep(_POLL_SECONDS)
+        await forever(self._send_all, seconds=_POLL_SECONDS)
+
+    async def _send_all(self) -> None:
+        while await self.send_one():
+            pass
+        async with self._database.transaction() as tx:
+            row = await tx.fetch_one("SELECT count(*) FROM mail WHERE sent_at IS NULL AND failed_reason IS NULL")
+        self._metrics.mail_waiting.set(row[0] if row else 0)
 
     async def send_one(self) -> bool:
         """Sends the next due mail; False when none is due."""
@@ -57,13 +54,13 @@ class MailSender:
             message["Message-ID"] = f"<{row.id}.{self._settings.mail_from}>"
             message.set_content(row.body)
             try:
-                await aiosmtplib.send(
-                    message,
-                    hostname=self._settings.smtp_host,
-                    port=self._settings.smtp_port,
-                    timeout=10,
-                    start_tls=None,
-                )
+                async with asyncio.timeout(_SEND_SECONDS_MAX):
+                    await aiosmtplib.send(
+                        message,
+                        hostname=self._settings.smtp_host,
+                        port=self._settings.smtp_port,
+                        start_tls=None,
+                    )
             except (aiosmtplib.SMTPException, OSError, ValueError) as error:
                 last = row.attempt_count + 1 >= self._settings.mail_attempt_count_max
                 await tx.execute(

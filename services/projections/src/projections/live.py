@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from common.failures import is_unavailable
+from common.failures import forever
 from common.transaction import Database
 from projections import seat_board
 from projections.rows import Row
 from projections.seat_board import AsOf
-
-_log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.25
 STATUS_EVERY_SECONDS = 1.0
@@ -43,13 +40,7 @@ class Hub:
 
     async def run(self) -> None:
         """Polls until cancelled; a database that is away leaves the pages with what they have."""
-        while True:
-            try:
-                await self._poll()
-            except Exception as error:
-                if not is_unavailable(error):
-                    _log.exception("the live pages' poll failed")
-            await asyncio.sleep(POLL_SECONDS)
+        await forever(self._poll, seconds=POLL_SECONDS)
 
     async def _poll(self) -> None:
         if not self._queues:
