@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -300,6 +300,11 @@ class Rig(Stack):
         )
 
 
+def _shown_after(at: float, seen: Sequence[tuple[float, float]]) -> Iterator[float]:
+    """When the board showed what was declared later than `at`."""
+    return (shown_at for declared_at, shown_at in seen if declared_at > at)
+
+
 class Cell:
     """One run of one cell: its history, its workload, its sentinels, the helpers of its faults."""
 
@@ -327,7 +332,8 @@ class Cell:
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._healed: list[tuple[str, float, float]] = []
-        self._visible: list[dict[Any, float]] = []
+        # Of each sentinel, when it was declared and when the board showed that.
+        self._visible: list[list[tuple[float, float]]] = []
 
     # -- life of a cell
 
@@ -370,7 +376,7 @@ class Cell:
         seconds = time.monotonic() - began if not left else seconds_max + 1
         self.history.add("quiesced", seconds=seconds, seconds_max=seconds_max, left=left)
         for (fault, at, limit), (_, following, _) in zip(self._healed, [*self._healed[1:], _NEVER], strict=True):
-            recovered = max(min((t for t in seen.values() if t > at), default=following) for seen in self._visible) - at
+            recovered = max(min(_shown_after(at, seen), default=following) for seen in self._visible) - at
             # A recovery that the next fault interrupted says nothing of this one.
             if at + recovered < following:
                 self.recoveries.append(recovered)
@@ -447,11 +453,12 @@ class Cell:
 
     async def _pulse(self, number: int) -> None:
         """Declares on a sentinel programme and waits until the board shows it, until the workload ends."""
-        self._visible.append({})
+        self._visible.append([])
         seen = self._visible[number]
         programme_id, taken = self.workload.sentinels[number], 0
         while not self.workload.stopping:
             taken = taken % 7 + 1
+            declared_at = time.monotonic()
             await self.workload.declare(programme_id, self.workload.structures[0], 8, taken)
             await self.eventually(
                 PROJECTIONS,
@@ -460,7 +467,7 @@ class Cell:
                 programme_id,
                 seconds_max=RTO_AFTER_LONG_SECONDS,
             )
-            seen[len(seen)] = time.monotonic()
+            seen.append((declared_at, time.monotonic()))
             await asyncio.sleep(0.1)
 
     # -- faults
@@ -505,7 +512,7 @@ class Cell:
     async def shown(self, *, seconds_max: float = RTO_AFTER_LONG_SECONDS) -> None:
         """Returns when a declaration of every sentinel, made from now on, is on the board."""
         began = time.monotonic()
-        while not all(any(at > began for at in list(seen.values())[1:]) for seen in self._visible):
+        while not all(any(_shown_after(began, seen)) for seen in self._visible):
             assert time.monotonic() < began + seconds_max, "the board does not follow"
             await asyncio.sleep(0.05)
 

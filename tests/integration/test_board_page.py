@@ -159,13 +159,15 @@ async def test_the_pages_say_so_when_the_data_are_late(
     await context.close()
 
 
-async def read_events(url: str, last_id: str | None, count: int) -> list[tuple[str, str, dict[str, Any]]]:
+async def read_events(
+    url: str, last_id: str | None, count: int, *, query: str = ""
+) -> list[tuple[str, str, dict[str, Any]]]:
     """The first events of the live stream: (id, event, data)."""
     headers = {"Last-Event-ID": last_id} if last_id else {}
     found: list[tuple[str, str, dict[str, Any]]] = []
     async with (
         httpx.AsyncClient(timeout=20) as client,
-        client.stream("GET", f"{url}/places/live", headers=headers) as answer,
+        client.stream("GET", f"{url}/places/live{query}", headers=headers) as answer,
     ):
         fields: dict[str, str] = {}
         async for line in answer.aiter_lines():
@@ -197,6 +199,23 @@ async def test_a_browser_that_reconnects_gets_what_it_missed(
     ).replace("\u202f", " ")
     for stale in ("2-1.2.3.4", "1-1.2", "rubbish", "1-" + ".".join(["9" * 30] * 4), "1-9999999.0.0.0"):
         assert (await read_events(stack_urls["projections"], stale, 1))[0][1] == "reload"
+
+
+async def test_what_changes_between_a_page_and_its_stream_is_shown(
+    seats: Seats, stack_urls: dict[str, str], board: BoardOf
+) -> None:
+    """The page names the positions that it shows, and its first event has everything since."""
+    _, partner = await seats.structure()
+    programme_id = await seats.programme(partner, 7)
+    await eventually(lambda: _shows(board, programme_id, 7))
+    async with httpx.AsyncClient(base_url=stack_urls["projections"]) as client:
+        page = (await client.get("/places")).text
+    shown = re.search(r'data-from="([^"]+)"', page)
+    assert shown is not None
+    await declare(partner, programme_id, 7, 2)
+    await eventually(lambda: _shows(board, programme_id, 5))
+    ((_, event, data),) = await read_events(stack_urls["projections"], None, 1, query=f"?depuis={shown[1]}")
+    assert event == "board" and str(programme_id) in [changed["id"] for changed in data["changed"]]
 
 
 async def _shows(board: BoardOf, programme_id: UUID, free: int) -> bool:

@@ -111,6 +111,8 @@ class Agreement:
             await self._look_at(records, found)
             if found.unknown and not everything:
                 break
+        # The broker hands partitions out in any order; the same difference is listed the same way each time.
+        found.unknown.sort(key=lambda pair: (pair[0].topic, pair[0].partition, pair[0].offset))
         return found
 
     async def _marks(self, tx: Transaction) -> dict[TopicPartition, int]:

@@ -97,9 +97,12 @@ def routes(runtime: Runtime, hub: live.Hub) -> APIRouter:
 
     @router.get("/places/live", include_in_schema=False)
     async def stream(request: Request) -> Response:
-        """Server-sent events: `board` with the changed cards, `reload` when the browser must start over."""
+        """Server-sent events: `board` with the changed cards, `reload` when the browser must start over.
+
+        They follow `Last-Event-ID`, or `depuis`, the id that the page was rendered with.
+        """
         return StreamingResponse(
-            hub.events(request.headers.get("last-event-id")),
+            hub.events(request.headers.get("last-event-id") or request.query_params.get("depuis")),
             media_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )

@@ -36,6 +36,8 @@ class Hub:
         self._render = render
         self._queues: set[asyncio.Queue[str | None]] = set()
         self._positions: dict[int, int] = {}
+        # Set while there are positions from which a new browser's queue misses nothing.
+        self._following = asyncio.Event()
         self._said_at = 0.0
 
     async def run(self) -> None:
@@ -45,6 +47,7 @@ class Hub:
     async def _poll(self) -> None:
         if not self._queues:
             self._positions = {}
+            self._following.clear()
             return
         async with self._database.transaction() as tx:
             as_of = await seat_board.read_as_of(tx)
@@ -55,6 +58,7 @@ class Hub:
                 else []
             )
         self._positions = as_of.positions
+        self._following.set()
         if went_back:
             self._publish(_reload(as_of))
         now = asyncio.get_running_loop().time()
@@ -74,11 +78,13 @@ class Hub:
                 queue.put_nowait(None)
 
     async def events(self, last_id: str | None) -> AsyncIterator[str]:
-        """SSE text for one browser; with a `Last-Event-ID` of this generation, first what changed since."""
+        """SSE text for one browser: first what changed since its page or its last event, then every change."""
         queue: asyncio.Queue[str | None] = asyncio.Queue(_QUEUE_MAX)
         self._queues.add(queue)
         try:
             yield "retry: 2000\n\n"
+            # What is read here overlaps what the queue gets: a change twice is harmless, one never would not be.
+            await self._following.wait()
             async with self._database.transaction() as tx:
                 as_of = await seat_board.read_as_of(tx)
                 since = _positions(last_id, as_of)

@@ -120,8 +120,9 @@ class AsOf:
 
     @property
     def vector(self) -> str:
-        """The positions as an SSE id: generation, then offset per partition."""
-        return "1-" + ".".join(str(offset) for _, offset in sorted(self.positions.items()))
+        """The positions as an SSE id: generation, then offset per partition; empty before there are any."""
+        offsets = ".".join(str(offset) for _, offset in sorted(self.positions.items()))
+        return f"1-{offsets}" if offsets else ""
 
 
 async def read_as_of(tx: Transaction) -> AsOf:

@@ -67,7 +67,7 @@
     scale();
   }
 
-  const source = new EventSource('/places/live');
+  const source = new EventSource(`/places/live?depuis=${live.dataset.from}`);
   source.addEventListener('board', (e) => {
     const m = JSON.parse(e.data); state = m.state;
     if (clock && m.as_of) { clock.textContent = paris.format(new Date(m.as_of)); clock.dateTime = m.as_of; }
