@@ -25,7 +25,7 @@ from common import contracts, migrations
 from common.embedded import parts
 from common.embedded.kafka import Kafka
 from common.embedded.processes import Child, free_port
-from common.embedded.stack import EmbeddedSettings, ServiceSpec, Stack, create_topics
+from common.embedded.stack import EmbeddedSettings, ServiceSpec, Stack
 from common.failpoints import EXIT_STATUS
 from tests.faults import ledger
 from tests.faults.history import History
@@ -166,7 +166,7 @@ class Rig(Stack):
         for service in self.services:
             self.postgres.psql(f'ALTER DATABASE "{service.package}" RENAME TO "pristine_{service.package}"')
             self._create_from_pristine(service)
-        await create_topics(self.bootstrap_servers, contracts.load(self.schemas_dir))
+        await self._create_topics()
 
     def _start_services(self) -> None:
         """A world starts them."""
@@ -220,7 +220,7 @@ class Rig(Stack):
                 )
         finally:
             await admin.close()
-        await create_topics(self.bootstrap_servers, contracts.load(self.schemas_dir))
+        await self._create_topics()
 
     def spec(self, name: str) -> ServiceSpec:
         """One service; `projections-1` is the second replica of `projections`."""

@@ -18,12 +18,13 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from common import contracts
 from common.app import Runtime, build_runtime
-from common.embedded.stack import Stack, create_topics
+from common.embedded.stack import Stack
 from common.failures import Unavailable
 from common.outbox import Relay
 from common.reconcile import LOG_AHEAD, LOG_BEHIND
 from common.telemetry import Metrics
 from common.testing import FreshRuntime
+from common.topics import create_topics
 from remediation_seats import restate, store
 from remediation_seats.app import service
 from remediation_seats.messages import StructureKind
@@ -105,7 +106,7 @@ async def world(parts: Stack, fresh_runtime: FreshRuntime, tmp_path: Path) -> As
     text = (folder / "topics.yaml").read_text().replace("\nremediation-seats.", f"\n{prefix}.")
     (folder / "topics.yaml").write_text(text)
     known = contracts.load(folder)
-    await create_topics(parts.bootstrap_servers, known)
+    await create_topics(parts.bootstrap_servers, list(known.topics.values()))
     async with fresh_runtime("remediation_seats", schemas_dir=folder, outbox_lease_seconds=1.0) as runtime:
         renamed = [replace(a, topic=a.topic.replace("remediation-seats", prefix)) for a in restate.AGGREGATES]
         own = replace(service, aggregates=renamed)
@@ -179,7 +180,8 @@ async def test_a_wiped_topic_gets_again_what_the_outbox_has(world: World) -> Non
     while set(world.names) & set(await admin.list_topics()):
         await asyncio.sleep(0.05)
     await admin.close()
-    await create_topics(world.parts.bootstrap_servers, contracts.load(world.runtime.settings.schemas_dir))
+    known = contracts.load(world.runtime.settings.schemas_dir)
+    await create_topics(world.parts.bootstrap_servers, list(known.topics.values()))
 
     async with world.relaying() as relay:
         assert relay.disagreement == LOG_BEHIND

@@ -41,17 +41,17 @@ console = Console(highlight=False, soft_wrap=True)
 SCHEMAS = Path(__file__).parents[4] / "schemas" / "avro"
 
 
-def _fail(message: str) -> typer.Exit:
+def fail(message: str) -> typer.Exit:
     print(f"estuaire: {message}", file=sys.stderr)
     return typer.Exit(1)
 
 
-def _run(work: Coroutine[Any, Any, None]) -> None:
+def run(work: Coroutine[Any, Any, None]) -> None:
     """Runs a command; what the person can repair is one line, not a traceback."""
     try:
         asyncio.run(work)
     except (Malformed, Unavailable, ValueError, OSError) as error:
-        raise _fail(str(error) or type(error).__name__) from None
+        raise fail(str(error) or type(error).__name__) from None
 
 
 # -- the embedded system
@@ -94,7 +94,7 @@ def up(
     except KeyboardInterrupt:
         console.print("\nstopping")
     except EmbeddedError as error:
-        raise _fail(str(error)) from None
+        raise fail(str(error)) from None
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         stack.stop()
@@ -152,7 +152,7 @@ def down() -> None:
             console.print("stopped")
             return
         time.sleep(0.1)
-    raise _fail(f"process {pid} did not stop in 60 s; see {home / 'logs'}")
+    raise fail(f"process {pid} did not stop in 60 s; see {home / 'logs'}")
 
 
 @app.command()
@@ -185,7 +185,7 @@ def reset(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = Fals
 
     home = EmbeddedSettings().home
     if _running_pid(home) is not None:
-        raise _fail("the system is running; stop it first with `make down`")
+        raise fail("the system is running; stop it first with `make down`")
     if not (home / "run").exists():
         console.print(f"{home} holds no data")
         return
@@ -210,7 +210,7 @@ def token(persona: Annotated[str, typer.Argument(help="A persona's name; without
     if persona not in personas:
         for key, known in personas.items():
             print(f"{key:28} {known['label']}", file=sys.stderr)
-        raise _fail(
+        raise fail(
             "name one of these personas" if personas else "no persona yet: start the system with `make run` first"
         )
     try:
@@ -220,11 +220,11 @@ def token(persona: Annotated[str, typer.Argument(help="A persona's name; without
             timeout=5,
         )
     except httpx.HTTPError:
-        raise _fail("the development issuer does not answer; start the system with `make run`") from None
+        raise fail("the development issuer does not answer; start the system with `make run`") from None
     print(answer.json()["access_token"])
 
 
-def _database_urls() -> dict[str, str]:
+def database_urls() -> dict[str, str]:
     """Service name to database address: of the embedded run, or of the one service whose environment this is."""
     if "ESTUAIRE_DATABASE_URL" in os.environ:
         return {os.environ.get("ESTUAIRE_SERVICE", "service"): os.environ["ESTUAIRE_DATABASE_URL"]}
@@ -232,7 +232,7 @@ def _database_urls() -> dict[str, str]:
 
     stack = Stack(EmbeddedSettings())
     if not (stack.settings.home / "postgres.password").exists():
-        raise _fail(
+        raise fail(
             "no embedded data; start the system with `make run`, or set ESTUAIRE_DATABASE_URL and ESTUAIRE_SERVICE"
         )
     return {service.name: stack.postgres.url(service.package) for service in stack.services}
@@ -247,7 +247,7 @@ def clock(
     """Development only: shows or sets the clock that the rules see."""
 
     async def work() -> None:
-        urls = list(_database_urls().values())
+        urls = list(database_urls().values())
         current = await development_clock.read(urls[0])
         if to:
             offset = 0.0 if to == "now" else development_clock.offset_for(to, current)
@@ -257,7 +257,7 @@ def clock(
             f"{current.now.astimezone(ZoneInfo('Europe/Paris')):%A %d %B %Y %H:%M:%S} (offset {current.offset_seconds / 86400:+.2f} days)"
         )
 
-    _run(work())
+    run(work())
 
 
 # -- contracts
@@ -270,7 +270,7 @@ def schemas_check() -> None:
     for problem in problems:
         print(problem, file=sys.stderr)
     if problems:
-        raise _fail(f"{len(problems)} problems")
+        raise fail(f"{len(problems)} problems")
     console.print(
         f"{len(contracts.load(SCHEMAS).schemas)} records, {len(contracts.load(SCHEMAS).topics)} topics: no problem"
     )
@@ -298,7 +298,7 @@ def schemas_register(
             console.print(line)
         await registry.close()
 
-    _run(work())
+    run(work())
 
 
 @app.command()
@@ -309,7 +309,7 @@ def migrate(
     """Brings a service's database to its newest version; the deploy job runs this before the service starts."""
     from common import migrations
 
-    _run(migrations.upgrade(database_url, service.replace("-", "_")))
+    run(migrations.upgrade(database_url, service.replace("-", "_")))
     console.print(f"{service} is migrated")
 
 
@@ -321,16 +321,16 @@ Service = Annotated[
 
 
 def _on_each(service: str, work: Callable[[str, str], Coroutine[Any, Any, None]]) -> None:
-    urls = _database_urls()
+    urls = database_urls()
     if service and service not in urls:
-        raise _fail(f"unknown service {service}; one of: {', '.join(urls)}")
+        raise fail(f"unknown service {service}; one of: {', '.join(urls)}")
 
     async def each() -> None:
         for name, url in urls.items():
             if service in ("", name):
                 await work(name, url)
 
-    _run(each())
+    run(each())
 
 
 @letters.command("list")
@@ -388,7 +388,7 @@ def reconcile(
 
     from common.app import reconcile as reconcile_service
 
-    kafka, registry = _broker_and_registry()
+    kafka, registry = broker_and_registry()
     differing: list[str] = []
 
     async def work(name: str, url: str) -> None:
@@ -403,16 +403,16 @@ def reconcile(
 
     _on_each(service, work)
     if differing:
-        raise _fail(f"{', '.join(differing)}: the log and the database differ; run it again with --apply")
+        raise fail(f"{', '.join(differing)}: the log and the database differ; run it again with --apply")
 
 
-def _broker_and_registry() -> tuple[str, str]:
+def broker_and_registry() -> tuple[str, str]:
     """Their addresses: from the environment beside ESTUAIRE_DATABASE_URL, or of the embedded run."""
     if "ESTUAIRE_DATABASE_URL" in os.environ:
         try:
             return os.environ["ESTUAIRE_KAFKA_BOOTSTRAP_SERVERS"], os.environ["ESTUAIRE_REGISTRY_URL"]
         except KeyError as missing:
-            raise _fail(f"set {missing.args[0]} beside ESTUAIRE_DATABASE_URL") from None
+            raise fail(f"set {missing.args[0]} beside ESTUAIRE_DATABASE_URL") from None
     from common.embedded.stack import EmbeddedSettings, Stack
 
     stack = Stack(EmbeddedSettings())

@@ -38,8 +38,10 @@ _log = logging.getLogger(__name__)
 _OBSERVE_EVERY_SECONDS = 0.5
 _CHECK_LOG_EVERY_SECONDS = 5.0
 _SESSION_TIMEOUT_MILLISECONDS = 6_000
+# Records of foreign commands lock aggregates that people wait for.
+_FAMILY_BATCH_COUNT = 50
 _HEARTBEAT_MILLISECONDS = 2_000
-_METADATA_MAX_AGE_MILLISECONDS = 10_000
+_METADATA_MAX_AGE_MILLISECONDS = 5_000
 
 
 class Inbox:
@@ -63,6 +65,10 @@ class Inbox:
         self._schema_ids = schema_ids
         self._settings = settings
         self._metrics = metrics
+        families = [contracts.families[name] for name in consumes if name in contracts.families]
+        if families and len(consumes) > 1:
+            raise ValueError(f"{service} consumes a family of topics and something else: a group has one subscription")
+        self._family = families[0] if families else None
         self._guard = DecodeGuard(settings.decode_memory_bytes_max)
         self._guarded: set[TopicPartition] = set()
         self._reread: dict[TopicPartition, int] = {}
@@ -111,7 +117,7 @@ class Inbox:
             client_id=self.service,
             consumer_only=True,
             allow_auto_create_topics=False,
-            # A topic that was deleted and made anew is assigned again after this time, not after five minutes.
+            # A topic that was added, or deleted and made anew, is assigned after this time, not after five minutes.
             metadata_max_age_ms=_METADATA_MAX_AGE_MILLISECONDS,
             acks="all",
             ack_policy=AckPolicy.MANUAL,
@@ -124,13 +130,14 @@ class Inbox:
             ),
         )
         subscriber = broker.subscriber(
-            *self._consumes,
+            *([] if self._family else self._consumes),
+            pattern=self._family.pattern if self._family else None,
             group_id=self.service,
             group_instance_id=f"{self.service}-{self._settings.instance}",
             session_timeout_ms=_SESSION_TIMEOUT_MILLISECONDS,
             heartbeat_interval_ms=_HEARTBEAT_MILLISECONDS,
             batch=True,
-            max_records=self._settings.consume_batch_count_max,
+            max_records=_FAMILY_BATCH_COUNT if self._family else self._settings.consume_batch_count_max,
             batch_timeout_ms=200,
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="none",
@@ -147,7 +154,6 @@ class Inbox:
         while True:
             broker = self.build_broker()
             try:
-                await self._commit_before_the_start()
                 await broker.start()
             except Exception as error:
                 _log.warning("the broker is away (%s); trying again", type(error).__name__)
@@ -174,7 +180,14 @@ class Inbox:
     # -- positions
 
     def assigned(self, partitions: set[TopicPartition]) -> None:
-        """Called by the rebalance listener, which must not wait: records arrive while it does (aiokafka #738)."""
+        """Called by the rebalance listener, which must not wait: records arrive while it does (aiokafka #738).
+
+        Nothing is fetched before `_position` has found out from where; a partition without any position would raise.
+        """
+        assert self.consumer is not None
+        self.consumer.pause(*partitions)
+        for partition in partitions:
+            self.consumer.seek(partition, 0)
         self._assigned |= partitions
         self.assignment_seen = True
 
@@ -215,6 +228,7 @@ class Inbox:
                 await self._stop_partition(partition, reason)
             else:
                 consumer.seek(partition, row.next_offset)
+                consumer.resume(partition)
                 self.expected[partition] = row.next_offset
 
     async def _stored(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Any]:
@@ -243,10 +257,8 @@ class Inbox:
             return
         async with self._database.transaction() as tx:
             rows = await tx.fetch_all("SELECT topic, partition FROM consumer_position WHERE stopped_reason IS NULL")
-        for partition in {TopicPartition(row.topic, row.partition) for row in rows} & self._stopped:
-            self._stopped.discard(partition)
-            if self.consumer is not None and partition in self.consumer.assignment():
-                self.consumer.resume(partition)
+        # Positioned anew, they are resumed.
+        self._stopped -= {TopicPartition(row.topic, row.partition) for row in rows}
 
     # -- batches
 
@@ -356,13 +368,15 @@ class Inbox:
         """The pass over a partition's records, also used by the dead-letters commands."""
         return BatchOfPartition(
             tx,
-            self._contracts.topics[topic],
-            self._consumes[topic],
+            self._contracts.topic(topic),
+            self._consumes[self._family.name if self._family else topic],
             service=self.service,
             codec=self._schema_ids.codec,
             contracts=self._contracts,
             settings=self._settings,
-            emits_dead_letters="estuaire.common.RecordDeadLettered" in self._contracts.emitted_by(self.service),
+            # Foreign bytes may hold anything: they stay in this database.
+            emits_dead_letters=self._family is None
+            and "estuaire.common.RecordDeadLettered" in self._contracts.emitted_by(self.service),
         )
 
     async def _killers(self, partition: TopicPartition, records: Sequence[ConsumerRecord]) -> dict[int, Malformed]:
@@ -447,17 +461,6 @@ class Inbox:
             self._lag += lag
             self._metrics.consumer_lag.labels(partition.topic, partition.partition).set(lag)
 
-    async def _commit_before_the_start(self) -> None:
-        """Gives the group its stored offsets: without any, FastStream meets an error and sleeps five seconds."""
-        async with self._database.transaction() as tx:
-            rows = await tx.fetch_all("SELECT topic, partition, next_offset FROM consumer_position")
-        numbers = {topic: range(self._contracts.topics[topic].partitions) for topic in self._consumes}
-        offsets = {TopicPartition(topic, number): 0 for topic, all_ in numbers.items() for number in all_}
-        stored = {
-            TopicPartition(row.topic, row.partition): row.next_offset for row in rows if row.topic in self._consumes
-        }
-        await self._log_view.commit(self.service, offsets | stored)
-
     async def _commit_for_display(self) -> None:
         if self.consumer is not None and self.expected:
             assignment = self.consumer.assignment()
@@ -487,15 +490,18 @@ class Inbox:
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Forwards without waiting; an exception here would only be logged."""
+    """Forwards without waiting; an exception here would only be logged.
+
+    Coroutines, because FastStream calls plain functions in another thread, where no consumer may be touched.
+    """
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
 
-    def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         self._inbox.assigned(assigned)
 
-    def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         self._inbox.revoked(revoked)
 
 

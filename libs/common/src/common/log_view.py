@@ -8,10 +8,8 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
 
 _ANSWER_SECONDS_MAX = 5
-_COMMIT_SECONDS_MAX = 10
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -83,17 +81,6 @@ class LogView:
         if consumer is not None:
             with suppress(Exception):
                 await asyncio.wait_for(consumer.stop(), 2)
-
-    async def commit(self, group: str, offsets: Mapping[TopicPartition, int]) -> None:
-        """Writes a group's offsets from outside; a group with members has some already and refuses, which is fine."""
-        consumer = AIOKafkaConsumer(bootstrap_servers=self._bootstrap_servers, group_id=group, enable_auto_commit=False)
-        await asyncio.wait_for(consumer.start(), _COMMIT_SECONDS_MAX)
-        try:
-            consumer.assign(list(offsets))
-            with suppress(KafkaError):
-                await asyncio.wait_for(consumer.commit(dict(offsets)), _COMMIT_SECONDS_MAX)
-        finally:
-            await consumer.stop()
 
 
 def why_unreadable(offset: int, start: int, end: int, first_later: int | None) -> str | None:

@@ -82,6 +82,7 @@ class Agreement:
         self._classes: dict[str, dict[str, type[Message]]] = {
             a.topic: {f"{cls.namespace}.{cls.record_name()}": cls for cls in a.messages} for a in aggregates
         }
+        # Families are left out: they carry answers to partners, and no facts.
         topics = [topic for topic in contracts.topics.values() if topic.owner == service]
         self._partitions = [TopicPartition(topic.name, n) for topic in topics for n in range(topic.partitions)]
         # Record names by topic.

@@ -55,6 +55,9 @@ _PERSONAL = {
     "password",
     "ip",
 }
+# Commands that foreign software writes: they have no envelope, and their topic says who wrote them.
+_FOREIGN = "estuaire.partners"
+
 # What is not about a person although a word says so.
 _IMPERSONAL_FIELDS = {"structure_name"}
 
@@ -63,6 +66,8 @@ def lint(schema: Schema) -> list[str]:
     """What our own rules refuse in one schema, a sentence each; an empty list when nothing."""
     problems: list[str] = []
     _lint(schema, full_name(schema), (), problems)
+    if schema["namespace"] == _FOREIGN:
+        return problems
     names = [field["name"] for field in schema["fields"][: len(ENVELOPE_FIELDS)]]
     if tuple(names) != ENVELOPE_FIELDS:
         problems.append(f"{full_name(schema)}: the first fields must be the envelope: {', '.join(ENVELOPE_FIELDS)}")
@@ -177,7 +182,7 @@ def check(contracts: Contracts, folder: Path) -> list[str]:
                 problems += [
                     f"{path}.v{version} against v{earlier}: {p}" for p in incompatibilities(versions[earlier], schema)
                 ]
-    for topic in contracts.topics.values():
+    for topic in contracts.declared:
         problems += [
             f"topics.yaml: {topic.name}: no schema {record}"
             for record in topic.records
@@ -220,7 +225,7 @@ def generated_messages(contracts: Contracts, service: str) -> str:
     """The source of a service's `messages.py`: what it consumes and emits, nothing else."""
     paths = {
         record
-        for topic in contracts.topics.values()
+        for topic in contracts.declared
         if topic.owner == service or service in topic.consumers
         for record in topic.records
     }
@@ -316,18 +321,28 @@ def asyncapi(contracts: Contracts) -> dict[str, Any]:
             "title": contracts.latest(path)["name"],
             "summary": contracts.latest(path)["doc"],
             "contentType": "application/vnd.apache.avro+binary",
-            "headers": {"$ref": "#/components/schemas/CloudEventsHeaders"},
+            **(
+                {}
+                if contracts.latest(path)["namespace"] == _FOREIGN
+                else {"headers": {"$ref": "#/components/schemas/CloudEventsHeaders"}}
+            ),
             "payload": {"schemaFormat": "application/vnd.apache.avro;version=1.9.0", "schema": contracts.latest(path)},
         }
         for path in contracts.schemas
     }
     channels, operations = {}, {}
-    for topic in contracts.topics.values():
-        key = topic.name.replace(".", "_").replace("-", "_")
+    for topic in contracts.declared:
+        key = re.sub(r"[.{}-]", "_", topic.name)
         names = [full_name(contracts.latest(path)) for path in topic.records]
         channels[key] = {
             "address": topic.name,
-            "description": f"Owned by {topic.owner}; data class {topic.data_class}; order per key, key = aggregate_id.",
+            "description": f"Owned by {topic.owner}; data class {topic.data_class}; "
+            + ("one topic for each partner." if topic.is_family else "order per key, key = aggregate_id."),
+            **(
+                {"parameters": {name: {"description": "Whose topic it is."} for name in _parameters(topic.name)}}
+                if topic.is_family
+                else {}
+            ),
             "messages": {name.rsplit(".", 1)[1]: {"$ref": f"#/components/messages/{name}"} for name in names},
             "bindings": {"kafka": {"bindingVersion": "0.5.0", "topic": topic.name, "partitions": topic.partitions}},
         }
@@ -361,11 +376,15 @@ def asyncapi(contracts: Contracts) -> dict[str, Any]:
     }
 
 
+def _parameters(name: str) -> list[str]:
+    return re.findall(r"\{([a-z_]+)\}", name)
+
+
 def write_all(contracts: Contracts, folder: Path) -> list[Path]:
     """Writes messages.py of every service, the AsyncAPI document and the hashes of new versions; returns what changed."""
     root = folder.parents[1]
     changed = []
-    services = {topic.owner for topic in contracts.topics.values()}
+    services = {topic.owner for topic in contracts.declared if (root / "services" / topic.owner).is_dir()}
     wanted = {root / "libs/common/src/common/generated.py": generated_common(contracts)}
     for service in sorted(services):
         package = service.replace("-", "_")

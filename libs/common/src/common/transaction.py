@@ -67,8 +67,12 @@ class Transaction:
         instant: datetime = row[0]
         return instant
 
-    async def emit(self, messages: Sequence[Message], *, aggregate_id: UUID, version: int) -> int:
+    async def emit(
+        self, messages: Sequence[Message], *, aggregate_id: UUID, version: int, topic: str | None = None
+    ) -> int:
         """Stores messages of one aggregate, numbered from `version + 1`; returns the new version.
+
+        They go to the topic that `topics.yaml` gives their record; of a family of topics, the caller names the one.
 
         The caller holds the lock on the aggregate's row, so that the order in the outbox is the order of versions.
         Raises `MessageTooLarge`, which rolls the transaction back and refuses the command.
@@ -85,11 +89,21 @@ class Transaction:
                     "causation_id": self.causation_id,
                 }
             )
-            rows.append(self._outlet.row(full))
+            rows.append(self._outlet.row(full, topic))
         if rows:
             await self._connection.execute(_INSERT_OUTBOX, rows)
             self.emitted_count += len(rows)
         return version
+
+    @asynccontextmanager
+    async def undone(self) -> AsyncIterator[None]:
+        """What is done in this block is undone at its end: a rehearsal by the same code, rules and constraints."""
+        emitted_count, savepoint = self.emitted_count, await self._connection.begin_nested()
+        try:
+            yield
+        finally:
+            await savepoint.rollback()
+            self.emitted_count = emitted_count
 
     async def mail(self, *, message_key: str, recipient: str, subject: str, body: str) -> None:
         """Stores one mail; a second one with the same key and recipient is dropped."""
@@ -123,7 +137,7 @@ class Outlet:
         # Why nothing may be emitted now: the versions that we would give are taken, or their past is lost.
         self.closed_reason: str | None = None
 
-    def row(self, message: Message) -> dict[str, Any]:
+    def row(self, message: Message, topic: str | None = None) -> dict[str, Any]:
         """The outbox row of a message with its envelope filled, headers as CloudEvents in binary mode.
 
         Raises `Unavailable` while the log and the database disagree.
@@ -145,7 +159,7 @@ class Outlet:
             **carried(),
         }
         return {
-            "topic": self._topics[record].name,
+            "topic": topic or self._topics[record].name,
             "key": str(message.aggregate_id),
             "event_id": message.event_id,
             "aggregate_version": message.aggregate_version,

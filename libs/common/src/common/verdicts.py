@@ -43,11 +43,16 @@ Fold = Callable[[Transaction, Sequence[Delivery]], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Consumes:
-    """What a service does with one topic: a handler per message, or one fold for whole batches of the listed messages."""
+    """What a service does with one topic: a handler per message, or one fold for whole batches of the listed messages.
+
+    Where the guard is `none`, a handler gets the `Delivery`: who wrote it is in the name of its topic.
+    """
 
     handlers: Mapping[type[Message], Handler] = field(default_factory=dict)
     messages: tuple[type[Message], ...] = ()
     fold: Fold | None = None
+    # Called for each record that is set aside, in the same transaction: a partner is told what was wrong.
+    tell: Callable[[Transaction, ConsumerRecord, Malformed], Awaitable[None]] | None = None
 
     @property
     def classes(self) -> dict[str, type[Message]]:
@@ -144,7 +149,12 @@ class BatchOfPartition:
                 await self._apply(record)
             except Malformed as malformed:
                 await self._dead_letter(record, malformed)
-                if await self._over_the_limit(record, limits_from):
+                over_the_limit = await self._over_the_limit(record, limits_from)
+                if self._consumes.tell is not None:
+                    await self._consumes.tell(self._tx, record, malformed)
+                    if over_the_limit:
+                        await self._consumes.tell(self._tx, record, Malformed("dead_letter_limit"))
+                if over_the_limit:
                     return record
         return None
 
@@ -154,6 +164,9 @@ class BatchOfPartition:
         decoded = self._codec.decode(record.value)
         if decoded.record not in self._listed:
             raise Malformed("unexpected_record", decoded.record)
+        if self._topic.guard == "none":
+            await self._accept(decoded, record.partition, record.offset, dict(record.headers))
+            return
         key = _key(record)
         if str(decoded.fields.get("aggregate_id")) != key:
             raise Malformed("key_is_not_the_aggregate", decoded.record)
@@ -188,13 +201,16 @@ class BatchOfPartition:
             self._count("unused")
             return
         message = validated(decoded, self._classes)
+        delivery = Delivery(message, self._topic.name, partition, offset)
         if self._consumes.fold is None:
             carrier = {"traceparent": (headers.get("traceparent") or b"").decode("ascii", "replace")}
             with span(f"consume {decoded.record}", carrier):
                 self._tx.correlation_id, self._tx.causation_id = message.correlation_id, message.event_id
-                await self._consumes.handlers[type(message)](self._tx, message)
+                await self._consumes.handlers[type(message)](
+                    self._tx, delivery if self._topic.guard == "none" else message
+                )
         else:
-            self._fold.append(Delivery(message, self._topic.name, partition, offset))
+            self._fold.append(delivery)
         self._count("accepted")
 
     async def _park(self, record: ConsumerRecord, key: str, version: int) -> None:

@@ -8,6 +8,7 @@ from common.app import Runtime, Service, run
 from common.failures import forever
 from remediation_seats.handlers import settle_due
 from remediation_seats.http import router
+from remediation_seats.partner_topics import CONSUMES
 from remediation_seats.restate import AGGREGATES
 
 _SETTLED_PER_TRANSACTION_MAX = 50
@@ -23,7 +24,13 @@ def background(runtime: Runtime) -> list[Callable[[], Awaitable[None]]]:
     return [lambda: forever(sweep, seconds=runtime.settings.sweep_seconds)]
 
 
-service = Service(name="remediation-seats", routes=lambda _: router, aggregates=AGGREGATES, background=background)
+service = Service(
+    name="remediation-seats",
+    routes=lambda _: router,
+    consumes=CONSUMES,
+    aggregates=AGGREGATES,
+    background=background,
+)
 
 
 def main() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -11,31 +12,26 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import Response
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BaseModel,
     ConfigDict,
     EmailStr,
     Field,
     StringConstraints,
-    ValidationError,
     model_validator,
 )
 
 from common.app import Runtime
 from common.failures import Refusal
-from common.http import Answer, run_command
+from common.http import Answer, problem, run_command
 from common.identity import Principal, caller, caller_as
 from common.transaction import Database, Transaction
-from remediation_seats import handlers, search, store
+from remediation_seats import declarations, handlers, search, store
 from remediation_seats.codes import CODE_LENGTH, normalised_code
+from remediation_seats.declarations import LINES_MAX, DeclarationLine, UnreadableTable, declare_table
 from remediation_seats.domain import freshness
 from remediation_seats.messages import DeclarationWay, DeclineReason, EducationLevel, StructureKind
-from remediation_seats.state import Conditions, Declaration, Profile
+from remediation_seats.state import Conditions, Profile
 from territory import reference
-
-BULK_LINES_MAX = 500
-_EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
-_SEATS_MAX = 10_000
 
 # Control characters have no place in a title, and PostgreSQL refuses one of them.
 _Text = StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$", strip_whitespace=True)
@@ -100,30 +96,10 @@ class ProgrammeBody(Body):
         return Conditions(**self.model_dump() | {"rome_codes": tuple(self.rome_codes)})
 
 
-class DeclarationBody(Body):
-    """Absolute seats as seen at `observed_at`."""
-
-    programme_id: UUID
-    total_count: int = Field(ge=0, le=_SEATS_MAX)
-    taken_count: int = Field(ge=0, le=_SEATS_MAX)
-    observed_at: AwareDatetime = Field(ge=_EARLIEST)
-    sequence: int | None = Field(default=None, ge=0, le=2**53)
-
-    @model_validator(mode="after")
-    def _taken_within_total(self) -> DeclarationBody:
-        if self.taken_count > self.total_count:
-            raise ValueError("taken_count est plus grand que total_count")
-        return self
-
-    def declaration(self, way: DeclarationWay) -> Declaration:
-        """As the domain has it."""
-        return Declaration(self.total_count, self.taken_count, self.observed_at.astimezone(UTC), way, self.sequence)
-
-
 class BulkBody(Body):
     """Many declarations; each line gets its own receipt, so a wrong line does not stop the others."""
 
-    declarations: list[dict[str, Any]] = Field(min_length=1, max_length=BULK_LINES_MAX)
+    declarations: list[dict[str, Any]] = Field(min_length=1, max_length=LINES_MAX)
 
 
 class HoldBody(Body):
@@ -198,12 +174,12 @@ async def my_programmes(request: Request, principal: Partner) -> list[dict[str, 
 
 
 @router.post("/declarations")
-async def declare(request: Request, body: DeclarationBody, principal: Partner) -> Response:
+async def declare(request: Request, body: DeclarationLine, principal: Partner) -> Response:
     """One declaration: 200 with a receipt (accepted or superseded), 409 when refused."""
 
     async def run(tx: Transaction) -> Answer:
-        line = (body.programme_id, body.declaration(DeclarationWay.HTTP))
-        (receipt,) = await handlers.declare_seats(tx, _structure_of(principal), [line])
+        lines = [body.model_dump()]
+        (receipt,) = await declarations.declare(tx, _structure_of(principal), lines, DeclarationWay.HTTP)
         if receipt["status"] == "refused":
             return _status_of(receipt["reason"]), Refusal(receipt["reason"], receipt["detail"])
         return 200, receipt
@@ -216,17 +192,29 @@ async def declare_bulk(request: Request, body: BulkBody, principal: Partner) -> 
     """Many declarations, one receipt per line in the same order."""
 
     async def run(tx: Transaction) -> Answer:
-        parsed = [_line(raw) for raw in body.declarations]
-        good = [
-            (line.programme_id, line.declaration(DeclarationWay.HTTP))
-            for line in parsed
-            if isinstance(line, DeclarationBody)
-        ]
-        receipts = iter(await handlers.declare_seats(tx, _structure_of(principal), good))
-        answer = [next(receipts) if isinstance(line, DeclarationBody) else line for line in parsed]
-        return 200, {"receipts": [{"line": number, **receipt} for number, receipt in enumerate(answer, 1)]}
+        receipts = await declarations.declare(tx, _structure_of(principal), body.declarations, DeclarationWay.HTTP)
+        return 200, {"receipts": [{"line": number, **receipt} for number, receipt in enumerate(receipts, 1)]}
 
     return await _command(request, principal, body, run)
+
+
+@router.post("/declarations/csv", openapi_extra={"requestBody": {"content": {"text/csv": {}}, "required": True}})
+async def declare_csv(request: Request, principal: Partner, dry_run: bool = False) -> Response:
+    """A table `parcours;places;occupees;observe_le`: one receipt per line; with `dry_run` nothing is kept of it.
+
+    422 when the file as a whole cannot be read.
+    """
+    content = await request.body()
+    try:
+        table = declarations.read_csv(content)
+    except UnreadableTable as error:
+        return problem(422, str(error), reason="unreadable_table")
+
+    async def run(tx: Transaction) -> Answer:
+        return 200, await declare_table(tx, _structure_of(principal), table, dry_run=dry_run)
+
+    facts = {"sha256": hashlib.sha256(content).hexdigest(), "dry_run": dry_run}
+    return await run_command(request, _database(request), principal, facts, run)
 
 
 @router.get("/places")
@@ -353,7 +341,7 @@ def _database(request: Request) -> Database:
 
 
 async def _command(
-    request: Request, principal: Principal, body: Body | None, run: Callable[[Transaction], Awaitable[Answer]]
+    request: Request, principal: Principal, body: BaseModel | None, run: Callable[[Transaction], Awaitable[Answer]]
 ) -> Response:
     return await run_command(
         request, _database(request), principal, body.model_dump(mode="json") if body else None, run
@@ -373,15 +361,6 @@ def _status_of(reason: str) -> int:
 
 def _answer(refusal: Refusal | None, content: Any) -> Answer:
     return (200, content) if refusal is None else (_status_of(refusal.reason), refusal)
-
-
-def _line(raw: dict[str, Any]) -> DeclarationBody | dict[str, Any]:
-    """A parsed line, or the receipt that says what is wrong with it."""
-    try:
-        return DeclarationBody.model_validate(raw)
-    except ValidationError as error:
-        detail = " ; ".join(f"{'.'.join(map(str, e['loc'])) or 'ligne'} : {e['msg']}" for e in error.errors())
-        return {"status": "refused", "reason": "invalid_line", "detail": detail[:500]}
 
 
 async def _shown_hold(tx: Transaction, hold_id: UUID) -> dict[str, Any]:

@@ -10,6 +10,81 @@ from common.messages import Message, Part
 from pydantic import AwareDatetime
 
 
+class DeclareSeats(Message):
+    """
+    A partner's software declares the seats of one of its programmes, on the partner's own topic. Who declares is in the topic's name, not here.
+    """
+
+    namespace = "estuaire.partners"
+
+    programme_id: UUID
+    """
+    The programme, as the structure described it to the agency.
+    """
+    total_count: int
+    """
+    All seats of the programme when observed_at, 0 to 10,000.
+    """
+    taken_count: int
+    """
+    Seats taken when observed_at, at most total_count.
+    """
+    observed_at: AwareDatetime
+    """
+    When the structure saw these counts, UTC; never the instant of sending. The newest one wins, whatever the way in.
+    """
+    sequence: int | None = None
+    """
+    Breaks a tie between two declarations of the same instant on this topic; null when there is none.
+    """
+
+
+class DeclarationOutcome(StrEnum):
+    """
+    What became of the record. UNREADABLE: set aside as it is, nothing else changed. PAUSED: too many were unreadable, nothing more is read until somebody lets the topic go on.
+    """
+
+    UNKNOWN = 'UNKNOWN'
+    ACCEPTED = 'ACCEPTED'
+    SUPERSEDED = 'SUPERSEDED'
+    REFUSED = 'REFUSED'
+    UNREADABLE = 'UNREADABLE'
+    PAUSED = 'PAUSED'
+
+
+class DeclarationAnswered(Message):
+    """
+    What became of one record of a partner's own topic; on the partner's topic of answers, in the order of its records.
+    """
+
+    namespace = "estuaire.remediation_seats"
+
+    offset: int
+    """
+    Offset of the record in the partner's topic, whose only partition is 0.
+    """
+    outcome: DeclarationOutcome
+    """
+    What became of the record.
+    """
+    programme_id: UUID | None = None
+    """
+    The programme that the record named; null when it could not be read.
+    """
+    reason: str | None = None
+    """
+    Closed code, when the outcome is neither ACCEPTED nor SUPERSEDED.
+    """
+    advice: str | None = None
+    """
+    One French sentence that says what to do about it.
+    """
+    free_count: int | None = None
+    """
+    Free seats of the programme after the record, live holds deducted; null when nothing was declared.
+    """
+
+
 class SeatCounts(Part):
     """
     State of a programme's seats after the message that carries it.

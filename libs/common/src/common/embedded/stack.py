@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import IO, Any
 
 import httpx
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import TopicAlreadyExistsError, for_code
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -29,7 +27,9 @@ from common.embedded.kafka import Kafka
 from common.embedded.postgres import Postgres
 from common.embedded.processes import Child, EmbeddedError, check_port_is_free, free_port
 from common.embedded.registry import Registry
+from common.failures import Unavailable
 from common.settings import Settings
+from common.topics import TopicRefused, create_topics
 
 _FREE_BYTES_MIN = 1_500_000_000
 _HEAL_COUNT_MAX, _HEAL_WINDOW_SECONDS = 5, 60.0
@@ -224,7 +224,14 @@ class Stack:
     async def _migrate_and_create_topics(self) -> None:
         for service in self.services:  # one after the other: Alembic's environment is global to the process
             await migrations.upgrade(self.postgres.url(service.package), service.package)
-        await create_topics(self.bootstrap_servers, contracts.load(self.schemas_dir))
+        await self._create_topics()
+
+    async def _create_topics(self) -> None:
+        topics = list(contracts.load(self.schemas_dir).topics.values())
+        try:
+            await create_topics(self.bootstrap_servers, topics)
+        except (TopicRefused, Unavailable) as error:
+            raise EmbeddedError(str(error)) from None
 
     async def _register(self) -> None:
         assert self.registry is not None
@@ -332,40 +339,6 @@ class Stack:
             recent.append(now)
             self._say(f"{child.name} stopped; starting it again (log: {child.log_path})")
             child.start()
-
-
-async def create_topics(bootstrap_servers: str, known: contracts.Contracts, *, wait_seconds: float = 30) -> None:
-    """Creates the topics of topics.yaml that the broker lacks; never changes one that exists."""
-    wanted = [
-        NewTopic(
-            topic.name,
-            topic.partitions,
-            1,
-            topic_configs={
-                "retention.ms": str(topic.retention_days * 86_400_000 if topic.retention_days >= 0 else -1),
-                # The broker unpacks what a client compressed, and refuses a bomb that no consumer could see coming.
-                "compression.type": "uncompressed",
-            },
-        )
-        for topic in known.topics.values()
-    ]
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
-    await admin.start()
-    try:
-        present = set(await admin.list_topics())
-        missing = [topic for topic in wanted if topic.name not in present]
-        if missing:
-            answer = await admin.create_topics(missing)
-            for name, code, *_ in answer.topic_errors:
-                if code and for_code(code) is not TopicAlreadyExistsError:
-                    raise EmbeddedError(f"Kafka refused the topic {name}: {for_code(code).__name__}")
-        deadline = time.monotonic() + wait_seconds
-        while not {topic.name for topic in wanted} <= set(await admin.list_topics()):
-            if time.monotonic() > deadline:
-                raise EmbeddedError("Kafka did not show its new topics")
-            await asyncio.sleep(0.1)
-    finally:
-        await admin.close()
 
 
 def installed_demonstration() -> importlib.metadata.EntryPoint | None:
