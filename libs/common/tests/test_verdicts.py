@@ -178,7 +178,7 @@ async def test_too_many_dead_letters_stop_the_partition_until_resumed(runtime: R
         await log.take(*bad[5:])
     lines = await dead_letters.listing(url, include_resolved=False)
     assert sum("too_short" in line for line in lines) == 5 and any("dead_letter_limit" in line for line in lines)
-    await dead_letters.resume(url, TOPIC, 0)
+    await dead_letters.resume("projections", url, TOPIC, 0)
     assert await log.take(*bad[5:]) == {"malformed": 4}
 
 

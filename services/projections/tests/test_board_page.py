@@ -9,10 +9,12 @@ from uuid import uuid4
 import pytest
 from starlette.datastructures import QueryParams
 
+from common.pages import ago
 from projections import board_page, region_map, seat_board
 from projections.board_page import Filters
 from projections.region_map import Territory
 from territory import reference
+from territory.outlines import outlines
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 
@@ -142,7 +144,7 @@ def test_the_map_has_five_classes(free: int, shade: str) -> None:
 
 def test_the_map_has_every_territory_and_labels_that_do_not_touch() -> None:
     """71 intercommunalities and 5 departments; numbers stand apart."""
-    shapes = region_map.outlines()
+    shapes = outlines()
     assert set(shapes.epcis) == set(reference.epcis()) and set(shapes.departments) == {"14", "27", "50", "61", "76"}
     labels = region_map.labels({siren: Territory(3, 1, False) for siren in shapes.epcis})
     assert len(labels) > 40
@@ -162,4 +164,4 @@ def test_the_map_has_every_territory_and_labels_that_do_not_touch() -> None:
 )
 def test_ages_are_said_as_people_say_them(seconds: int, words: str) -> None:
     """French, with the unit that a person would use."""
-    assert board_page.ago(NOW - timedelta(seconds=seconds), NOW) == words
+    assert ago(NOW - timedelta(seconds=seconds), NOW) == words

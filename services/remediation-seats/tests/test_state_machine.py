@@ -33,6 +33,9 @@ POLICY = Policy(
     stale_days=30,
     observed_ahead_minutes_max=5,
     arrival_days_max=120,
+    alerts_per_prescriber_max=10,
+    alert_days=90,
+    reminder_days=7,
 )
 CONDITIONS = Conditions("Parcours", (), None, 15, 25, EducationLevel.NO_DIPLOMA, False, False, None)
 PEOPLE = [UUID(int=number, version=4) for number in range(1, 5)]

@@ -79,7 +79,9 @@ class Log:
     def read(self, *, isolation: str = "read_committed") -> dict[str, Topic]:
         """All topics by name."""
         declared = yaml.safe_load((self._schemas_dir / "topics.yaml").read_text())
-        return {name: self._read_topic(name, facts, isolation) for name, facts in declared.items()}
+        # A name in braces is a family: partners' own topics, of which a world has none.
+        single = {name: facts for name, facts in declared.items() if "{" not in name}
+        return {name: self._read_topic(name, facts, isolation) for name, facts in single.items()}
 
     def _read_topic(self, name: str, facts: dict[str, Any], isolation: str) -> Topic:
         listed = set()

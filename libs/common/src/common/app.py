@@ -17,6 +17,7 @@ from sqlalchemy import text
 
 from common import contracts, failpoints, settings, telemetry
 from common.avro import Registry
+from common.dead_letters import prune_foreign
 from common.failures import Unavailable
 from common.health import HealthReporter
 from common.http import Edge, add_problem_handlers, problem, prune_idempotency_keys
@@ -75,6 +76,7 @@ def build_runtime(service: Service, given: Settings) -> Runtime:
         topics=emitted,
         message_bytes_max=given.message_bytes_max,
         development=given.development,
+        public_url=given.public_url,
     )
     database = Database(given.database_url, outlet, pool_max=given.database_pool_max)
     registry = Registry(given.registry_url)
@@ -150,6 +152,8 @@ def build_app(service: Service, given: Settings) -> FastAPI:
         tasks += [asyncio.create_task(after_loaded(work)) for work in service.background(runtime)]
         if runtime.inbox is not None:
             tasks.append(asyncio.create_task(after_loaded(runtime.inbox.start)))
+            if runtime.inbox.family is not None:
+                tasks.append(asyncio.create_task(prune_foreign(runtime.database, runtime.inbox.family)))
         try:
             yield
         finally:

@@ -372,7 +372,7 @@ def letters_discard(letter_id: str, service: Annotated[str, typer.Option("--serv
 @letters.command("resume")
 def letters_resume(topic: str, partition: int, service: Annotated[str, typer.Option("--service", "-s")]) -> None:
     """Lets a stopped partition go on from its stored offset."""
-    _on_each(service, lambda name, url: _say(dead_letters.resume(url, topic, partition)))
+    _on_each(service, lambda name, url: _say(dead_letters.resume(name, url, topic, partition)))
 
 
 # -- after a restore

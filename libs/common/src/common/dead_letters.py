@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import getpass
 import importlib
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy import Row, text
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import create_async_engine
 
-from common.failures import Malformed
+from common.contracts import Topic
+from common.failures import Malformed, forever
+from common.transaction import Database, Transaction
+
+if TYPE_CHECKING:
+    from common.app import Runtime
+
+_PRUNE_COUNT, _PRUNE_EVERY_SECONDS = 1000, 600
 
 
 @dataclass(frozen=True)
@@ -100,12 +108,15 @@ async def discard(service: str, url: str, letter_id: str) -> str:
     return await _resolve(service, url, letter_id, "discarded")
 
 
-async def _resolve(service: str, url: str, letter_id: str, status: str) -> str:
-    # The service's own table of topics and handlers, as its process has it.
+def _runtime_of(service: str, url: str) -> AbstractAsyncContextManager[Runtime]:
+    """The service's own table of topics and handlers, as its process has it."""
     from common.app import for_repair
 
-    module = importlib.import_module(f"{service.replace('-', '_')}.app")
-    async with for_repair(module.service, url) as runtime:
+    return for_repair(importlib.import_module(f"{service.replace('-', '_')}.app").service, url)
+
+
+async def _resolve(service: str, url: str, letter_id: str, status: str) -> str:
+    async with _runtime_of(service, url) as runtime:
         assert runtime.inbox is not None, f"{service} consumes nothing"
         async with runtime.database.transaction() as tx:
             row = await tx.fetch_one("SELECT * FROM dead_letter WHERE id = :id FOR UPDATE", id=_uuid(letter_id))
@@ -136,32 +147,47 @@ async def _resolve(service: str, url: str, letter_id: str, status: str) -> str:
     return f"{letter_id} {status}: {batch.verdicts or 'nothing waited behind it'}"
 
 
-async def resume(url: str, topic: str, partition: int) -> str:
+async def resume(service: str, url: str, topic: str, partition: int) -> str:
     """Clears the stop of a partition; the limits count from its next offset on."""
-    engine = create_async_engine(url)
-    try:
-        async with engine.begin() as connection:
-            count = await _clear(connection, topic, partition)
-    finally:
-        await engine.dispose()
-    if not count:
-        raise Malformed("not_stopped", f"{topic}/{partition} is not stopped")
+    async with _runtime_of(service, url) as runtime, runtime.database.transaction() as tx:
+        if not await let_go_on(tx, topic, partition, getpass.getuser()):
+            raise Malformed("not_stopped", f"{topic}/{partition} is not stopped")
     return f"{topic}/{partition} goes on"
 
 
-async def _clear(connection: AsyncConnection, topic: str, partition: int) -> int:
-    cleared = await connection.execute(
-        text(
-            """UPDATE consumer_position SET stopped_reason = NULL, limits_from_offset = next_offset
-           WHERE topic = :topic AND partition = :partition AND stopped_reason IS NOT NULL"""
-        ),
-        {"topic": topic, "partition": partition},
+async def let_go_on(tx: Transaction, topic: str, partition: int, actor: str) -> bool:
+    """Clears the stop of a partition and notes who did; False when it is not stopped."""
+    cleared = await tx.execute(
+        """UPDATE consumer_position SET stopped_reason = NULL, limits_from_offset = next_offset
+           WHERE topic = :topic AND partition = :partition AND stopped_reason IS NOT NULL""",
+        topic=topic,
+        partition=partition,
     )
-    await connection.execute(
-        text("INSERT INTO dead_letter_audit (action, subject, actor) VALUES ('resumed', :subject, :actor)"),
-        {"subject": f"{topic}/{partition}", "actor": getpass.getuser()},
-    )
-    return cleared.rowcount
+    if cleared:
+        await tx.execute(
+            "INSERT INTO dead_letter_audit (action, subject, actor) VALUES ('resumed', :subject, :actor)",
+            subject=f"{topic}/{partition}",
+            actor=actor,
+        )
+    return bool(cleared)
+
+
+async def prune_foreign(database: Database, family: Topic) -> None:
+    """Forgets what partners wrote and nobody could read, after their topic's own retention; runs until cancelled."""
+
+    async def prune() -> bool:
+        async with database.transaction() as tx:
+            deleted = await tx.execute(
+                """DELETE FROM dead_letter WHERE id IN (
+                       SELECT id FROM dead_letter WHERE topic ~ :pattern
+                         AND created_at < clock_timestamp() - make_interval(days => :days) LIMIT :limit)""",
+                pattern=family.pattern,
+                days=family.retention_days,
+                limit=_PRUNE_COUNT,
+            )
+        return deleted == _PRUNE_COUNT
+
+    await forever(prune, seconds=_PRUNE_EVERY_SECONDS)
 
 
 def _uuid(letter_id: str) -> UUID:

@@ -12,14 +12,16 @@ from uuid import UUID, uuid4
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 from opentelemetry import trace
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common import failpoints
 from common.failures import Refusal, forever, is_unavailable, retried, was_rolled_back
 from common.identity import Principal
+from common.pages import Pages
 from common.settings import Settings
 from common.telemetry import Metrics, span
 from common.transaction import Database, MessageTooLarge, Transaction
@@ -60,30 +62,77 @@ def problem(
     return JSONResponse(content, status, headers, media_type="application/problem+json")
 
 
+_error_pages = Pages("common", {})
+
+
+def failure(
+    settings: Settings,
+    scope: Scope,
+    status: int,
+    detail: str,
+    *,
+    reason: str | None = None,
+    headers: dict[str, str] | None = None,
+    **members: Any,
+) -> Response:
+    """A problem for software, a page that says the same for a browser; who is not logged in is sent to the login."""
+    asked = Headers(scope=scope)
+    if "text/html" not in asked.get("accept", ""):
+        return problem(status, detail, reason=reason, headers=headers, **members)
+    path = quote(scope["path"]) + (f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else "")
+    if status == 401:
+        back = path if scope["method"] == "GET" else "/"
+        return RedirectResponse(f"/login?next={quote(back)}", 303)
+    page = _error_pages.page(
+        "error.html",
+        status,
+        heading=_TITLES.get(status, "Erreur"),
+        detail=detail,
+        away=status == 503,
+        path=path,
+        navigation=settings.navigation,
+    )
+    page.headers.update(headers or {})
+    return page
+
+
 async def run_command(
     request: Request,
     database: Database,
     principal: Principal,
     body: Any,
     command: Callable[[Transaction], Awaitable[Answer]],
-    *,
-    idempotent: bool = True,
 ) -> Response:
-    """Runs a command in one transaction and answers; a refusal keeps what settling wrote and answers with its reason.
+    """Runs a command of an API and answers in JSON; its `Idempotency-Key`, if any, is a header."""
+    key = request.headers.get("idempotency-key")
+    digest = f"{request.method} {request.url.path}\n{json.dumps(body, sort_keys=True, default=str)}"
+    status, content, repeated = await execute(database, principal, key, digest, command)
+    headers = {"Idempotent-Replay": "true"} if repeated else None
+    if status >= 400:
+        facts = dict(content)
+        return problem(status, facts.pop("detail"), reason=facts.pop("reason"), headers=headers, **facts)
+    return JSONResponse(content, status, headers)
 
-    With an `Idempotency-Key`, the answer is stored in the same transaction: a repeated request gets the same answer and
-    changes nothing; the same key with another body is refused.
+
+async def execute(
+    database: Database,
+    principal: Principal,
+    key: str | None,
+    asked: str,
+    command: Callable[[Transaction], Awaitable[Answer]],
+) -> tuple[int, Any, bool]:
+    """Runs a command in one transaction: (status, content as JSON, whether it was answered before).
+
+    A refusal keeps what settling wrote; its content has `reason` and `detail`. With a key, the answer is stored in the
+    same transaction: a repeated request gets the same answer and changes nothing; the same key with something else
+    asked is refused.
     """
-    key = request.headers.get("idempotency-key") if idempotent else None
     if key is not None and not 1 <= len(key) <= _IDEMPOTENCY_KEY_MAX:
-        return problem(
-            422, f"Idempotency-Key : de 1 à {_IDEMPOTENCY_KEY_MAX} caractères.", reason="idempotency_key_length"
-        )
-    digest = hashlib.sha256(
-        f"{request.method} {request.url.path}\n{json.dumps(body, sort_keys=True, default=str)}".encode()
-    ).hexdigest()
+        detail = f"Idempotency-Key : de 1 à {_IDEMPOTENCY_KEY_MAX} caractères."
+        return 422, {"reason": "idempotency_key_length", "detail": detail}, False
+    digest = hashlib.sha256(asked.encode()).hexdigest()
 
-    async def attempt() -> Response:
+    async def attempt() -> tuple[int, Any, bool]:
         async with database.transaction(correlation_id=_correlation_id()) as tx:
             if key is not None:
                 # Two requests with one key wait for each other here, by the primary key.
@@ -102,12 +151,9 @@ async def run_command(
                     )
                     assert row is not None
                     if row.request_sha256 != digest:
-                        return problem(
-                            422,
-                            "Cette Idempotency-Key a déjà servi à une autre demande.",
-                            reason="idempotency_key_reused",
-                        )
-                    return _respond(row.status, row.answer, repeated=True)
+                        detail = "Cette Idempotency-Key a déjà servi à une autre demande."
+                        return 422, {"reason": "idempotency_key_reused", "detail": detail}, False
+                    return row.status, row.answer, True
             status, content = await command(tx)
             content = _refused(content) if isinstance(content, Refusal) else _jsonable(content)
             if key is not None:
@@ -122,12 +168,12 @@ async def run_command(
                 await failpoints.reach("http.before_commit")
         if failpoints.ARMED:
             await failpoints.reach("http.after_commit")
-        return _respond(status, content)
+        return status, content, False
 
     try:
         return await retried(attempt, when=was_rolled_back, attempts_max=5, delay_seconds_max=0.5)
     except MessageTooLarge as large:
-        return problem(422, large.refusal.detail, reason=large.refusal.reason)
+        return 422, _refused(large.refusal), False
 
 
 async def prune_idempotency_keys(database: Database, days: int) -> None:
@@ -144,14 +190,6 @@ async def prune_idempotency_keys(database: Database, days: int) -> None:
         return deleted == _PRUNE_COUNT
 
     await forever(prune, seconds=_PRUNE_EVERY_SECONDS)
-
-
-def _respond(status: int, content: Any, *, repeated: bool = False) -> Response:
-    headers = {"Idempotent-Replay": "true"} if repeated else None
-    if status >= 400:
-        facts = dict(content)
-        return problem(status, facts.pop("detail"), reason=facts.pop("reason"), headers=headers, **facts)
-    return JSONResponse(content, status, headers)
 
 
 def _refused(refusal: Refusal) -> dict[str, Any]:
@@ -175,11 +213,13 @@ def _correlation_id() -> UUID:
 def add_problem_handlers(app: FastAPI) -> None:
     """Every failure of every route becomes a problem; a caller's mistake is never a 500."""
 
-    async def http_error(_: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        return problem(error.status_code, str(error.detail), headers=dict(error.headers or {}))
+    settings: Settings = app.state.runtime.settings
 
-    async def invalid(_: Request, error: Exception) -> Response:
+    async def http_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return failure(settings, request.scope, error.status_code, str(error.detail), headers=dict(error.headers or {}))
+
+    async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         # The value itself is not repeated: it may be personal, and answers are logged by proxies.
         errors = [
@@ -187,7 +227,7 @@ def add_problem_handlers(app: FastAPI) -> None:
             for e in error.errors()
         ]
         detail = " ; ".join(f"{e['field']} : {e['problem']}" for e in errors[:5])
-        return problem(422, detail, reason="invalid_request", errors=errors[:50])
+        return failure(settings, request.scope, 422, detail, reason="invalid_request", errors=errors[:50])
 
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(RequestValidationError, invalid)
@@ -235,7 +275,9 @@ class Edge:
                 if answered:
                     raise
                 if is_unavailable(error):
-                    away = problem(
+                    away = failure(
+                        self._settings,
+                        scope,
                         503,
                         "Réessayez dans quelques secondes ; rien n'a été perdu.",
                         reason="unavailable",
@@ -244,7 +286,8 @@ class Edge:
                     await away(scope, receive, counted)
                 else:
                     _log.error("unhandled error on %s", scope["path"], exc_info=error)
-                    await problem(500, "L'incident est enregistré ; réessayez plus tard.", reason="internal_error")(
+                    incident = "L'incident est enregistré ; réessayez plus tard."
+                    await failure(self._settings, scope, 500, incident, reason="internal_error")(
                         scope, receive, counted
                     )
 

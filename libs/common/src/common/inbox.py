@@ -68,7 +68,7 @@ class Inbox:
         families = [contracts.families[name] for name in consumes if name in contracts.families]
         if families and len(consumes) > 1:
             raise ValueError(f"{service} consumes a family of topics and something else: a group has one subscription")
-        self._family = families[0] if families else None
+        self.family = families[0] if families else None
         self._guard = DecodeGuard(settings.decode_memory_bytes_max)
         self._guarded: set[TopicPartition] = set()
         self._reread: dict[TopicPartition, int] = {}
@@ -130,14 +130,14 @@ class Inbox:
             ),
         )
         subscriber = broker.subscriber(
-            *([] if self._family else self._consumes),
-            pattern=self._family.pattern if self._family else None,
+            *([] if self.family else self._consumes),
+            pattern=self.family.pattern if self.family else None,
             group_id=self.service,
             group_instance_id=f"{self.service}-{self._settings.instance}",
             session_timeout_ms=_SESSION_TIMEOUT_MILLISECONDS,
             heartbeat_interval_ms=_HEARTBEAT_MILLISECONDS,
             batch=True,
-            max_records=_FAMILY_BATCH_COUNT if self._family else self._settings.consume_batch_count_max,
+            max_records=_FAMILY_BATCH_COUNT if self.family else self._settings.consume_batch_count_max,
             batch_timeout_ms=200,
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="none",
@@ -369,13 +369,13 @@ class Inbox:
         return BatchOfPartition(
             tx,
             self._contracts.topic(topic),
-            self._consumes[self._family.name if self._family else topic],
+            self._consumes[self.family.name if self.family else topic],
             service=self.service,
             codec=self._schema_ids.codec,
             contracts=self._contracts,
             settings=self._settings,
             # Foreign bytes may hold anything: they stay in this database.
-            emits_dead_letters=self._family is None
+            emits_dead_letters=self.family is None
             and "estuaire.common.RecordDeadLettered" in self._contracts.emitted_by(self.service),
         )
 

@@ -6,11 +6,20 @@ import sys
 from pathlib import Path
 from typing import NoReturn, Self, TypeVar
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _PREFIX = "ESTUAIRE_"
 _EXIT_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
+
+
+class Link(BaseModel):
+    """An entry of the pages' navigation."""
+
+    label: str
+    icon: str
+    address: str
+
 
 S = TypeVar("S", bound=BaseSettings)
 
@@ -26,6 +35,7 @@ class Settings(BaseSettings):
     issuer_url: str = Field(description="OpenID Connect issuer; its keys are read from its discovery document")
     audience: str = "estuaire"
     public_url: str = Field(default="", description="Where a browser reaches this service; the login comes back here")
+    navigation: list[Link] = Field(default_factory=list, description="JSON; the same for every service's pages")
     page_client_id: str = "estuaire-pages"
     session_secret: str = Field(min_length=32, description="Signs the cookies of the pages")
     development: bool = Field(default=False, description="Accepts the development issuer and the development clock")

@@ -60,6 +60,10 @@ class Transaction:
         """The first row of a query, or None."""
         return (await self._connection.execute(text(sql), values)).first()
 
+    def address(self, path: str) -> str:
+        """Where a page of this service is reached, for mails."""
+        return self._outlet.public_url + path
+
     async def now(self) -> datetime:
         """The database's clock, read now: call it after the lock, so that it orders with what others did."""
         row = await self.fetch_one(self._outlet.clock_sql)
@@ -127,9 +131,17 @@ class Outlet:
     """What a transaction needs to know to turn a message into an outbox row."""
 
     def __init__(
-        self, *, source: str, codec: Codec, topics: Mapping[str, Topic], message_bytes_max: int, development: bool
+        self,
+        *,
+        source: str,
+        codec: Codec,
+        topics: Mapping[str, Topic],
+        message_bytes_max: int,
+        development: bool,
+        public_url: str = "",
     ) -> None:
         self._source = source
+        self.public_url = public_url
         self._codec = codec
         self._topics = topics
         self._message_bytes_max = message_bytes_max

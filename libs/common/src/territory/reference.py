@@ -6,6 +6,7 @@ Source: INSEE COG 2026, La Poste, DGCL, IGN Admin Express; see data/README.md fo
 from __future__ import annotations
 
 import csv
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from math import asin, cos, radians, sin, sqrt
@@ -108,3 +109,28 @@ def schools() -> tuple[School, ...]:
 def contours(name: str) -> Path:
     """The GeoJSON file of "epci" or "departments"."""
     return _DATA / f"{name}.geojson"
+
+
+def commune_label(code: str) -> str:
+    """ "Rouen (76)", or an empty text for a code that is not there."""
+    commune = communes().get(code)
+    return f"{commune.title} ({commune.department_code})" if commune else ""
+
+
+@cache
+def _codes_by_name() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for commune in communes().values():
+        found.setdefault(commune.title.casefold(), commune.code)
+        found[commune_label(commune.code).casefold()] = commune.code
+    return found
+
+
+def commune_code(typed: str) -> str:
+    """The INSEE code that a person meant by a code, a label or a name; an empty text when none is meant."""
+    return typed if typed in communes() else _codes_by_name().get(typed.strip().casefold(), "")
+
+
+def suggestions(present: Collection[str] = ()) -> list[str]:
+    """Labels to choose from: the towns of over 2,000 people, and the communes given by code."""
+    return sorted(commune_label(c.code) for c in communes().values() if c.population >= 2000 or c.code in present)

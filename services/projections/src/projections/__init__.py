@@ -1,3 +1,4 @@
 """Read models and live dashboards, built from the topics only."""
 
 DEFAULT_PORT = 8000
+PAGES = (("Places", "seat", "/places"), ("Flux", "path", "/pipeline"))

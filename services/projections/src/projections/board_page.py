@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
 
+from common.pages import count
 from projections.region_map import Territory
 from projections.rows import Row
 from territory import reference
 
-PARIS = ZoneInfo("Europe/Paris")
 PAGE_COUNT = 8
 
 KINDS = {
@@ -38,21 +36,6 @@ LEVELS = {
     "CAP": "CAP demandé",
     "BACCALAUREAT": "baccalauréat demandé",
 }
-_MONTHS = (
-    "janvier",
-    "février",
-    "mars",
-    "avril",
-    "mai",
-    "juin",
-    "juillet",
-    "août",
-    "septembre",
-    "octobre",
-    "novembre",
-    "décembre",
-)
-_DAYS = ("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche")
 
 
 @dataclass(frozen=True)
@@ -73,7 +56,7 @@ class Filters:
         territory = query.get("territoire", "")
         age = query.get("age", "")
         shown = query.get("n", "")
-        commune = _commune_code(query.get("commune", ""))
+        commune = reference.commune_code(query.get("commune", ""))
         sort = query.get("tri", "")
         return cls(
             territory=territory if territory in reference.departments() or territory in reference.epcis() else "",
@@ -92,7 +75,7 @@ class Filters:
         wanted = replace(self, **changes)
         pairs: list[tuple[str, str]] = []
         pairs += [("territoire", wanted.territory)] if wanted.territory else []
-        pairs += [("commune", commune_label(wanted.commune))] if wanted.commune else []
+        pairs += [("commune", reference.commune_label(wanted.commune))] if wanted.commune else []
         pairs += [("age", str(wanted.age))] if wanted.age else []
         pairs += [("genre", kind) for kind in wanted.kinds] + [("condition", name) for name in wanted.conditions]
         pairs += [("tri", wanted.sort)] if wanted.sort != Filters.sort else []
@@ -113,27 +96,6 @@ class Board:
     table: list[tuple[str, Territory]]
     lifts: list[tuple[str, str, int]]
     changes: list[Row]
-
-
-def _commune_code(typed: str) -> str:
-    """An INSEE code, or the label that the list of suggestions writes ("Rouen (76)")."""
-    if typed in reference.communes():
-        return typed
-    wanted = typed.strip().casefold()
-    return next(
-        (
-            c.code
-            for c in reference.communes().values()
-            if wanted and wanted in (f"{c.title} ({c.department_code})".casefold(), c.title.casefold())
-        ),
-        "",
-    )
-
-
-def commune_label(code: str) -> str:
-    """ "Rouen (76)"."""
-    commune = reference.communes().get(code)
-    return f"{commune.title} ({commune.department_code})" if commune else ""
 
 
 def _why_excluded(row: Row, filters: Filters) -> str | None:
@@ -230,52 +192,6 @@ def _lifts(rows: Sequence[Row], filters: Filters) -> list[tuple[str, str, int]]:
 
 
 # -- words
-
-
-def count(number: int, word: str, words: str | None = None) -> str:
-    """ "1 place", "2 places"."""
-    return f"{number}\u202f{word}" if number < 2 else f"{number}\u202f{words or word + 's'}"
-
-
-def ago(then: datetime | None, now: datetime) -> str:
-    """How long ago, in the unit that a person would use."""
-    if then is None:
-        return ""
-    seconds = max(0, int((now - then).total_seconds()))
-    if seconds < 60:
-        return "à l’instant"
-    if seconds < 3600:
-        return f"il y a {seconds // 60}\u202fmin"
-    if seconds < 86400:
-        return f"il y a {seconds // 3600}\u202fh"
-    return f"il y a {count(seconds // 86400, 'jour')}"
-
-
-def day(value: date) -> str:
-    """ "1er février", with the year when it is not near."""
-    return f"{'1er' if value.day == 1 else value.day} {_MONTHS[value.month - 1]}"
-
-
-def long_day(value: datetime) -> str:
-    """ "mardi 24 novembre 2026", in Paris."""
-    local = value.astimezone(PARIS)
-    return f"{_DAYS[local.weekday()]} {day(local.date())} {local.year}"
-
-
-def clock(value: datetime) -> str:
-    """ "14:32:08", in Paris."""
-    return value.astimezone(PARIS).strftime("%H:%M:%S")
-
-
-def duration(seconds: float | None) -> str:
-    """A lag as people say it."""
-    if seconds is None:
-        return "inconnu"
-    if seconds < 60:
-        return f"{seconds:.1f}\u202fs".replace(".", ",")
-    if seconds < 3600:
-        return f"{int(seconds) // 60}\u202fmin {int(seconds) % 60}\u202fs"
-    return f"{int(timedelta(seconds=seconds).total_seconds()) // 3600}\u202fh {int(seconds) % 3600 // 60}\u202fmin"
 
 
 def change_text(row: Row) -> str:

@@ -2,70 +2,40 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import replace
-from importlib.resources import files
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from fastapi import APIRouter, HTTPException, Request
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 
 from common.app import Runtime
-from projections import board_page, live, pipeline, region_map, seat_board
+from common.pages import Pages, count
+from projections import board_page, live, pipeline, region_map, seat_board, seat_feed
 from projections.board_page import Filters
 from projections.rows import Row
 from projections.seat_board import AsOf
-from territory import reference
+from territory import outlines, reference
 
-_environment = Environment(
-    loader=PackageLoader("projections"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
+_pages = Pages(
+    "projections",
+    {
+        "change_text": board_page.change_text,
+        "KINDS": board_page.KINDS,
+        "CONDITIONS": board_page.CONDITIONS,
+        "SORTS": board_page.SORTS,
+        "LEVELS": board_page.LEVELS,
+        "shade": region_map.shade,
+        "state_of": live.state,
+    },
 )
-_environment.globals.update(
-    ago=board_page.ago,
-    clock=board_page.clock,
-    count=board_page.count,
-    day=board_page.day,
-    duration=board_page.duration,
-    long_day=board_page.long_day,
-    change_text=board_page.change_text,
-    KINDS=board_page.KINDS,
-    CONDITIONS=board_page.CONDITIONS,
-    SORTS=board_page.SORTS,
-    LEVELS=board_page.LEVELS,
-    shade=region_map.shade,
-    state_of=live.state,
-)
-_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-_ASSETS = {
-    path.name: (path.read_bytes(), _TYPES[path.suffix]) for path in Path(str(files("projections") / "static")).iterdir()
-}
-
-# The pages load nothing from elsewhere and run no inline script.
-_PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self'; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-}
 
 
 def routes(runtime: Runtime, hub: live.Hub) -> APIRouter:
     """Every route of the service."""
     router = APIRouter()
-
-    @router.get("/static/{name}", include_in_schema=False)
-    async def asset(name: str) -> Response:
-        """Style, script and icon; read once per process."""
-        if name not in _ASSETS:
-            raise HTTPException(404, "Ce fichier n'existe pas.")
-        content, media_type = _ASSETS[name]
-        return Response(content, media_type=media_type, headers={"Cache-Control": "public, max-age=3600"})
+    router.include_router(_pages.assets())
 
     async def read_board() -> tuple[AsOf, list[Row]]:
         async with runtime.database.transaction() as tx:
@@ -81,19 +51,13 @@ def routes(runtime: Runtime, hub: live.Hub) -> APIRouter:
         """The seat board; whole without JavaScript."""
         as_of, rows = await read_board()
         filters = Filters.read(request.query_params)
-        page = _environment.get_template("board.html").render(
-            **_board_context(as_of, rows, filters), **_frame(runtime, "places", as_of)
-        )
-        return HTMLResponse(page, headers=_PAGE_HEADERS)
+        return _pages.page("board.html", **_board_context(as_of, rows, filters), **_frame(runtime, "/places", as_of))
 
     @router.get("/places/resume", include_in_schema=False)
     async def summary(request: Request) -> Response:
         """The parts of the board that depend on all its rows: totals, map, table, last changes."""
         as_of, rows = await read_board()
-        page = _environment.get_template("summary.html").render(
-            **_board_context(as_of, rows, Filters.read(request.query_params))
-        )
-        return HTMLResponse(page, headers=_PAGE_HEADERS)
+        return _pages.page("summary.html", **_board_context(as_of, rows, Filters.read(request.query_params)))
 
     @router.get("/places/live", include_in_schema=False)
     async def stream(request: Request) -> Response:
@@ -110,7 +74,7 @@ def routes(runtime: Runtime, hub: live.Hub) -> APIRouter:
     @router.get("/map.svg", include_in_schema=False)
     async def map_svg() -> Response:
         return Response(
-            region_map.outlines_svg(),
+            outlines.svg(),
             media_type="image/svg+xml",
             headers={"Cache-Control": "public, max-age=31536000, immutable"},
         )
@@ -131,13 +95,36 @@ def routes(runtime: Runtime, hub: live.Hub) -> APIRouter:
             headers={"Cache-Control": "no-store"},
         )
 
+    @router.get("/feed/{name}.json")
+    async def feed(request: Request, name: Literal["seats", "seat_information", "seat_status"]) -> Response:
+        """The open feed: `seats` lists the two parts; conditional by ETag, readable from any site."""
+        as_of, rows = await read_board()
+        match name:
+            case "seats":
+                content = seat_feed.index(as_of, runtime.settings.public_url)
+            case "seat_information":
+                content = seat_feed.information(as_of, rows)
+            case _:
+                content = seat_feed.status(as_of, rows)
+        body = json.dumps(_plain(content["data"]), ensure_ascii=False, sort_keys=True).encode()
+        etag = f'W/"{hashlib.sha256(body).hexdigest()[:24]}"'
+        headers = {
+            "ETag": etag,
+            "Cache-Control": f"public, max-age={content['ttl']}",
+            "Access-Control-Allow-Origin": "*",
+            "Access-Control-Expose-Headers": "ETag",
+        }
+        # The instant moves with every look, the data do not: the tag is of the data.
+        if etag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        return JSONResponse(_plain(content), headers=headers)
+
     @router.get("/pipeline", include_in_schema=False)
     async def pipeline_page() -> Response:
         """What operators look at first: lag, outbox age, dead letters, parked keys."""
         async with runtime.database.transaction() as tx:
             as_of, health = await seat_board.read_as_of(tx), await pipeline.read(tx)
-        page = _environment.get_template("pipeline.html").render(health=health, **_frame(runtime, "pipeline", as_of))
-        return HTMLResponse(page, headers=_PAGE_HEADERS)
+        return _pages.page("pipeline.html", health=health, **_frame(runtime, "/pipeline", as_of))
 
     @router.get("/api/pipeline")
     async def pipeline_json() -> Response:
@@ -151,8 +138,8 @@ def routes(runtime: Runtime, hub: live.Hub) -> APIRouter:
 
 def render_card(row: Row, as_of: AsOf) -> dict[str, Any]:
     """One changed programme for the live page: its card, and one line for screen readers."""
-    card = _environment.get_template("card.html").render(row=row, now=as_of.now)
-    said = f"{row['title']}, {row['commune']} : {board_page.count(row['countable_free_count'], 'place libre', 'places libres')}."
+    card = _pages.text("card.html", row=row, now=as_of.now)
+    said = f"{row['title']}, {row['commune']} : {count(row['countable_free_count'], 'place libre', 'places libres')}."
     return {"id": str(row["programme_id"]), "html": card, "say": said}
 
 
@@ -162,27 +149,17 @@ def _board_context(as_of: AsOf, rows: list[Row], filters: Filters) -> dict[str, 
         "now": as_of.now,
         "filters": filters,
         "board": found,
-        "commune_label": board_page.commune_label(filters.commune),
+        "commune_label": reference.commune_label(filters.commune),
         "departments": reference.departments(),
         "epcis": _epcis_by_department(),
-        "communes": _communes_with_programmes(rows),
-        "outlines": region_map.outlines(),
-        "map_address": f"/map.svg?v={region_map.outlines_version()}",
-        "view_box": region_map.view_box(filters.territory),
+        "communes": reference.suggestions({row["commune_code"] for row in rows}),
+        "outlines": outlines.outlines(),
+        "map_address": f"/map.svg?v={outlines.version()}",
+        "view_box": outlines.view_box(filters.territory),
         "labels": region_map.labels(found.territories),
         "epci_titles": {siren: epci.title for siren, epci in reference.epcis().items()},
         "fictitious": any(row["fictitious"] for row in rows),
     }
-
-
-def _communes_with_programmes(rows: list[Row]) -> list[str]:
-    """Suggestions for the commune: the towns of over 2,000 people, and those with a structure."""
-    present = {row["commune_code"] for row in rows}
-    return sorted(
-        board_page.commune_label(c.code)
-        for c in reference.communes().values()
-        if c.population >= 2000 or c.code in present
-    )
 
 
 def _epcis_by_department() -> dict[str, list[tuple[str, str]]]:
@@ -197,9 +174,10 @@ def _epcis_by_department() -> dict[str, list[tuple[str, str]]]:
     return {code: sorted(members) for code, members in found.items()}
 
 
-def _frame(runtime: Runtime, page: str, as_of: AsOf) -> dict[str, Any]:
+def _frame(runtime: Runtime, path: str, as_of: AsOf) -> dict[str, Any]:
     return {
-        "page": page,
+        "path": path,
+        "navigation": runtime.settings.navigation,
         "as_of": as_of,
         "state": live.state(as_of.lag_seconds),
         "development": runtime.settings.development,

@@ -132,7 +132,7 @@ def read_csv(content: bytes) -> list[tuple[int, Mapping[str, Any] | Refusal]]:
     Columns are found by their names, without regard to accents and case; others are left alone. A time without zone is
     Paris time. Raises `UnreadableTable`.
     """
-    rows = csv.reader(io.StringIO(_text(content), newline=""), delimiter=";", strict=True)
+    rows = csv.reader(io.StringIO(decoded(content), newline=""), delimiter=";", strict=True)
     try:
         header = [_bare(name) for name in next(rows, [])]
         missing = [name for name in CSV_COLUMNS if name not in header]
@@ -154,7 +154,8 @@ def read_csv(content: bytes) -> list[tuple[int, Mapping[str, Any] | Refusal]]:
     return lines
 
 
-def _text(content: bytes) -> str:
+def decoded(content: bytes) -> str:
+    """The text of a file; raises `UnreadableTable`."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise UnreadableTable("Le fichier est en UTF-16 : enregistrez-le en « CSV UTF-8 (point-virgule) ».")
     for encoding in ("utf-8-sig", "cp1252"):
@@ -163,6 +164,19 @@ def _text(content: bytes) -> str:
         except UnicodeDecodeError:
             continue
     raise UnreadableTable("Ce n’est pas un texte : enregistrez le tableau en « CSV UTF-8 (point-virgule) ».")
+
+
+def written_csv(rows: Sequence[Any], now: datetime) -> str:
+    """The catalogue's rows as a table that `read_csv` reads back; the instant is now, for a person about to count."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, delimiter=";")
+    writer.writerow(("parcours", "intitule", "places", "occupees", "observe_le"))
+    for row in rows:
+        # A spreadsheet would run a title that begins like a formula.
+        title = f"'{row.title}" if row.title.startswith(("=", "+", "-", "@")) else row.title
+        instant = now.astimezone(_PARIS).strftime(_DATES[1])
+        writer.writerow((row.programme_id, title, row.total_count, row.taken_count, instant))
+    return out.getvalue()
 
 
 def _bare(name: str) -> str:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from common.failures import Refusal
 from common.transaction import Transaction
-from remediation_seats import domain, store
+from remediation_seats import domain, notices, store
 from remediation_seats.messages import DeclineReason
 from remediation_seats.state import Conditions, Decision, Declaration, Hold, Policy, Profile, Programme
 
@@ -25,7 +25,7 @@ async def describe_programme(
     tx: Transaction, structure_id: UUID, programme_id: UUID, conditions: Conditions
 ) -> Refusal | None:
     """A structure opens, changes or closes one of its programmes."""
-    if not await store.structure_exists(tx, structure_id):
+    if await store.structure(tx, structure_id) is None:
         return Refusal("unknown_structure", "Votre structure n'est pas encore enregistrée : écrivez à l'agence.")
     await store.insert_programme(tx, programme_id, structure_id, conditions)
     programme = await store.lock_programme(tx, programme_id)
@@ -223,8 +223,10 @@ def _current(programme: Programme, known: Hold) -> Hold:
 
 
 async def _decide(tx: Transaction, programme: Programme, rule: Rule) -> Decision:
-    """Settles what time made due, decides, saves both: the four lines around every rule."""
+    """Settles what time made due, decides, saves both, writes to whom it concerns: the lines around every rule."""
     now = await tx.now()
+    policy = await store.policy_at(tx, now)
     settled = domain.settle(programme, now)
-    decision = rule(settled.programme, await store.policy_at(tx, now), now).then(settled.messages)
-    return await store.save(tx, programme, decision)
+    decision = await store.save(tx, programme, rule(settled.programme, policy, now).then(settled.messages))
+    await notices.follow(tx, programme, decision, policy, now)
+    return decision

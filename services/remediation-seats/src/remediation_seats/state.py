@@ -30,6 +30,9 @@ class Policy:
     stale_days: int
     observed_ahead_minutes_max: int
     arrival_days_max: int
+    alerts_per_prescriber_max: int
+    alert_days: int
+    reminder_days: int
 
 
 @dataclass(frozen=True)

@@ -116,9 +116,9 @@ async def structures(tx: Transaction) -> Sequence[Row[Any]]:
     )
 
 
-async def structure_exists(tx: Transaction, structure_id: UUID) -> bool:
-    """Whether the agency registered it."""
-    return await tx.fetch_one("SELECT 1 FROM structure WHERE structure_id = :id", id=structure_id) is not None
+async def structure(tx: Transaction, structure_id: UUID) -> Any:
+    """A structure's row, or None when the agency has not registered it."""
+    return await tx.fetch_one("SELECT * FROM structure WHERE structure_id = :id", id=structure_id)
 
 
 # -- programmes
@@ -289,7 +289,8 @@ async def holds_of(
 ) -> Sequence[Row[Any]]:
     """Holds with what each side may see of the other: a professional's contact and a code, never a young person's name."""
     return await tx.fetch_all(
-        f"""SELECT {", ".join("h." + name.strip() for name in _HOLD_COLUMNS.split(","))}, p.title, p.structure_id, s.structure_name, y.code, r.contact_email
+        f"""SELECT {", ".join("h." + name.strip() for name in _HOLD_COLUMNS.split(","))}, h.due_at, p.title, p.structure_id,
+                   s.structure_name, s.commune_code, s.contact_email AS structure_email, y.code, r.contact_email
             FROM hold h JOIN programme p USING (programme_id) JOIN structure s USING (structure_id)
                  JOIN young_person y USING (young_person_id) JOIN prescriber r USING (prescriber_id)
             WHERE (CAST(:prescriber_id AS text) IS NULL OR h.prescriber_id = :prescriber_id)

@@ -126,6 +126,24 @@ class Hold(SeatsTable, table=True):
     due_at: datetime | None = instant(nullable=True)
 
 
+class AlertRow(SeatsTable, table=True):
+    """A prescriber's wish to be told when a seat opens; a profile of criteria, tied to nobody."""
+
+    __tablename__ = "alert"
+    __table_args__ = (Index("alert_of_prescriber", "prescriber_id"),)
+    alert_id: UUID = Field(primary_key=True)
+    prescriber_id: str = Field(foreign_key="prescriber.prescriber_id")
+    commune_code: str
+    radius_km: float
+    age: int | None = None
+    level: str | None = None
+    needs_boarding: bool
+    needs_wheelchair_access: bool
+    kind: str | None = None
+    created_at: datetime = instant()
+    ends_at: datetime = instant()
+
+
 class PolicyRow(SeatsTable, table=True):
     """All limits, and the day (Paris) from which they hold; the newest row not in the future counts."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import importlib.metadata
+import json
 import os
 import secrets
 import shutil
@@ -70,6 +71,8 @@ class ServiceSpec:
 
     name: str
     default_port: int
+    # Label, icon and path of each page that belongs in the navigation.
+    pages: tuple[tuple[str, str, str], ...] = ()
 
     @property
     def package(self) -> str:
@@ -84,11 +87,10 @@ class ServiceSpec:
 
 
 def installed_services() -> list[ServiceSpec]:
-    """The services of this workspace: entry points `estuaire.services`, each the default port in its package."""
-    found = importlib.metadata.entry_points(group="estuaire.services")
-    return sorted(
-        (ServiceSpec(entry.name, int(entry.load())) for entry in found), key=lambda service: -service.default_port
-    )
+    """The services of this workspace: entry points `estuaire.services`, each a package with DEFAULT_PORT and PAGES."""
+    packages = {entry.name: entry.load() for entry in importlib.metadata.entry_points(group="estuaire.services")}
+    found = (ServiceSpec(name, package.DEFAULT_PORT, package.PAGES) for name, package in packages.items())
+    return sorted(found, key=lambda service: -service.default_port)
 
 
 Say = Callable[[str], None]
@@ -264,10 +266,19 @@ class Stack:
             "ESTUAIRE_SESSION_SECRET": secret.read_text(),
             "ESTUAIRE_HTTP_PORT": str(port),
             "ESTUAIRE_PUBLIC_URL": f"http://127.0.0.1:{port}",
+            "ESTUAIRE_NAVIGATION": json.dumps(self._navigation()),
             "ESTUAIRE_SMTP_PORT": str(settings.smtp_port),
             # The clock of the demonstration walks fast; the sweeper follows closely.
             "ESTUAIRE_SWEEP_SECONDS": os.environ.get("ESTUAIRE_SWEEP_SECONDS", "2"),
         }
+
+    def _navigation(self) -> list[dict[str, str]]:
+        """The pages that the installed services offer, in the order of the services' ports."""
+        return [
+            {"label": label, "icon": icon, "address": f"http://127.0.0.1:{service.port(self.settings)}{path}"}
+            for service in sorted(self.services, key=lambda service: service.default_port)
+            for label, icon, path in service.pages
+        ]
 
     def command_of(self, service: ServiceSpec) -> list[str | Path]:
         """What starts the service's process."""

@@ -1,0 +1,139 @@
+"""What the pages of every service share: their frame and style, the assets, safe headers, and how French says numbers and times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, HTTPException
+from fastapi.responses import HTMLResponse, Response
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+PARIS = ZoneInfo("Europe/Paris")
+_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_MONTHS = (
+    "janvier",
+    "février",
+    "mars",
+    "avril",
+    "mai",
+    "juin",
+    "juillet",
+    "août",
+    "septembre",
+    "octobre",
+    "novembre",
+    "décembre",
+)
+_DAYS = ("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche")
+
+# The pages load nothing from elsewhere and run no inline script.
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+}
+
+
+class Pages:
+    """Renders the templates of one package, which extend `frame.html` and may include `icon.html`."""
+
+    def __init__(self, package: str, words: Mapping[str, Any]) -> None:
+        self._package = package
+        self._environment = Environment(
+            loader=ChoiceLoader([PackageLoader(package), PackageLoader("common")]),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.globals.update(
+            ago=ago, clock=clock, count=count, day=day, duration=duration, long_day=long_day, moment=moment, **words
+        )
+
+    def text(self, template: str, **facts: Any) -> str:
+        """A rendered fragment."""
+        return self._environment.get_template(template).render(**facts)
+
+    def page(self, template: str, status: int = 200, **facts: Any) -> Response:
+        """A rendered page with its headers."""
+        return HTMLResponse(self.text(template, **facts), status, headers=_HEADERS)
+
+    def assets(self) -> APIRouter:
+        """`/static/{name}`: the common style and icon, and the package's own files; read once per process."""
+        router = APIRouter(include_in_schema=False)
+
+        @router.get("/static/{name}")
+        async def asset(name: str) -> Response:
+            found = _assets("common") | _assets(self._package)
+            if name not in found:
+                raise HTTPException(404, "Ce fichier n'existe pas.")
+            content, media_type = found[name]
+            return Response(content, media_type=media_type, headers={"Cache-Control": "public, max-age=3600"})
+
+        return router
+
+
+@cache
+def _assets(package: str) -> dict[str, tuple[bytes, str]]:
+    folder = Path(str(files(package) / "static"))
+    return {path.name: (path.read_bytes(), _TYPES[path.suffix]) for path in folder.iterdir()}
+
+
+def count(number: int, word: str, words: str | None = None) -> str:
+    """ "1 place", "2 places"."""
+    return f"{number}\u202f{word}" if number < 2 else f"{number}\u202f{words or word + 's'}"
+
+
+def ago(then: datetime | None, now: datetime) -> str:
+    """How long ago, in the unit that a person would use."""
+    if then is None:
+        return ""
+    seconds = max(0, int((now - then).total_seconds()))
+    if seconds < 60:
+        return "à l’instant"
+    if seconds < 3600:
+        return f"il y a {seconds // 60}\u202fmin"
+    if seconds < 86400:
+        return f"il y a {seconds // 3600}\u202fh"
+    return f"il y a {count(seconds // 86400, 'jour')}"
+
+
+def day(value: date) -> str:
+    """ "1er février", with the year when it is not near."""
+    return f"{'1er' if value.day == 1 else value.day} {_MONTHS[value.month - 1]}"
+
+
+def long_day(value: datetime) -> str:
+    """ "mardi 24 novembre 2026", in Paris."""
+    local = value.astimezone(PARIS)
+    return f"{_DAYS[local.weekday()]} {day(local.date())} {local.year}"
+
+
+def moment(value: datetime) -> str:
+    """ "mardi 24 novembre à 14:30", in Paris."""
+    local = value.astimezone(PARIS)
+    return f"{_DAYS[local.weekday()]} {day(local.date())} à {local:%H:%M}"
+
+
+def clock(value: datetime) -> str:
+    """ "14:32:08", in Paris."""
+    return value.astimezone(PARIS).strftime("%H:%M:%S")
+
+
+def duration(seconds: float | None) -> str:
+    """A lag as people say it."""
+    if seconds is None:
+        return "inconnu"
+    if seconds < 60:
+        return f"{seconds:.1f}\u202fs".replace(".", ",")
+    if seconds < 3600:
+        return f"{int(seconds) // 60}\u202fmin {int(seconds) % 60}\u202fs"
+    return f"{int(seconds) // 3600}\u202fh {int(seconds) % 3600 // 60}\u202fmin"
