@@ -529,19 +529,23 @@ class Cell:
 
     async def estuaire(self, name: str, *arguments: str, status: int = 0) -> str:
         """Runs the operators' command on one service's database; its output."""
-        environment = {**self.rig.environment(self.rig.spec(name)), "ESTUAIRE_SERVICE": name}
+        process = await self.estuaire_process(name, *arguments)
+        out, _ = await process.communicate()
+        assert process.returncode == status, out.decode()
+        return out.decode()
+
+    async def estuaire_process(self, name: str, *arguments: str, **extra: str) -> asyncio.subprocess.Process:
+        """The operators' command, started; `extra` are further environment variables."""
+        environment = {**self.rig.environment(self.rig.spec(name)), "ESTUAIRE_SERVICE": name, **extra}
         command: list[str | Path] = [Path(sys.executable).with_name("estuaire"), *arguments, "--service", name]
         if self.rig.mutation:
             command[:1] = [sys.executable, "-m", "tests.faults.mutated", self.rig.mutation, "estuaire"]
         if name == LEDGER:
             command = [sys.executable, "-m", "tests.faults.ledger", *arguments[:1]]
-        process = await asyncio.create_subprocess_exec(
+        return await asyncio.create_subprocess_exec(
             *command,
             env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
-        out, _ = await process.communicate()
-        assert process.returncode == status, out.decode()
-        return out.decode()
 
     async def not_ready(self, name: str, reason: str) -> None:
         """Returns when the service says that it is not ready, and why."""

@@ -48,34 +48,35 @@ def _nth(cell: Cell) -> int:
     return cell.draw.choice((cell.draw.randrange(1, 10), cell.draw.randrange(40, 120)))
 
 
-@cell("04", "kill -9 of the projection while it folds the log anew, at 10, 50 and 90 %", bulk=20)
+@cell("04", "kill -9 of a rebuild at 10, 50 and 90 %, and of the projection beside it", bulk=20)
 async def kill_rebuild(cell: Cell) -> None:
-    """A projection that lost its database folds the log from its start; killed on the way, it ends with the same rows."""
-    # Small batches, so that there is a way to be killed on.
-    async with cell.running(projections={"ESTUAIRE_CONSUME_BATCH_COUNT_MAX": "20"}):
+    """It goes on where it was, the old rows are served meanwhile, and the new ones are the same."""
+    async with cell.running():
         await asyncio.sleep(10)
-        cell.supervised = False
-        await asyncio.to_thread(cell.rig.children[PROJECTIONS].kill)
-        await cell.rig.execute(PROJECTIONS, _FORGET)
         end = sum(cell.ends().values())
         for share in (0.1, 0.5, 0.9):
-            child = cell.rig.start_service(PROJECTIONS)
+            # Small lots, so that there is a way to be killed on.
+            process = await cell.estuaire_process(
+                PROJECTIONS, "rebuild", "seat-board", ESTUAIRE_CONSUME_BATCH_COUNT_MAX="5"
+            )
             row = await cell.eventually(
                 PROJECTIONS,
-                "SELECT sum(next_offset) >= $1, sum(next_offset) FROM consumer_position WHERE topic NOT LIKE '%.pipeline.v1'",
+                "SELECT sum(next_offset) >= $1, sum(next_offset) FROM rebuild.consumer_position",
                 int(end * share),
             )
-            await asyncio.to_thread(child.kill)
-            proof = f"killed at {row[1]} of {end} records" if row is not None else None
-            cell.fired(f"projection killed at {share:.0%} of its fold", proof)
-        cell.rig.start_service(PROJECTIONS)
-        cell.healed("projection killed in its fold")
-        cell.supervised = True
+            process.kill()
+            status = await process.wait()
+            left = await cell.rig.query(PROJECTIONS, "SELECT 1 FROM pg_namespace WHERE nspname = 'rebuild'")
+            proof = f"ended with {status} at {row[1]} of {end} records" if row is not None and left else None
+            cell.fired(f"rebuild killed at {share:.0%}", proof)
+            cell.healed("rebuild killed")
+            await cell.shown()
+        await asyncio.to_thread(cell.rig.children[PROJECTIONS].kill)
+        said = await cell.estuaire(PROJECTIONS, "rebuild", "seat-board")
+        same = "going on with the rebuild" in said and "seat-board is switched" in said and "DIFFERS" not in said
+        cell.fired("rebuilt beside a projection that was killed", "the same rows, switched" if same else None)
+        cell.healed("projection killed beside its rebuild")
         await cell.shown()
-
-
-# What a rebuild throws away: the read models and how far they had come. The outbox stays.
-_FORGET = "TRUNCATE board_programme, board_structure, pipeline_service, pipeline_dead_letter, consumer_position, aggregate_seen"
 
 
 @cell("05", "kill -9 of the broker under load", short=True, processes=2)

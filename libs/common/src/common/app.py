@@ -25,6 +25,7 @@ from common.identity import Identity
 from common.inbox import Inbox
 from common.mail import MailSender
 from common.outbox import Relay
+from common.rebuild import Progress, ReadModel, Rebuild
 from common.reconcile import Aggregates, Agreement, Say
 from common.schema_ids import SchemaIds, SchemaMismatch, codec_for, written_by
 from common.settings import Settings
@@ -60,6 +61,7 @@ class Service:
     routes: Callable[[Runtime], APIRouter]
     consumes: Mapping[str, Consumes] = field(default_factory=dict)
     aggregates: Sequence[Aggregates] = ()
+    read_models: Mapping[str, ReadModel] = field(default_factory=dict)
     background: Callable[[Runtime], list[Callable[[], Awaitable[None]]]] = lambda _: []
     settings: type[Settings] = Settings
 
@@ -208,6 +210,37 @@ async def reconcile(service: Service, database_url: str, kafka: str, registry: s
         if not runtime.schema_ids.complete:
             await runtime.schema_ids.agree_with_registry()
         return await runtime.agreement.reconcile(say, apply=apply)
+
+
+async def rebuild(
+    service: Service,
+    name: str,
+    addresses: tuple[str, str, str],
+    say: Say,
+    progress: Progress,
+    *,
+    accept: bool,
+    drop: bool,
+) -> bool:
+    """`estuaire rebuild` of one read model; addresses of database, Kafka and registry. False when the rows differ."""
+    if name not in service.read_models:
+        raise ValueError(
+            f"{service.name} has no read model {name!r}; it has: {', '.join(service.read_models) or 'none'}"
+        )
+    async with for_repair(service, addresses[0], kafka=addresses[1], registry=addresses[2]) as runtime:
+        assert runtime.inbox is not None
+        work = Rebuild(
+            name,
+            service.read_models[name],
+            database=runtime.database,
+            inbox=runtime.inbox,
+            bootstrap_servers=addresses[1],
+            lot_count=runtime.settings.consume_batch_count_max,
+        )
+        if drop:
+            await work.discard()
+            return True
+        return await work.run(say, progress, accept_differences=accept)
 
 
 async def _until_loaded(runtime: Runtime) -> None:

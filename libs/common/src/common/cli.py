@@ -406,6 +406,48 @@ def reconcile(
         raise fail(f"{', '.join(differing)}: the log and the database differ; run it again with --apply")
 
 
+@app.command()
+def rebuild(
+    name: Annotated[str, typer.Argument(help="The read model, such as seat-board.")],
+    service: Annotated[str, typer.Option("--service", "-s")] = "projections",
+    accept: Annotated[
+        bool, typer.Option("--accept-differences", help="Switch although rows differ, once you have looked.")
+    ] = False,
+    discard: Annotated[bool, typer.Option("--discard", help="Throw away what an earlier run has filled.")] = False,
+) -> None:
+    """Folds a read model anew from the first offset, beside the live one, and switches when both are the same."""
+    import importlib
+
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    from common.app import rebuild as rebuild_service
+
+    kafka, registry = broker_and_registry()
+    outcome: list[bool] = []
+
+    async def work(owner: str, url: str) -> None:
+        module = importlib.import_module(f"{owner.replace('-', '_')}.app")
+        columns = (TextColumn(f"folding {name}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Bar(*columns, console=console) as bar:
+            task = bar.add_task("records")
+            outcome.append(
+                await rebuild_service(
+                    module.service,
+                    name,
+                    (url, kafka, registry),
+                    console.print,
+                    lambda done, total: bar.update(task, completed=done, total=total),
+                    accept=accept,
+                    drop=discard,
+                )
+            )
+
+    _on_each(service, work)
+    if not all(outcome):
+        raise fail(f"{name}: the rebuilt rows differ from the live ones")
+
+
 def broker_and_registry() -> tuple[str, str]:
     """Their addresses: from the environment beside ESTUAIRE_DATABASE_URL, or of the embedded run."""
     if "ESTUAIRE_DATABASE_URL" in os.environ:

@@ -14,7 +14,7 @@ from fastavro.schema import parse_schema
 
 Schema = dict[str, Any]
 
-# A topic family has one topic for each partner: `partners.seats.{structure_id}.v1`.
+# A family has one topic for each partner; its name has a parameter in braces.
 _PARAMETER = re.compile(r"\{[a-z_]+\}")
 _FILE = re.compile(r"^(?P<record>[A-Z][A-Za-z0-9]*)\.v(?P<version>[1-9][0-9]*)\.avsc$")
 

@@ -27,6 +27,7 @@ NAMES = frozenset(
         "consumer.before_commit",
         "consumer.after_commit",
         "consumer.after_offset",
+        "rebuild.after_lot",
         "http.before_commit",
         "http.after_commit",
     }

@@ -364,8 +364,12 @@ class Inbox:
         elif partition in self.expected:
             self.expected[partition] = next_offset
 
-    def batch(self, tx: Any, topic: str) -> BatchOfPartition:
-        """The pass over a partition's records, also used by the dead-letters commands."""
+    def batch(self, tx: Any, topic: str, *, again: bool = False) -> BatchOfPartition:
+        """The pass over a partition's records, also used by the dead-letters commands.
+
+        `again` is the pass of a rebuild: it says nothing to others and knows no limit, for all was judged before.
+        """
+        unlimited = {"dead_letter_run_max": 2**31, "dead_letter_window_ratio_max": 2.0**31}
         return BatchOfPartition(
             tx,
             self._contracts.topic(topic),
@@ -373,9 +377,10 @@ class Inbox:
             service=self.service,
             codec=self._schema_ids.codec,
             contracts=self._contracts,
-            settings=self._settings,
+            settings=self._settings.model_copy(update=unlimited) if again else self._settings,
             # Foreign bytes may hold anything: they stay in this database.
-            emits_dead_letters=self.family is None
+            emits_dead_letters=not again
+            and self.family is None
             and "estuaire.common.RecordDeadLettered" in self._contracts.emitted_by(self.service),
         )
 

@@ -8,10 +8,12 @@ from functools import cache
 from fastapi import APIRouter
 
 from common.app import Runtime, Service, run
+from common.rebuild import ReadModel
 from common.verdicts import Consumes
 from projections import pipeline, seat_board
 from projections.http import render_card, routes
 from projections.live import Hub
+from projections.tables import BoardProgramme, BoardStructure
 
 
 def _routes(runtime: Runtime) -> APIRouter:
@@ -32,6 +34,9 @@ service = Service(
     name="projections",
     routes=_routes,
     background=_background,
+    read_models={
+        "seat-board": ReadModel(topics=seat_board.BOARD_TOPICS, tables=(BoardProgramme, BoardStructure)),
+    },
     consumes={
         "remediation-seats.structures.v1": Consumes(
             messages=seat_board.STRUCTURE_MESSAGES, fold=seat_board.fold_structures

@@ -95,6 +95,12 @@ def routes(runtime: Runtime, hub: live.Hub) -> APIRouter:
             headers={"Cache-Control": "no-store"},
         )
 
+    @router.options("/feed/{name}.json", include_in_schema=False)
+    async def feed_preflight(name: str) -> Response:
+        """Another site's script may ask with If-None-Match."""
+        allowed = {"Access-Control-Allow-Methods": "GET", "Access-Control-Allow-Headers": "If-None-Match"}
+        return Response(status_code=204, headers={"Access-Control-Allow-Origin": "*", **allowed})
+
     @router.get("/feed/{name}.json")
     async def feed(request: Request, name: Literal["seats", "seat_information", "seat_status"]) -> Response:
         """The open feed: `seats` lists the two parts; conditional by ETag, readable from any site."""

@@ -36,6 +36,7 @@ class Hub:
         self._render = render
         self._queues: set[asyncio.Queue[str | None]] = set()
         self._positions: dict[int, int] = {}
+        self._generation = 0
         # Set while there are positions from which a new browser's queue misses nothing.
         self._following = asyncio.Event()
         self._said_at = 0.0
@@ -49,17 +50,18 @@ class Hub:
             self._positions = {}
             self._following.clear()
             return
+        followed = bool(self._positions)
         async with self._database.transaction() as tx:
             as_of = await seat_board.read_as_of(tx)
-            went_back = _is_ahead(self._positions, as_of)
+            went_back = _is_ahead(self._positions, as_of) or self._generation != as_of.generation
             changed = (
                 await seat_board.read_changed(tx, self._positions, as_of)
                 if self._positions and as_of.positions != self._positions and not went_back
                 else []
             )
-        self._positions = as_of.positions
+        self._positions, self._generation = as_of.positions, as_of.generation
         self._following.set()
-        if went_back:
+        if went_back and followed:
             self._publish(_reload(as_of))
         now = asyncio.get_running_loop().time()
         if changed or now >= self._said_at + STATUS_EVERY_SECONDS:
@@ -103,7 +105,7 @@ def _positions(last_id: str | None, as_of: AsOf) -> dict[int, int] | None:
     generation, _, offsets = (last_id or "").partition("-")
     parts = offsets.split(".")
     if (
-        generation != "1"
+        generation != str(as_of.generation)
         or len(parts) != len(as_of.positions)
         or not all(part.isascii() and part.isdigit() and len(part) < 16 for part in parts)
     ):

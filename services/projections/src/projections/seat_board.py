@@ -112,6 +112,7 @@ class AsOf:
     now: datetime
     as_of: datetime | None
     positions: dict[int, int]
+    generation: int = 1
 
     @property
     def lag_seconds(self) -> float | None:
@@ -122,14 +123,15 @@ class AsOf:
     def vector(self) -> str:
         """The positions as an SSE id: generation, then offset per partition; empty before there are any."""
         offsets = ".".join(str(offset) for _, offset in sorted(self.positions.items()))
-        return f"1-{offsets}" if offsets else ""
+        return f"{self.generation}-{offsets}" if offsets else ""
 
 
 async def read_as_of(tx: Transaction) -> AsOf:
     """From the consumer's own positions: the board is complete up to the least complete partition."""
     now = await tx.now()
     row = await tx.fetch_one(
-        """SELECT clock_timestamp() AS clock, min(complete_at) AS complete_at, bool_and(complete_at IS NOT NULL) AS known
+        """SELECT clock_timestamp() AS clock, min(complete_at) AS complete_at, bool_and(complete_at IS NOT NULL) AS known,
+                  (SELECT 1 + count(*) FROM dead_letter_audit WHERE action = 'rebuilt') AS generation
            FROM consumer_position WHERE topic = ANY(:topics)""",
         topics=list(BOARD_TOPICS),
     )
@@ -138,7 +140,7 @@ async def read_as_of(tx: Transaction) -> AsOf:
     )
     assert row is not None
     as_of = row.complete_at + (now - row.clock) if row.known and row.complete_at is not None else None
-    return AsOf(now, as_of, {position.partition: position.next_offset for position in positions})
+    return AsOf(now, as_of, {position.partition: position.next_offset for position in positions}, row.generation)
 
 
 _SELECT = """

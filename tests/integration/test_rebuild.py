@@ -1,0 +1,121 @@
+"""A read model rebuilt beside the live one: during traffic, after deaths, refused on a difference, switched without a gap."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+
+from common.embedded.stack import Stack
+from common.testing import Query, service_named
+from tests.integration.conftest import Seats, declare
+
+ESTUAIRE = Path(sys.executable).with_name("estuaire")
+KILLED = 137
+
+
+async def rebuild(stack: Stack, *arguments: str, failpoint: str = "", lot: int = 500) -> tuple[int, str]:
+    """`estuaire rebuild seat-board` on the running stack: status and output."""
+    environment = {
+        **stack.environment(service_named(stack, "projections")),
+        "ESTUAIRE_SERVICE": "projections",
+        "ESTUAIRE_CONSUME_BATCH_COUNT_MAX": str(lot),
+        "FAILPOINT": failpoint,
+    }
+    process = await asyncio.create_subprocess_exec(
+        ESTUAIRE, "rebuild", "seat-board", *arguments,
+        env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    out, _ = await process.communicate()
+    return process.returncode or 0, out.decode()
+
+
+@asynccontextmanager
+async def traffic(seats: Seats, board_url: str) -> AsyncIterator[list[str]]:
+    """Declarations, and a reader who notes every answer that is not the whole board, while the block lasts."""
+    _, partner = await seats.structure()
+    programmes = [await seats.programme(partner, 9) for _ in range(5)]
+    ended = asyncio.Event()
+    gaps: list[str] = []
+
+    async def write() -> None:
+        taken = 0
+        while not ended.is_set():
+            taken = taken % 8 + 1
+            for programme_id in programmes:
+                assert (await declare(partner, programme_id, 9, taken)).status_code == 200
+
+    async def read() -> None:
+        async with httpx.AsyncClient(base_url=board_url, timeout=30) as client:
+            while not ended.is_set():
+                answer = await client.get("/api/seats")
+                shown = {row["programme_id"] for row in answer.json()["programmes"]} if answer.is_success else set()
+                if not {str(programme_id) for programme_id in programmes} <= shown:
+                    gaps.append(f"{answer.status_code}, {len(shown)} programmes")
+                await asyncio.sleep(0.02)
+
+    await asyncio.sleep(1)  # the board has the new programmes
+    tasks = [asyncio.create_task(write()), asyncio.create_task(read())]
+    try:
+        yield gaps
+    finally:
+        ended.set()
+        await asyncio.gather(*tasks)
+
+
+async def test_a_rebuild_killed_three_times_ends_the_same_during_traffic(
+    seats: Seats, stack_urls: dict[str, str]
+) -> None:
+    """Killed after some lots, again and again, it goes on; the rows are the same and no reader sees a gap."""
+    async with traffic(seats, stack_urls["projections"]) as gaps:
+        await asyncio.sleep(3)
+        for lots in (2, 6, 12):
+            status, said = await rebuild(seats.stack, failpoint=f"rebuild.after_lot:exit:{lots}", lot=5)
+            assert status == KILLED, said
+        status, said = await rebuild(seats.stack)
+        assert status == 0 and "going on with the rebuild" in said and "is switched" in said, said
+        assert "same     board_programme" in said and "DIFFERS" not in said
+    assert gaps == []
+
+
+async def test_a_difference_is_refused_and_listed_then_accepted(
+    seats: Seats, query: Query, stack_urls: dict[str, str]
+) -> None:
+    """A row that is not the fold of the log keeps the old rows live until an operator has looked."""
+    _, partner = await seats.structure()
+    programme_id = await seats.programme(partner, 9, 2)
+    await asyncio.sleep(1)
+    await query("projections", "UPDATE board_programme SET free_count = 77 WHERE programme_id = :id", id=programme_id)
+    status, said = await rebuild(seats.stack)
+    assert status == 1 and f"{programme_id}: free_count 77 → 7" in said and "DIFFERS" in said, said
+    shown = "SELECT free_count FROM board_programme WHERE programme_id = :id"
+    assert [row[0] for row in await query("projections", shown, id=programme_id)] == [77]
+    async with httpx.AsyncClient(base_url=stack_urls["projections"]) as client:
+        before = (await client.get("/places")).text
+        status, said = await rebuild(seats.stack, "--accept-differences")
+        assert status == 0 and "switched, with the differences listed" in said, said
+        after = (await client.get("/places")).text
+    assert [row[0] for row in await query("projections", shown, id=programme_id)] == [7]
+    # A browser that follows the old rows is told to start over.
+    generations = [page.partition('data-from="')[2].partition("-")[0] for page in (before, after)]
+    assert int(generations[1]) == int(generations[0]) + 1
+    # The consumer goes on with the new rows.
+    await declare(partner, programme_id, 9, 5)
+    await asyncio.sleep(1)
+    assert [row[0] for row in await query("projections", shown, id=programme_id)] == [4]
+
+
+async def test_what_was_filled_can_be_discarded(seats: Seats, query: Query) -> None:
+    """An interrupted rebuild is thrown away on demand; the live rows were never touched."""
+    await seats.programme((await seats.structure())[1], 3)
+    await asyncio.sleep(1)
+    status, _ = await rebuild(seats.stack, failpoint="rebuild.after_lot:exit:1", lot=1)
+    assert status == KILLED
+    assert await query("projections", "SELECT 1 FROM pg_namespace WHERE nspname = 'rebuild'")
+    status, said = await rebuild(seats.stack, "--discard")
+    assert status == 0, said
+    assert not await query("projections", "SELECT 1 FROM pg_namespace WHERE nspname = 'rebuild'")
