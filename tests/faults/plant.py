@@ -6,6 +6,7 @@ import io
 import json
 import random
 import struct
+import time
 import urllib.request
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -13,7 +14,15 @@ from typing import Any
 from uuid import uuid4
 
 import asyncpg
-from confluent_kafka import OFFSET_END, Consumer, ConsumerGroupTopicPartitions, Producer, TopicPartition
+from confluent_kafka import (
+    OFFSET_END,
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient
 from fastavro import parse_schema, schemaless_writer
 
@@ -184,7 +193,14 @@ def group_offsets(rig: Rig, group: str, topics: Sequence[str], kind: str) -> str
     """Deletes a group's offsets, or moves them to the end or the start of every partition; what Kafka then says."""
     admin = AdminClient({"bootstrap.servers": rig.bootstrap_servers})
     if kind == "deleted":
-        admin.delete_consumer_groups([group])[group].result(20)
+        for _ in range(40):  # a static member that stopped is a member until its session ends
+            try:
+                admin.delete_consumer_groups([group])[group].result(20)
+                break
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.NON_EMPTY_GROUP:
+                    raise
+                time.sleep(0.5)
         left = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(20)
         return f"{group} has no offset" if not left.topic_partitions else ""
     known = admin.list_topics(timeout=20).topics

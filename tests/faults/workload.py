@@ -47,13 +47,24 @@ class Workload:
     async def prepare(self, *, programmes: int = 4) -> None:
         """Registers the structures, opens their programmes, and one programme on each partition for the sentinels."""
         for structure_id in self.structures:
-            body = {"structure_name": f"Structure {structure_id.hex[:6]}", "kind": "CFA", "commune_code": "76540"}
-            await self.command("agency", "PUT", f"/v1/structures/{structure_id}", body, op="structure")
+            await self._register(structure_id)
         for number in range(len(self.structures) * programmes):
             structure_id = self.structures[number % len(self.structures)]
             self.programmes.append((await self.open_programme(structure_id), structure_id))
         for partition in range(PARTITIONS):
             self.sentinels.append(await self.open_programme(self.structures[0], partition=partition))
+
+    async def _register(self, structure_id: UUID) -> None:
+        body = {"structure_name": f"Structure {structure_id.hex[:6]}", "kind": "CFA", "commune_code": "76540"}
+        await self.command("agency", "PUT", f"/v1/structures/{structure_id}", body, op="structure")
+
+    async def register(self, *, partition: int) -> UUID:
+        """A further structure, told on one partition of its topic."""
+        structure_id = self._uuid()
+        while partition_of(str(structure_id)) != partition:
+            structure_id = self._uuid()
+        await self._register(structure_id)
+        return structure_id
 
     async def open_programme(
         self, structure_id: UUID, *, partition: int | None = None, title: str = "Parcours"

@@ -24,6 +24,7 @@ from common.embedded.stack import Stack
 from common.failures import Malformed
 from common.generated import ServiceHealthReported
 from common.messages import ENVELOPE_FIELDS
+from common.schema_ids import read_by
 from common.settings import Settings
 from common.testing import FreshRuntime
 
@@ -230,3 +231,14 @@ def test_bad_bytes_are_malformed_with_a_reason(value: bytes | None, reason: str)
     with pytest.raises(Malformed) as caught:
         codec.decode(value)
     assert caught.value.reason == reason
+
+
+async def test_ids_of_what_is_read_are_known_before_it_is_met(fresh_runtime: FreshRuntime) -> None:
+    """A record that comes for the first time while the registry is away must not stop its consumer."""
+    async with fresh_runtime("projections") as runtime:
+        async with runtime.database.transaction() as tx:
+            rows = await tx.fetch_all("SELECT schema_id, avro FROM known_schema")
+        names = {f"{schema['namespace']}.{schema['name']}": row for row in rows for schema in [json.loads(row.avro)]}
+        wanted = read_by(KNOWN, "projections")
+        assert "estuaire.remediation_seats.HoldEnded" in wanted and set(wanted) <= names.keys()
+        assert all(runtime.schema_ids.codec.knows(names[name].schema_id) for name in wanted)

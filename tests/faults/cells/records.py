@@ -270,6 +270,11 @@ async def allocation(cell: Cell) -> None:
             schema_id = plant.register(rig, plant.ALLOCATING)
             deadly = b"\x00" + schema_id.to_bytes(4, "big") + plant.ALLOCATION
             for partition in range(2):
+                # The first batch of a partition passes the guarding child process; this bomb is for what comes later.
+                structure_id = await cell.workload.register(partition=partition)
+                await cell.eventually(
+                    PROJECTIONS, "SELECT 1 FROM board_structure WHERE structure_id = $1", structure_id
+                )
                 cell.restarts.clear()
                 plant.records(cell, STRUCTURES, [(partition, b"bomb", deadly, [])])
                 cell.healed("allocation bomb")

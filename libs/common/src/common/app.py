@@ -27,7 +27,7 @@ from common.mail import MailSender
 from common.outbox import Relay
 from common.rebuild import Progress, ReadModel, Rebuild
 from common.reconcile import Aggregates, Agreement, Say
-from common.schema_ids import SchemaIds, SchemaMismatch, codec_for, written_by
+from common.schema_ids import SchemaIds, SchemaMismatch, codec_for, read_by, written_by
 from common.settings import Settings
 from common.telemetry import Metrics
 from common.transaction import Database, Outlet
@@ -83,7 +83,12 @@ def build_runtime(service: Service, given: Settings) -> Runtime:
     database = Database(given.database_url, outlet, pool_max=given.database_pool_max)
     registry = Registry(given.registry_url)
     schema_ids = SchemaIds(
-        codec, database=database, registry=registry, contracts=known, written=written_by(known, service.name)
+        codec,
+        database=database,
+        registry=registry,
+        contracts=known,
+        written=written_by(known, service.name),
+        read=read_by(known, service.name),
     )
     agreement = Agreement(
         service.name,

@@ -80,6 +80,10 @@ class Contracts:
         versions = self.schemas[self._path_of(record)]
         return versions[max(versions)]
 
+    def versions(self, record: str) -> list[Schema]:
+        """Every version of a record, oldest first."""
+        return [schema for _, schema in sorted(self.schemas[self._path_of(record)].items())]
+
     def _path_of(self, record: str) -> str:
         if "/" in record:
             return record

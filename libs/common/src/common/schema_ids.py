@@ -22,13 +22,21 @@ class SchemaIds:
     """Fills the codec from the database, then from the registry."""
 
     def __init__(
-        self, codec: Codec, *, database: Database, registry: Registry, contracts: Contracts, written: tuple[str, ...]
+        self,
+        codec: Codec,
+        *,
+        database: Database,
+        registry: Registry,
+        contracts: Contracts,
+        written: tuple[str, ...],
+        read: tuple[str, ...] = (),
     ) -> None:
         self.codec = codec
         self._database = database
         self._registry = registry
         self._contracts = contracts
         self._written = written
+        self._read = read
         self._schemas: dict[int, Any] = {}
         self._absent: dict[int, float] = {}
 
@@ -63,6 +71,17 @@ class SchemaIds:
                 )
             if known is None and schema_id is not None:
                 await self._store(schema_id, schema, write_as=name)
+        await self._learn_what_is_read()
+
+    async def _learn_what_is_read(self) -> None:
+        """Ids of the records that others write, so that none is met for the first time while the registry is away."""
+        for name in self._read:
+            for schema in self._contracts.versions(name):
+                if schema in self._schemas.values():
+                    continue
+                schema_id = await self._registry.id_of(name, schema)
+                if schema_id is not None and not self.codec.knows(schema_id):
+                    await self._store(schema_id, schema, write_as=None)
 
     async def learn(self, schema_id: int) -> None:
         """Makes a foreign id known if the registry knows it; raises `Unavailable` when it cannot be asked."""
@@ -102,6 +121,12 @@ class SchemaIds:
 def written_by(contracts: Contracts, service: str) -> tuple[str, ...]:
     """Full names of the records that a service emits."""
     return tuple(sorted(contracts.emitted_by(service)))
+
+
+def read_by(contracts: Contracts, service: str) -> tuple[str, ...]:
+    """Full names of the records of the topics that a service consumes."""
+    topics = [topic for topic in contracts.declared if service in topic.consumers]
+    return tuple(sorted({full_name(contracts.latest(path)) for topic in topics for path in topic.records}))
 
 
 def codec_for(contracts: Contracts) -> Codec:
