@@ -44,3 +44,5 @@ schemas: .venv/.installed  ## generate messages.py and the AsyncAPI document fro
 lock:  ## pin the dependencies again (needs make install once)
 	@.uv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q \
 	  --group embedded --group build --group dev pyproject.toml -o requirements.lock
+	@.uv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q \
+	  --group build -c requirements.lock pyproject.toml -o deploy/requirements.lock

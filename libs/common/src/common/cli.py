@@ -16,12 +16,14 @@ from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
+from aiokafka.errors import KafkaError
 from rich.console import Console
 
 from common import clock as development_clock
 from common import contracts, dead_letters, schema_tools
 from common.avro import Registry
 from common.failures import Malformed, Unavailable
+from common.topics import TopicRefused
 
 app = typer.Typer(
     help="Estuaire: run it, look at it, repair it.",
@@ -36,6 +38,8 @@ letters = typer.Typer(
 )
 app.add_typer(schemas, name="schemas")
 app.add_typer(letters, name="dead-letters")
+topics = typer.Typer(help="The topics of schemas/avro/topics.yaml.", no_args_is_help=True)
+app.add_typer(topics, name="topics")
 
 console = Console(highlight=False, soft_wrap=True)
 SCHEMAS = Path(__file__).parents[4] / "schemas" / "avro"
@@ -50,7 +54,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
     """Runs a command; what the person can repair is one line, not a traceback."""
     try:
         asyncio.run(work)
-    except (Malformed, Unavailable, ValueError, OSError) as error:
+    except (Malformed, Unavailable, ValueError, OSError, KafkaError, TopicRefused) as error:
         raise fail(str(error) or type(error).__name__) from None
 
 
@@ -297,6 +301,22 @@ def schemas_register(
         for line in await schema_tools.register(contracts.load(SCHEMAS), registry):
             console.print(line)
         await registry.close()
+
+    run(work())
+
+
+@topics.command("create")
+def topics_create(
+    bootstrap_servers: Annotated[str, typer.Option(envvar="ESTUAIRE_KAFKA_BOOTSTRAP_SERVERS")],
+) -> None:
+    """Creates what the brokers lack, where no operator does; never changes a topic that exists."""
+    from common.topics import create_topics
+
+    async def work() -> None:
+        known = contracts.load(SCHEMAS).topics.values()
+        created = await create_topics(bootstrap_servers, list(known))
+        for topic in known:
+            console.print(f"{topic.name}: {'created' if topic.name in created else 'was there'}")
 
     run(work())
 

@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from common import manifests
 from common.avro import Registry
 from common.contracts import Contracts, Schema, full_name
 from common.messages import ENVELOPE_FIELDS
@@ -381,7 +382,10 @@ def _parameters(name: str) -> list[str]:
 
 
 def write_all(contracts: Contracts, folder: Path) -> list[Path]:
-    """Writes messages.py of every service, the AsyncAPI document and the hashes of new versions; returns what changed."""
+    """Writes messages.py of every service, the AsyncAPI document, Strimzi's topics and users, the hashes of new versions.
+
+    Returns what changed.
+    """
     root = folder.parents[1]
     changed = []
     services = {topic.owner for topic in contracts.declared if (root / "services" / topic.owner).is_dir()}
@@ -394,6 +398,11 @@ def write_all(contracts: Contracts, folder: Path) -> list[Path]:
     wanted[folder / "published.sha256"] = "".join(
         f"{d}  {n}\n" for n, d in sorted((hashes | published_hashes(folder)).items())
     )
+    base = root / "deploy" / "k8s" / "base"
+    wanted |= {
+        base / "topics.yaml": manifests.topics(contracts),
+        base / "users.yaml": manifests.users(contracts, sorted(services)),
+    }
     for path, text in wanted.items():
         if not path.exists() or path.read_text() != text:
             path.write_text(text)

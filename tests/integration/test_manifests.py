@@ -1,0 +1,176 @@
+"""Deployment files are true: valid by their schemas, and of one mind with the topics, the settings and the locks."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import yaml
+
+from common import contracts, manifests
+from common.settings import Settings
+from common.telemetry import Metrics
+
+ROOT = Path(__file__).parents[2]
+BASE = ROOT / "deploy" / "k8s" / "base"
+KNOWN = contracts.load(ROOT / "schemas" / "avro")
+SERVICES = sorted(path.name for path in (ROOT / "services").iterdir() if (path / "pyproject.toml").exists())
+# What operators bring; their schemas are not the Kubernetes API's.
+CUSTOM = {
+    ("kafka.strimzi.io/v1", "Kafka"),
+    ("kafka.strimzi.io/v1", "KafkaNodePool"),
+    ("kafka.strimzi.io/v1", "KafkaTopic"),
+    ("kafka.strimzi.io/v1", "KafkaUser"),
+    ("postgresql.cnpg.io/v1", "Cluster"),
+    ("postgresql.cnpg.io/v1", "Database"),
+    ("monitoring.coreos.com/v1", "PodMonitor"),
+    ("monitoring.coreos.com/v1", "PrometheusRule"),
+}
+# Read by the command line, not by a service.
+OF_THE_COMMAND = {"ESTUAIRE_SERVICE"}
+
+
+def documents() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every object that the base applies, by its file."""
+    listed = yaml.safe_load((BASE / "kustomization.yaml").read_text())["resources"]
+    assert sorted(listed) == sorted(path.name for path in BASE.glob("*.yaml") if path.name != "kustomization.yaml")
+    for name in listed:
+        for document in yaml.safe_load_all((BASE / name).read_text()):
+            yield name, document
+
+
+def problems_of(document: dict[str, Any]) -> str:
+    """What the Kubernetes API would say, strictly: also to a field that it does not know."""
+    try:
+        kubernetes_validate.validate(document, "1.34", strict=True)
+    except kubernetes_validate.ValidationError as error:
+        return str(error)
+    return ""
+
+
+def test_every_object_is_valid_for_the_kubernetes_api() -> None:
+    """Strictly, so that a misspelt field is seen; a planted one is."""
+    checked = 0
+    for name, document in documents():
+        if (document["apiVersion"], document["kind"]) not in CUSTOM:
+            assert problems_of(document) == "", (name, document["kind"])
+            checked += 1
+            wrong = json.loads(json.dumps(document))
+            wrong["metadata"]["lables"] = {}
+            assert problems_of(wrong), name
+    assert checked >= 12
+
+
+def compose() -> dict[str, Any]:
+    """docker-compose.yml with its anchors resolved."""
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    return loaded
+
+
+def test_compose_follows_its_specification() -> None:
+    """By the specification's own schema; a planted field is refused."""
+    schema = json.loads((Path(__file__).parent / "schemas" / "compose-spec.json").read_text())
+    jsonschema.validate(compose(), schema)
+    wrong = compose()
+    wrong["services"]["kafka"]["imge"] = "x"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(wrong, schema)
+
+
+def test_every_service_is_deployed_in_both_ways() -> None:
+    """Compose and Kubernetes have the same services as the tree."""
+    deployed = {d["metadata"]["name"] for _, d in documents() if d["kind"] == "StatefulSet"}
+    assert sorted(deployed) == SERVICES
+    assert set(SERVICES) <= compose()["services"].keys()
+    built = {service["build"]["args"]["SERVICE"] for service in compose()["services"].values() if "build" in service}
+    assert sorted(built) == SERVICES
+    databases = {d["spec"]["name"] for _, d in documents() if d["kind"] == "Database"}
+    assert databases == {service.replace("-", "_") for service in SERVICES}
+    assert databases <= set((ROOT / "deploy" / "compose" / "databases.sh").read_text().replace(";", " ").split())
+
+
+def _environment_of_pods() -> Iterator[tuple[str, set[str]]]:
+    shared = next(d for _, d in documents() if d["kind"] == "ConfigMap")["data"].keys()
+    for _, document in documents():
+        if document["kind"] == "StatefulSet":
+            (container,) = document["spec"]["template"]["spec"]["containers"]
+            own = {entry["name"] for entry in container["env"]}
+            yield document["metadata"]["name"], {*shared, *own, "ESTUAIRE_SESSION_SECRET", "ESTUAIRE_HTTP_PORT"}
+
+
+def test_every_variable_is_a_setting_and_none_is_missing() -> None:
+    """What a deployment sets, a service reads; what a service must be told, it is told."""
+    settings = {f"ESTUAIRE_{name.upper()}": field for name, field in Settings.model_fields.items()}
+    required = {name for name, field in settings.items() if field.is_required()}
+    dockerfile = (ROOT / "deploy" / "Dockerfile").read_text()
+    in_image = set(re.findall(r"(ESTUAIRE_[A-Z_]+)=", dockerfile))
+    assert in_image - OF_THE_COMMAND <= settings.keys()
+    for name, given in _environment_of_pods():
+        assert given <= settings.keys(), (name, given - settings.keys())
+        assert required <= given | in_image, (name, required - given)
+    for name in SERVICES:
+        given = set(compose()["services"][name]["environment"])
+        assert given <= settings.keys() and required <= given | in_image, name
+
+
+def test_topics_and_rights_are_those_of_topics_yaml() -> None:
+    """The generated files are up to date; a consumer may not write, a stranger may not read."""
+    assert (BASE / "topics.yaml").read_text() == manifests.topics(KNOWN)
+    assert (BASE / "users.yaml").read_text() == manifests.users(KNOWN, SERVICES)
+    rights = {
+        (d["metadata"]["name"], acl["resource"]["name"]): acl["operations"]
+        for _, d in documents()
+        if d["kind"] == "KafkaUser"
+        for acl in d["spec"]["authorization"]["acls"]
+    }
+    assert "Write" in rights["remediation-seats", "remediation-seats.programmes.v1"]
+    assert rights["projections", "remediation-seats.programmes.v1"] == ["Describe", "Read"]
+    assert ("projections", "partners.seats.") not in rights
+
+
+def test_alerts_speak_of_metrics_that_exist() -> None:
+    """Every name in an expression is one that a service exposes."""
+    known = {family.name for family in Metrics().registry.collect()}
+    rule = next(d for _, d in documents() if d["kind"] == "PrometheusRule")
+    names = re.findall(r"estuaire_[a-z_]+", " ".join(r["expr"] for g in rule["spec"]["groups"] for r in g["rules"]))
+    assert names and set(names) <= known
+
+
+def test_the_image_installs_what_is_tested() -> None:
+    """The image's lock is a part of the workspace's, hash by hash; what the Dockerfile copies is there."""
+
+    def pins(path: Path) -> dict[str, str]:
+        entries = re.split(r"\n(?=[a-z0-9])", path.read_text())
+        return {entry.split("==")[0]: entry.strip() for entry in entries if "==" in entry}
+
+    image, workspace = pins(ROOT / "deploy" / "requirements.lock"), pins(ROOT / "requirements.lock")
+    assert image and all(workspace.get(name) == entry for name, entry in image.items())
+    for line in (ROOT / "deploy" / "Dockerfile").read_text().splitlines():
+        if line.startswith("COPY") and "--from" not in line:
+            for source in line.split()[1:-1]:
+                for service in SERVICES:
+                    assert (ROOT / source.replace("${SERVICE}", service)).exists(), source
+
+
+def test_the_parts_are_of_the_versions_that_are_tested() -> None:
+    """Compose and Kubernetes run the broker and the registry that the embedded run resolves."""
+    lock = (ROOT / "libs/common/src/common/embedded/maven.lock").read_text()
+    images = [service["image"] for service in compose()["services"].values()]
+    images += [
+        container["image"]
+        for _, d in documents()
+        if d["kind"] == "Deployment"
+        for container in d["spec"]["template"]["spec"]["containers"]
+    ]
+    for image in images:
+        name, _, version = image.partition(":")
+        if name == "apache/kafka":
+            assert f"kafka_2.13:{version}:" in lock
+        if name == "apicurio/apicurio-registry":
+            assert f"apicurio-registry-app:{version}:" in lock
