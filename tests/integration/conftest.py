@@ -11,9 +11,11 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from playwright.async_api import Browser, async_playwright
 
 from common.embedded.stack import Stack
 from common.testing import token_of, url_of
+from tests.integration.browsing import FLAGS, chromium
 
 
 @dataclass
@@ -108,3 +110,12 @@ async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 
 def stack_urls(stack: Stack) -> dict[str, str]:
     """Service name to address."""
     return {service.name: url_of(stack, service.name) for service in stack.services}
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """One headless browser for the run."""
+    async with async_playwright() as playwright:
+        started = await playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        yield started
+        await started.close()

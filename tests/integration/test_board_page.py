@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,42 +11,11 @@ from uuid import UUID
 
 import httpx
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
 from common.embedded.stack import Stack
+from tests.integration.browsing import assert_accessible
 from tests.integration.conftest import BoardOf, Seats, declare, eventually
-
-_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-def chromium() -> str:
-    """A Chromium on the PATH, installed through apt when root; otherwise one line names the package."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        subprocess.run(
-            "apt-get update -qq && apt-get install -y -qq chromium", shell=True, check=False, stdout=subprocess.DEVNULL
-        )
-        found = shutil.which("chromium")
-    if found is None:
-        pytest.fail("the browser tests need Chromium: apt-get install chromium", pytrace=False)
-    return found
-
-
-@pytest.fixture(scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    """One headless browser for the run."""
-    async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(executable_path=chromium(), args=_FLAGS)
-        yield started
-        await started.close()
 
 
 @pytest.fixture
@@ -127,11 +93,11 @@ async def test_the_board_is_whole_without_javascript(browser: Browser, stack_url
 async def test_pages_fit_their_width(
     browser: Browser, stack_urls: dict[str, str], path: str, width: int, tmp_path: Path
 ) -> None:
-    """Nothing overflows sideways on a phone or a desktop; touch targets are large enough."""
+    """axe-core finds nothing, nothing overflows sideways on a phone or a desktop; touch targets are large enough."""
     context = await browser.new_context(viewport={"width": width, "height": 844})
     page = await context.new_page()
     await page.goto(stack_urls["projections"] + path)
-    assert await page.evaluate("document.documentElement.scrollWidth") <= width
+    await assert_accessible(page)
     small = await page.evaluate(
         "[...document.querySelectorAll('button, select, .chip, nav a')].filter(e => e.offsetParent && e.getBoundingClientRect().height < 36).map(e => e.outerHTML)"
     )

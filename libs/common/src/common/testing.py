@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import json
 import os
 import shutil
 import tempfile
@@ -112,16 +113,19 @@ def query(stack: Stack) -> Query:
     return run
 
 
-async def token_of(stack: Stack, persona: dict[str, Any]) -> str:
-    """A token of the development issuer for a persona, which is added to its accounts."""
-    import json
-
+def add_persona(stack: Stack, persona: dict[str, Any]) -> None:
+    """Gives the development issuer an account."""
     path = stack.settings.home / "personas.json"
     personas = json.loads(path.read_text()) if path.exists() else {}
     if personas.get(persona["sub"]) != persona:
         unfinished = path.with_suffix(".new")
         unfinished.write_text(json.dumps(personas | {persona["sub"]: persona}))
         unfinished.replace(path)
+
+
+async def token_of(stack: Stack, persona: dict[str, Any]) -> str:
+    """A token of the development issuer for a persona, which is added to its accounts."""
+    add_persona(stack, persona)
     async with httpx.AsyncClient() as client:
         answer = await client.post(
             f"{stack.issuer_url}/token", data={"grant_type": "client_credentials", "client_id": persona["sub"]}

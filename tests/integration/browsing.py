@@ -1,0 +1,55 @@
+"""A headless Chromium for the tests of pages, and the login as a persona of the development issuer."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from typing import Any
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page
+
+from common.embedded.stack import Stack
+from common.testing import add_persona
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+WIDTHS = (390, 1280)
+
+
+def chromium() -> str:
+    """A Chromium on the PATH, installed through apt when root; otherwise one line names the package."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        subprocess.run(
+            "apt-get update -qq && apt-get install -y -qq chromium", shell=True, check=False, stdout=subprocess.DEVNULL
+        )
+        found = shutil.which("chromium")
+    if found is None:
+        pytest.fail("the browser tests need Chromium: apt-get install chromium", pytrace=False)
+    return found
+
+
+async def log_in(page: Page, stack: Stack, url: str, path: str, persona: dict[str, Any]) -> None:
+    """Opens a page as a persona: its service sends to the login, the issuer's page has a link for each persona."""
+    add_persona(stack, persona)
+    await page.goto(url + path)
+    await page.get_by_role("link", name=persona["label"], exact=True).click()
+    await page.wait_for_url(url + "/**")
+
+
+async def assert_accessible(page: Page) -> None:
+    """No violation of axe-core's rules (WCAG 2.2 A and AA, best practices), and nothing that overflows sideways."""
+    result = await Axe().run(page)
+    assert result.violations_count == 0, result.generate_report()
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
