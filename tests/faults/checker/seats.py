@@ -77,6 +77,8 @@ def _holds(world: World) -> dict[str, dict[str, Any]]:
                 "to": None,
                 "state": "held",
             }
+        elif hold_id not in holds:
+            continue  # its beginning is lost: the service's table then has a hold that the log does not tell
         elif record.name == "HoldConfirmed":
             holds[hold_id] |= {"state": "confirmed", "confirmed_at": fields["occurred_at"]}
         elif record.name == "YoungPersonAdmitted":

@@ -12,7 +12,11 @@ from common import cli, contracts
 
 app = typer.Typer(help="Partner structures that declare by their own Kafka topic.", no_args_is_help=True)
 _SAMPLES = Path(__file__).with_name("samples")
-_LANGUAGES = {"python": "Python, with confluent-kafka", "java": "Java", "js": "Node"}
+_LANGUAGES = {
+    "python": "Python, with confluent-kafka",
+    "java": "Java, sans autre bibliothèque que Kafka et Avro",
+    "js": "Node",
+}
 
 
 @app.command()
