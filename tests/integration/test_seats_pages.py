@@ -13,7 +13,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from common.testing import Query
+from common.testing import Query, add_persona
 from tests.integration.browsing import WIDTHS, assert_accessible, log_in
 from tests.integration.conftest import BoardOf, Seats, declare, eventually
 from tests.integration.test_partner_topics import new_partner
@@ -120,6 +120,24 @@ async def test_from_a_search_to_an_arrival(seats: Seats, browser: Browser, board
 
 async def _has(mails: Any, count: int) -> bool:
     return len(await mails) >= count
+
+
+async def test_the_board_leads_to_the_hold(seats: Seats, browser: Browser, stack_urls: dict[str, str]) -> None:
+    """« Retenir » on the board: the login, then the search with that programme first and open."""
+    _, client = await seats.structure()
+    programme_id = await seats.programme(client, 940, 0)
+    add_persona(seats.stack, prescriber("tableau"))
+    async with opened(browser) as page:
+
+        async def there() -> bool:
+            await page.goto(stack_urls["projections"] + "/places")
+            return await page.locator(f"#p{programme_id} .act a").count() == 1
+
+        await eventually(there)
+        await page.locator(f"#p{programme_id} .act a").click()
+        await page.get_by_role("link", name="Prescriptrice tableau").click()
+        await expect(page.locator("#places li").first).to_have_id(f"p{programme_id}")
+        await expect(page.locator(f"#p{programme_id} form button")).to_be_visible()
 
 
 @pytest.mark.parametrize("width", WIDTHS)

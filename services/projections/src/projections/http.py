@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Literal
+from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 
 from common.app import Runtime
@@ -42,6 +44,8 @@ def routes(runtime: Runtime, hub: live.Hub) -> APIRouter:
             as_of = await seat_board.read_as_of(tx)
             return as_of, await seat_board.read_all(tx, as_of.now)
 
+    router.include_router(_feed(runtime, read_board))
+
     @router.get("/", include_in_schema=False)
     async def home() -> Response:
         return RedirectResponse("/places", 307)
@@ -71,6 +75,14 @@ def routes(runtime: Runtime, hub: live.Hub) -> APIRouter:
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
 
+    @router.get("/retenir/{programme_id}", include_in_schema=False)
+    async def hold(programme_id: UUID) -> Response:
+        """To the page of the service that holds seats, which the navigation names."""
+        for link in runtime.settings.navigation:
+            if link.address.endswith("/trouver"):
+                return RedirectResponse(f"{link.address}?parcours={programme_id}#p{programme_id}", 303)
+        raise HTTPException(404, "Aucun service de retenue n'est relié à ce tableau.")
+
     @router.get("/map.svg", include_in_schema=False)
     async def map_svg() -> Response:
         return Response(
@@ -94,6 +106,27 @@ def routes(runtime: Runtime, hub: live.Hub) -> APIRouter:
             },
             headers={"Cache-Control": "no-store"},
         )
+
+    @router.get("/pipeline", include_in_schema=False)
+    async def pipeline_page() -> Response:
+        """What operators look at first: lag, outbox age, dead letters, parked keys."""
+        async with runtime.database.transaction() as tx:
+            as_of, health = await seat_board.read_as_of(tx), await pipeline.read(tx)
+        return _pages.page("pipeline.html", health=health, **_frame(runtime, "/pipeline", as_of))
+
+    @router.get("/api/pipeline")
+    async def pipeline_json() -> Response:
+        """The same as JSON."""
+        async with runtime.database.transaction() as tx:
+            health = await pipeline.read(tx)
+        return JSONResponse(_plain(health), headers={"Cache-Control": "no-store"})
+
+    return router
+
+
+def _feed(runtime: Runtime, read_board: Callable[[], Awaitable[tuple[AsOf, list[Row]]]]) -> APIRouter:
+    """The open feed's routes."""
+    router = APIRouter()
 
     @router.options("/feed/{name}.json", include_in_schema=False)
     async def feed_preflight(name: str) -> Response:
@@ -124,20 +157,6 @@ def routes(runtime: Runtime, hub: live.Hub) -> APIRouter:
         if etag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
         return JSONResponse(_plain(content), headers=headers)
-
-    @router.get("/pipeline", include_in_schema=False)
-    async def pipeline_page() -> Response:
-        """What operators look at first: lag, outbox age, dead letters, parked keys."""
-        async with runtime.database.transaction() as tx:
-            as_of, health = await seat_board.read_as_of(tx), await pipeline.read(tx)
-        return _pages.page("pipeline.html", health=health, **_frame(runtime, "/pipeline", as_of))
-
-    @router.get("/api/pipeline")
-    async def pipeline_json() -> Response:
-        """The same as JSON."""
-        async with runtime.database.transaction() as tx:
-            health = await pipeline.read(tx)
-        return JSONResponse(_plain(health), headers={"Cache-Control": "no-store"})
 
     return router
 

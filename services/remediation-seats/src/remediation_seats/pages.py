@@ -78,6 +78,8 @@ class Wish(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
+    # The programme that a page of another service points at: shown first, and open.
+    parcours: str = ""
     commune: str = ""
     rayon: float = Field(default=30, gt=0, le=300)
     age: int | None = Field(default=None, ge=14, le=99)
@@ -226,7 +228,7 @@ class _Desk:
             status,
             now=now,
             wish=wish,
-            fits=found["fits"][:_SHOWN_MAX],
+            fits=sorted(found["fits"], key=lambda place: str(place["programme_id"]) != wish.parcours)[:_SHOWN_MAX],
             more_count=max(0, len(found["fits"]) - _SHOWN_MAX),
             misfits=found["misfits"],
             communes=reference.suggestions(),
