@@ -65,7 +65,7 @@ BUGS: dict[str, Bug] = {
                 "            await self._mark(tx, sent, acknowledged)\n",
             ),
             ("common.outbox", "        sent, failed, acknowledged = await self._send(page)\n        if", "        if"),
-            ("common.outbox", "await self._hold_lease() and await self._agrees() and", ""),
+            ("common.outbox", "await self._hold_lease() and await self._agrees() and", "await self._agrees() and"),
             (
                 "common.outbox",
                 "SELECT 1 FROM outbox_lease WHERE id = 1 AND owner = :owner AND epoch = :epoch",

@@ -354,14 +354,14 @@ class Cell:
         (rig.settings.home / "personas.json").write_text(json.dumps(personas))
         await rig.fresh()
         rig.extra_environment = environment
-        for name in (SEATS, PROJECTIONS, LEDGER):
-            rig.start_service(name)
-        await asyncio.gather(*(rig.ready(name) for name in (SEATS, PROJECTIONS, LEDGER)))
-        await self.workload.prepare()
-        self.workload.start()
-        self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._sample())]
-        self._tasks += [asyncio.create_task(self._pulse(number)) for number in range(4)]
         try:
+            for name in (SEATS, PROJECTIONS, LEDGER):
+                rig.start_service(name)
+            await asyncio.gather(*(rig.ready(name) for name in (SEATS, PROJECTIONS, LEDGER)))
+            await self.workload.prepare()
+            self.workload.start()
+            self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._sample())]
+            self._tasks += [asyncio.create_task(self._pulse(number)) for number in range(4)]
             yield
             await self._come_to_rest()
         finally:
