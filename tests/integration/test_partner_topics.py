@@ -222,3 +222,41 @@ async def test_partners_add_says_what_is_wrong_and_repeats_itself(seats: Seats) 
     assert await done.wait() == 0
     (answer,) = await partner.answers(1)
     assert (answer["outcome"], answer["free_count"]) == ("ACCEPTED", 12 - 9)
+
+
+async def test_each_record_has_one_effect_and_one_answer_under_kill_9(seats: Seats, query: Query) -> None:
+    """The service is killed again and again while 300 records come in: every one is applied once and answered once."""
+    partner = await new_partner(seats)
+    programme_id = await seats.programme(partner.http, 500)
+    child = seats.stack.children["remediation-seats"]
+    began = datetime.now(UTC)
+    for number in range(300):
+        partner.declare(programme_id, 500, number, observed_at=began + timedelta(milliseconds=number))
+        if number % 75 == 74:
+            await asyncio.to_thread(child.kill)
+            child.start()
+            await asyncio.to_thread(seats.stack.wait_ready, service_named(seats.stack, "remediation-seats"))
+
+    async def all_read() -> bool:
+        rows = await query(
+            "remediation-seats", "SELECT next_offset FROM consumer_position WHERE topic = :topic", topic=partner.topic
+        )
+        return bool(rows and rows[0][0] == 300)
+
+    await eventually(all_read, 60)
+    (declared,) = await query(
+        "remediation-seats",
+        """SELECT count(*) AS count, count(DISTINCT aggregate_version) AS versions FROM outbox
+           WHERE key = :key AND record = 'estuaire.remediation_seats.SeatsDeclared'""",
+        key=str(programme_id),
+    )
+    assert tuple(declared) == (301, 301)  # the first one came by HTTP
+    answers = await query(
+        "remediation-seats",
+        "SELECT aggregate_version - 1 AS of_offset FROM outbox WHERE topic = :topic ORDER BY 1",
+        topic=f"partners.seat-replies.{partner.structure_id}.v1",
+    )
+    assert [row.of_offset for row in answers] == list(range(300))
+    # The relay may send an answer twice, under one identity; a reader sees each in order all the same.
+    seen = {answer["event_id"]: answer for answer in await partner.answers(300)}
+    assert [answer["outcome"] for answer in seen.values()] == ["ACCEPTED"] * len(seen)

@@ -155,7 +155,7 @@ async def describe_programme(request: Request, programme_id: UUID, body: Program
     """A structure opens, changes or closes (`open: false`) one of its programmes."""
 
     async def run(tx: Transaction) -> Answer:
-        refusal = await handlers.describe_programme(tx, _structure_of(principal), programme_id, body.conditions())
+        refusal = await handlers.describe_programme(tx, structure_of(principal), programme_id, body.conditions())
         return _answer(refusal, {"programme_id": programme_id})
 
     return await _command(request, principal, body, run)
@@ -166,7 +166,7 @@ async def my_programmes(request: Request, principal: Partner) -> list[dict[str, 
     """The structure's programmes with their counts and freshness."""
     async with _database(request).transaction() as tx:
         policy, now = await store.policy_at(tx, await tx.now()), await tx.now()
-        rows = await store.catalogue(tx, structure_id=_structure_of(principal))
+        rows = await store.catalogue(tx, structure_id=structure_of(principal))
         return [
             search.shown(row) | {"freshness": freshness(row.observed_at, policy, now), "excess_count": row.excess_count}
             for row in rows
@@ -179,7 +179,7 @@ async def declare(request: Request, body: DeclarationLine, principal: Partner) -
 
     async def run(tx: Transaction) -> Answer:
         lines = [body.model_dump()]
-        (receipt,) = await declarations.declare(tx, _structure_of(principal), lines, DeclarationWay.HTTP)
+        (receipt,) = await declarations.declare(tx, structure_of(principal), lines, DeclarationWay.HTTP)
         if receipt["status"] == "refused":
             return _status_of(receipt["reason"]), Refusal(receipt["reason"], receipt["detail"])
         return 200, receipt
@@ -192,7 +192,7 @@ async def declare_bulk(request: Request, body: BulkBody, principal: Partner) -> 
     """Many declarations, one receipt per line in the same order."""
 
     async def run(tx: Transaction) -> Answer:
-        receipts = await declarations.declare(tx, _structure_of(principal), body.declarations, DeclarationWay.HTTP)
+        receipts = await declarations.declare(tx, structure_of(principal), body.declarations, DeclarationWay.HTTP)
         return 200, {"receipts": [{"line": number, **receipt} for number, receipt in enumerate(receipts, 1)]}
 
     return await _command(request, principal, body, run)
@@ -211,7 +211,7 @@ async def declare_csv(request: Request, principal: Partner, dry_run: bool = Fals
         return problem(422, str(error), reason="unreadable_table")
 
     async def run(tx: Transaction) -> Answer:
-        return 200, await declare_table(tx, _structure_of(principal), table, dry_run=dry_run)
+        return 200, await declare_table(tx, structure_of(principal), table, dry_run=dry_run)
 
     facts = {"sha256": hashlib.sha256(content).hexdigest(), "dry_run": dry_run}
     return await run_command(request, _database(request), principal, facts, run)
@@ -278,7 +278,7 @@ async def my_holds(request: Request) -> list[dict[str, Any]]:
     principal = await caller(request)
     async with _database(request).transaction() as tx:
         if "partner" in principal.roles:
-            rows = await store.holds_of(tx, structure_id=_structure_of(principal))
+            rows = await store.holds_of(tx, structure_id=structure_of(principal))
         else:
             rows = await store.holds_of(tx, prescriber_id=principal.require("prescriber").subject)
         return [_shown(row) for row in rows]
@@ -303,7 +303,7 @@ async def confirm(request: Request, hold_id: UUID, body: ConfirmationBody, princ
 
     async def run(tx: Transaction) -> Answer:
         return _answer(
-            await handlers.confirm_hold(tx, hold_id, _structure_of(principal), body.arrival_on),
+            await handlers.confirm_hold(tx, hold_id, structure_of(principal), body.arrival_on),
             await _shown_hold(tx, hold_id),
         )
 
@@ -316,7 +316,7 @@ async def decline(request: Request, hold_id: UUID, body: DeclineBody, principal:
 
     async def run(tx: Transaction) -> Answer:
         return _answer(
-            await handlers.decline_hold(tx, hold_id, _structure_of(principal), body.reason),
+            await handlers.decline_hold(tx, hold_id, structure_of(principal), body.reason),
             await _shown_hold(tx, hold_id),
         )
 
@@ -329,7 +329,7 @@ async def admit(request: Request, hold_id: UUID, principal: Partner) -> Response
 
     async def run(tx: Transaction) -> Answer:
         return _answer(
-            await handlers.admit_young_person(tx, hold_id, _structure_of(principal)), await _shown_hold(tx, hold_id)
+            await handlers.admit_young_person(tx, hold_id, structure_of(principal)), await _shown_hold(tx, hold_id)
         )
 
     return await _command(request, principal, None, run)
@@ -348,7 +348,8 @@ async def _command(
     )
 
 
-def _structure_of(principal: Principal) -> UUID:
+def structure_of(principal: Principal) -> UUID:
+    """The structure that a partner's account belongs to; 403 when it belongs to none."""
     try:
         return UUID(str(principal.structure_id))
     except ValueError:

@@ -8,7 +8,8 @@ from uuid import UUID
 
 import typer
 
-from common import cli, contracts
+from common import contracts
+from common.terminal import SCHEMAS, broker_and_registry, console, database_urls, run
 
 app = typer.Typer(help="Partner structures that declare by their own Kafka topic.", no_args_is_help=True)
 _SAMPLES = Path(__file__).with_name("samples")
@@ -28,8 +29,8 @@ def add(
     from common.topics import create_topics
     from remediation_seats.partner_topics import REPLIES, SEATS
 
-    kafka, registry = cli.broker_and_registry()
-    families = contracts.load(cli.SCHEMAS).families
+    kafka, registry = broker_and_registry()
+    families = contracts.load(SCHEMAS).families
     seats, replies = families[SEATS].of(structure_id), families[REPLIES].of(structure_id)
 
     async def work() -> None:
@@ -39,9 +40,9 @@ def add(
             return
         created = await create_topics(kafka, [seats, replies])
         for topic in (seats, replies):
-            cli.console.print(f"{topic.name}: {'created' if topic.name in created else 'was there'}")
+            console.print(f"{topic.name}: {'created' if topic.name in created else 'was there'}")
 
-    cli.run(work())
+    run(work())
     print(instructions(kafka, registry, seats.name, replies.name))
 
 
@@ -69,14 +70,14 @@ def list_partners() -> None:
         )
         for row in rows:
             state = f"paused: {row.stopped_reason}; estuaire dead-letters resume {row.topic} 0 -s remediation-seats"
-            cli.console.print(
+            console.print(
                 f"{row.topic}  read up to {row.next_offset}, {row.letter_count} set aside"
                 + (f"  {state}" if row.stopped_reason else "")
             )
         if not rows:
-            cli.console.print("no partner topic yet; see `estuaire partners add`")
+            console.print("no partner topic yet; see `estuaire partners add`")
 
-    cli.run(work())
+    run(work())
 
 
 async def _name_of(structure_id: UUID) -> str | None:
@@ -88,7 +89,7 @@ async def _query(sql: str, **values: Any) -> Any:
     from sqlalchemy import text
     from sqlalchemy.ext.asyncio import create_async_engine
 
-    urls = cli.database_urls()
+    urls = database_urls()
     engine = create_async_engine(urls.get("remediation-seats") or next(iter(urls.values())))
     try:
         async with engine.begin() as connection:
