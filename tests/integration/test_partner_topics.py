@@ -143,11 +143,13 @@ async def test_a_foreign_producer_declares_and_is_answered(seats: Seats, board: 
 
 
 async def test_a_bad_partner_pauses_itself_alone(seats: Seats, query: Query) -> None:
-    """A thousand rubbish records: nine others are answered meanwhile; the tenth is paused, told why, and goes on when let."""
+    """Others' ids, then a thousand rubbish records: nine are answered meanwhile; the tenth is paused and told why."""
     partners = [await new_partner(seats) for _ in range(10)]
     programmes = [await seats.programme(partner.http, 5) for partner in partners]
     bad, good = partners[9], partners[:9]
     draw = random.Random(5)
+    for programme_id in programmes[:9]:
+        bad.declare(programme_id, 9999, 0)
     bad.send([draw.randbytes(draw.randrange(1, 200)) for _ in range(1000)])
     began = time.monotonic()
     for partner, programme_id in zip(good, programmes, strict=False):
@@ -155,8 +157,9 @@ async def test_a_bad_partner_pauses_itself_alone(seats: Seats, query: Query) -> 
     for partner in good:
         assert [answer["outcome"] for answer in await partner.answers(1)] == ["ACCEPTED"]
     assert time.monotonic() - began < 40
-    answers = await bad.answers(101)
-    assert [answer["outcome"] for answer in answers] == ["UNREADABLE"] * 100 + ["PAUSED"]
+    answers = await bad.answers(110)
+    assert [answer["outcome"] for answer in answers] == ["REFUSED"] * 9 + ["UNREADABLE"] * 100 + ["PAUSED"]
+    assert {answer["reason"] for answer in answers[:9]} == {"not_your_structure"}
     assert all(answer["reason"] and answer["advice"] for answer in answers)
     (row,) = await query(
         "remediation-seats",
@@ -164,7 +167,7 @@ async def test_a_bad_partner_pauses_itself_alone(seats: Seats, query: Query) -> 
         " FROM consumer_position WHERE topic = :topic",
         topic=bad.topic,
     )
-    assert tuple(row) == (100, "dead_letter_limit", 100)
+    assert tuple(row) == (109, "dead_letter_limit", 100)
     # Nothing of a partner's bytes leaves the service's database.
     assert not await query("remediation-seats", "SELECT 1 FROM outbox WHERE record LIKE '%RecordDeadLettered' LIMIT 1")
     assert bad.topic in await asyncio.to_thread(estuaire, seats.stack, "partners", "list")
@@ -186,7 +189,7 @@ async def test_a_bad_partner_pauses_itself_alone(seats: Seats, query: Query) -> 
         row = type("Row", (), {"next_offset": position})
     await asyncio.to_thread(estuaire, seats.stack, "dead-letters", "resume", bad.topic, "0", "-s", "remediation-seats")
     bad.declare(programmes[9], 8, 1)
-    assert (await bad.answers(1011))[-1]["outcome"] == "ACCEPTED"
+    assert (await bad.answers(1020))[-1]["outcome"] == "ACCEPTED"
 
 
 @pytest.mark.parametrize("codec", ["zstd", "gzip", "lz4"])
