@@ -8,9 +8,12 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import asyncpg
+import httpx
 
+from common.app import build_app
 from common.embedded.stack import Stack
-from common.testing import Query
+from common.testing import Query, settings_for
+from remediation_seats.app import service
 from tests.integration.conftest import BoardOf, Seats, declare, eventually
 
 
@@ -326,3 +329,19 @@ async def test_a_hold_that_ends_while_its_confirmation_waits_is_not_confirmed(st
     finally:
         await connection.close()
     assert (answer.status_code, answer.json()["reason"]) == (409, "hold_state")
+
+
+async def test_a_partner_that_floods_is_told_to_wait(seats: Seats) -> None:
+    """429 with Retry-After beyond its budget; another caller's is its own."""
+    small = settings_for(
+        seats.stack, seats.stack.postgres.url("remediation_seats"), commands_burst_max=3, commands_per_second_max=0.01
+    )
+    transport = httpx.ASGITransport(build_app(service, small))
+    answers = []
+    for _ in range(2):
+        _, partner = await seats.structure()
+        async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=partner.headers) as client:
+            answers.append([await declare(client, uuid4(), 9, 3) for _ in range(4)])
+    assert [[answer.status_code for answer in mine] for mine in answers] == [[404, 404, 404, 429]] * 2
+    refused = answers[0][3]
+    assert int(refused.headers["retry-after"]) >= 1 and refused.json()["reason"] == "too_many_requests"

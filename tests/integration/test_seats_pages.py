@@ -19,6 +19,7 @@ from tests.integration.conftest import BoardOf, Seats, declare, eventually
 from tests.integration.test_partner_topics import new_partner
 
 ROUEN = "76540"
+NEAR = "commune=Rouen+(76)&rayon=10"
 
 
 def prescriber(name: str) -> dict[str, Any]:
@@ -87,7 +88,7 @@ async def test_from_a_search_to_an_arrival(seats: Seats, browser: Browser, board
     programme_id = await seats.programme(client, 9, 2)
     who = prescriber(f"camille-{width}")
     async with opened(browser, width) as page:
-        await log_in(page, seats.stack, seats.url, "/trouver?commune=Rouen+(76)&age=17&rayon=10", who)
+        await log_in(page, seats.stack, seats.url, f"/trouver?{NEAR}&parcours={programme_id}&age=17", who)
         await assert_accessible(page)
         card = page.locator(f"#p{programme_id}")
         await expect(card.locator(".free b")).to_have_text("7")
@@ -130,7 +131,7 @@ async def test_the_board_leads_to_the_hold(seats: Seats, browser: Browser, stack
     async with opened(browser) as page:
 
         async def there() -> bool:
-            await page.goto(stack_urls["projections"] + "/places")
+            await page.goto(stack_urls["projections"] + "/places?n=500")
             return await page.locator(f"#p{programme_id} .act a").count() == 1
 
         await eventually(there)
@@ -166,7 +167,7 @@ async def test_every_refusal_of_a_hold_tells_what_to_do(seats: Seats, browser: B
     _, client = await seats.structure()
     programme_id = await seats.programme(client, 1, 0)
     async with opened(browser) as page:
-        await log_in(page, seats.stack, seats.url, "/trouver?commune=Rouen+(76)&rayon=10", prescriber("refus"))
+        await log_in(page, seats.stack, seats.url, f"/trouver?{NEAR}&parcours={programme_id}", prescriber("refus"))
         card = page.locator(f"#p{programme_id}")
         for code, words in (("ABCDEFGHJK", "erreur de frappe"), ("2222222222", "n'est pas connu")):
             await card.locator("summary").click()
@@ -187,7 +188,7 @@ async def test_a_second_click_holds_once(seats: Seats, browser: Browser, query: 
     _, client = await seats.structure()
     programme_id = await seats.programme(client, 5, 0)
     async with opened(browser, javascript=False) as page:
-        await log_in(page, seats.stack, seats.url, "/trouver?commune=Rouen+(76)&rayon=10", prescriber("double"))
+        await log_in(page, seats.stack, seats.url, f"/trouver?{NEAR}&parcours={programme_id}", prescriber("double"))
         form = page.locator(f"#p{programme_id} form")
         fields = await form.locator("input").evaluate_all("all => Object.fromEntries(all.map(i => [i.name, i.value]))")
         answers = await asyncio.gather(
@@ -237,7 +238,7 @@ async def test_an_alert_writes_when_a_seat_opens_once(seats: Seats, browser: Bro
     programme_id = await seats.programme(client, 4, 4)
     who = prescriber("alerte")
     async with opened(browser) as page:
-        await log_in(page, seats.stack, seats.url, "/trouver?commune=Rouen+(76)&rayon=10&age=17", who)
+        await log_in(page, seats.stack, seats.url, f"/trouver?{NEAR}&age=17", who)
         await page.get_by_role("button", name="M’écrire quand une place s’ouvre").click()
         await expect(page.get_by_role("status").first).to_contain_text("Alerte créée.")
         await assert_accessible(page)
@@ -248,7 +249,7 @@ async def test_an_alert_writes_when_a_seat_opens_once(seats: Seats, browser: Bro
         mails = [m for m in await mails_to(seats, str(who["email"])) if f"{programme_id.hex[:6]}" in m["subject"]]
         assert len(mails) == 1, mails
         link = mails[0]["body"].split()[-1]
-        await page.goto(link)
+        await page.goto(f"{link}&parcours={programme_id}")
         await expect(page.locator(f"#p{programme_id} .free b")).to_have_text("2")
         await page.goto(f"{seats.url}/mes-retenues")
         await page.get_by_role("button", name="Supprimer").click()

@@ -27,6 +27,7 @@ from joserfc.jwk import ECKey, OctKey
 
 from common import clock, tables
 from common.app import Runtime
+from common.budget import Budget
 from common.embedded.processes import free_port
 from common.embedded.stack import Stack
 from common.http import add_problem_handlers
@@ -264,3 +265,19 @@ async def test_a_schema_id_that_the_registry_contradicts_stops_the_service(runti
     assert "another registry, or one that lost its storage" in done.stderr
     async with runtime.database.transaction() as tx:
         assert await tx.fetch_all("SELECT record FROM outbox") == []
+
+
+def test_a_caller_who_floods_slows_itself_alone() -> None:
+    """A burst passes, then so many a second; another caller's bucket is full; the wait that is told is enough."""
+    now = [0.0]
+    budget = Budget(per_second=10, burst=5, clock=lambda: now[0])
+    assert [budget.seconds_to_wait("one") for _ in range(6)] == [0, 0, 0, 0, 0, 1]
+    assert budget.seconds_to_wait("other") == 0
+    now[0] += 0.1
+    assert [budget.seconds_to_wait("one") for _ in range(2)] == [0, 1]
+    now[0] += 1
+    assert [budget.seconds_to_wait("one") for _ in range(6)] == [0] * 5 + [1]
+    for number in range(20_000):
+        budget.seconds_to_wait(f"caller-{number}")
+        now[0] += 0.001
+    assert len(budget._buckets) < 10_002

@@ -17,6 +17,7 @@ from sqlalchemy import text
 
 from common import contracts, failpoints, settings, telemetry
 from common.avro import Registry
+from common.budget import Budget
 from common.dead_letters import prune_foreign
 from common.failures import Unavailable
 from common.health import HealthReporter
@@ -51,6 +52,7 @@ class Runtime:
     inbox: Inbox | None
     identity: Identity
     registry: Registry
+    budget: Budget
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,7 @@ def build_runtime(service: Service, given: Settings) -> Runtime:
         inbox=inbox,
         identity=Identity(given),
         registry=registry,
+        budget=Budget(given.commands_per_second_max, given.commands_burst_max),
     )
 
 

@@ -103,7 +103,13 @@ async def run_command(
     body: Any,
     command: Callable[[Transaction], Awaitable[Answer]],
 ) -> Response:
-    """Runs a command of an API and answers in JSON; its `Idempotency-Key`, if any, is a header."""
+    """Runs a command of an API and answers in JSON; its `Idempotency-Key`, if any, is a header.
+
+    429 with Retry-After for a caller who sends more than its budget.
+    """
+    if wait := request.app.state.runtime.budget.seconds_to_wait(principal.subject):
+        detail = f"Trop de demandes : réessayez dans {wait} s, ou envoyez plusieurs déclarations à la fois."
+        return problem(429, detail, reason="too_many_requests", headers={"Retry-After": str(wait)})
     key = request.headers.get("idempotency-key")
     digest = f"{request.method} {request.url.path}\n{json.dumps(body, sort_keys=True, default=str)}"
     status, content, repeated = await execute(database, principal, key, digest, command)
