@@ -41,7 +41,7 @@ class Topic:
 
     @property
     def pattern(self) -> str:
-        """The anchored expression that the names of a family's topics match; no braces, which FastStream would take."""
+        """The anchored expression that the names of a family's topics match."""
         literal = [re.escape(part) for part in _PARAMETER.split(self.name)]
         return "^" + "([0-9a-z-]+)".join(literal) + "$"
 

@@ -41,7 +41,7 @@ _SESSION_TIMEOUT_MILLISECONDS = 6_000
 # Records of foreign commands lock aggregates that people wait for.
 _FAMILY_BATCH_COUNT = 50
 _HEARTBEAT_MILLISECONDS = 2_000
-_METADATA_MAX_AGE_MILLISECONDS = 5_000
+_METADATA_MAX_AGE_MILLISECONDS = 10_000
 
 
 class Inbox:
@@ -69,6 +69,9 @@ class Inbox:
         if families and len(consumes) > 1:
             raise ValueError(f"{service} consumes a family of topics and something else: a group has one subscription")
         self.family = families[0] if families else None
+        # Subscribed to by name, so that a topic that was not assigned is seen.
+        self._topics = [] if self.family else list(consumes)
+        self._joined = self._must_rejoin = False
         self._guard = DecodeGuard(settings.decode_memory_bytes_max)
         self._guarded: set[TopicPartition] = set()
         self._reread: dict[TopicPartition, int] = {}
@@ -117,7 +120,7 @@ class Inbox:
             client_id=self.service,
             consumer_only=True,
             allow_auto_create_topics=False,
-            # A topic that was added, or deleted and made anew, is assigned after this time, not after five minutes.
+            # A topic that was deleted and made anew is assigned again after this time, not after five minutes.
             metadata_max_age_ms=_METADATA_MAX_AGE_MILLISECONDS,
             acks="all",
             ack_policy=AckPolicy.MANUAL,
@@ -130,8 +133,7 @@ class Inbox:
             ),
         )
         subscriber = broker.subscriber(
-            *([] if self.family else self._consumes),
-            pattern=self.family.pattern if self.family else None,
+            *self._topics,
             group_id=self.service,
             group_instance_id=f"{self.service}-{self._settings.instance}",
             session_timeout_ms=_SESSION_TIMEOUT_MILLISECONDS,
@@ -152,19 +154,42 @@ class Inbox:
 
     async def _connect(self) -> None:
         while True:
-            broker = self.build_broker()
+            broker = None
             try:
+                if self.family is not None:
+                    self._topics = await self._log_view.topics(self.family.pattern)
+                if not self._topics:
+                    self.assignment_seen = True  # no partner yet: nothing to read, and ready
+                    await asyncio.sleep(1)
+                    continue
+                self._joined = False
+                broker = self.build_broker()
                 await broker.start()
             except Exception as error:
                 _log.warning("the broker is away (%s); trying again", type(error).__name__)
                 self._metrics.unavailable.inc()
-                with suppress(Exception):
-                    await broker.stop()
+                await self._log_view.drop()
+                if broker is not None:
+                    with suppress(Exception):
+                        await broker.stop()
                 await asyncio.sleep(1)
                 continue
             self._broker = broker
-            _log.info("consuming %s", ", ".join(self._consumes))
+            _log.info("consuming %s", ", ".join(self._topics))
             return
+
+    async def _follow_family(self) -> None:
+        """Subscribes anew when a topic of the family was made or deleted."""
+        if self.family is not None:
+            topics = await self._log_view.topics(self.family.pattern)
+            if topics and topics != self._topics:
+                self._topics, self._must_rejoin = topics, True
+
+    def _rejoin_if_needed(self) -> None:
+        if self._must_rejoin and self.consumer is not None:
+            self._must_rejoin = False
+            self.consumer.subscribe(topics=self._topics, listener=_Listener(self))
+            _log.info("joining the group again for %d topics", len(self._topics))
 
     async def _keep_raw(self, records: tuple[ConsumerRecord, ...]) -> KafkaMessage:
         """Hands untouched records on: FastStream's own parser drops a batch of 500 for one null header."""
@@ -185,6 +210,11 @@ class Inbox:
         Nothing is fetched before `_position` has found out from where; a partition without any position would raise.
         """
         assert self.consumer is not None
+        if not self._joined:
+            # The broker gives a static member that comes back its old assignment, whatever it now subscribes to
+            # (run: Kafka 4.4.0): a topic that is new since its death would be read by nobody.
+            self._joined = True
+            self._must_rejoin = not set(self._topics) <= {partition.topic for partition in partitions}
         self.consumer.pause(*partitions)
         for partition in partitions:
             self.consumer.seek(partition, 0)
@@ -403,10 +433,12 @@ class Inbox:
         while True:
             await asyncio.sleep(_OBSERVE_EVERY_SECONDS)
             try:
+                self._rejoin_if_needed()
                 await self._position()
                 await self._note_completeness()
                 if time.monotonic() > self._log_checked_at + _CHECK_LOG_EVERY_SECONDS:
                     self._log_checked_at = time.monotonic()
+                    await self._follow_family()
                     await self._resume_what_an_operator_resumed()
                     await self._check_log()
                     await self._commit_for_display()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,12 @@ class LogView:
         starts = await asyncio.wait_for(consumer.beginning_offsets(partitions), _ANSWER_SECONDS_MAX)
         ends = await asyncio.wait_for(consumer.end_offsets(partitions), _ANSWER_SECONDS_MAX)
         return starts, ends
+
+    async def topics(self, pattern: str) -> list[str]:
+        """Names of the topics that match, sorted."""
+        consumer = await self._connected()
+        names = await asyncio.wait_for(consumer.topics(), _ANSWER_SECONDS_MAX)
+        return sorted(name for name in names if re.match(pattern, name))
 
     async def first_after(self, instants: Mapping[TopicPartition, datetime | None]) -> dict[TopicPartition, int | None]:
         """Of each partition, the first offset with a timestamp later than the instant, or None."""

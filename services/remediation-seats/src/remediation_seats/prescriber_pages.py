@@ -115,7 +115,9 @@ class PrescriberDesk(Desk):
     async def hold(self, request: Request) -> Response:
         """Holds a seat; the young person's code is shown on the next page, to be written on paper."""
         principal, form = await self.posted(request, "prescriber")
-        wish, typed = Wish.read(form), form.get("code", "").strip()
+        # Whatever is refused, the page comes back with this programme first and open.
+        wish = Wish.read({**form, "parcours": form.get("programme_id", "")})
+        typed = form.get("code", "").strip()
         code = normalised_code(typed) if typed else None
         if typed and code is None:
             problem = "Ce code comporte une erreur de frappe : vérifiez les dix caractères."
