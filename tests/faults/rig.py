@@ -141,6 +141,8 @@ class Rig(Stack):
             **super().environment(service),
             "ESTUAIRE_SCHEMAS_DIR": str(self.schemas_dir),
             "ESTUAIRE_HEALTH_REPORT_SECONDS": "2",
+            # The workload is one caller's of each kind, as no partner may be.
+            "ESTUAIRE_COMMANDS_PER_SECOND_MAX": "1000000",
             "PYTHONPATH": str(REPOSITORY),
             **self.extra_environment.get(service.name, {}),
         }

@@ -50,8 +50,8 @@ class Settings(BaseSettings):
 
     database_pool_max: int = Field(default=20, ge=2)
     request_bytes_max: int = 1_000_000
-    commands_per_second_max: float = Field(default=50, gt=0, description="Of one caller, in each replica")
-    commands_burst_max: int = Field(default=200, ge=1)
+    commands_per_second_max: float = Field(default=100, gt=0, description="Of one caller, in each replica")
+    commands_burst_max: int = Field(default=500, ge=1)
     message_bytes_max: int = 900_000
     outbox_page_count_max: int = Field(default=500, ge=1)
     outbox_poll_seconds: float = 0.1

@@ -31,6 +31,8 @@ def stack() -> Iterator[Stack]:
     """Kafka, registry, PostgreSQL, development issuer and every service, as `estuaire up` starts them."""
     home = Path(tempfile.mkdtemp(prefix="estuaire-test-", dir=os.environ.get("ESTUAIRE_TEST_DIR")))
     home.chmod(0o755)  # PostgreSQL runs under an account of its own when the tests run as root
+    # The tests load one caller as no partner may.
+    os.environ["ESTUAIRE_COMMANDS_PER_SECOND_MAX"] = "1000000"
     started = Stack(EmbeddedSettings.on_free_ports(home))
     started.start()
     yield started
