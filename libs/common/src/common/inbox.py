@@ -180,7 +180,7 @@ class Inbox:
 
     async def _follow_family(self) -> None:
         """Subscribes anew when a topic of the family was made or deleted."""
-        if self.family is not None:
+        if self.family is not None and self.consumer is not None:  # before that, `_connect` asks for the topics itself
             topics = await self._log_view.topics(self.family.pattern)
             if topics and topics != self._topics:
                 self._topics, self._must_rejoin = topics, True

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from common.failures import Refusal
+from common.pages import PARIS
 from common.transaction import Transaction
 from remediation_seats import handlers
 from remediation_seats.messages import DeclarationWay
@@ -23,7 +23,6 @@ LINES_MAX = 500
 CSV_COLUMNS = ("parcours", "places", "occupees", "observe_le")
 _EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
 _SEATS_MAX = 10_000
-_PARIS = ZoneInfo("Europe/Paris")
 _DATES = ("%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M", "%d/%m/%Y")
 
 Receipt = dict[str, Any]
@@ -174,7 +173,7 @@ def written_csv(rows: Sequence[Any], now: datetime) -> str:
     for row in rows:
         # A spreadsheet would run a title that begins like a formula.
         title = f"'{row.title}" if row.title.startswith(("=", "+", "-", "@")) else row.title
-        instant = now.astimezone(_PARIS).strftime(_DATES[1])
+        instant = now.astimezone(PARIS).strftime(_DATES[1])
         writer.writerow((row.programme_id, title, row.total_count, row.taken_count, instant))
     return out.getvalue()
 
@@ -202,11 +201,11 @@ def _instant(text: str) -> datetime | str:
     """The instant that a person wrote; a text that is none is left to the check, which says so."""
     for form in _DATES:
         try:
-            return datetime.strptime(text, form).replace(tzinfo=_PARIS)
+            return datetime.strptime(text, form).replace(tzinfo=PARIS)
         except ValueError:
             continue
     try:
         read = datetime.fromisoformat(text)
     except ValueError:
         return text
-    return read if read.tzinfo else read.replace(tzinfo=_PARIS)
+    return read if read.tzinfo else read.replace(tzinfo=PARIS)
