@@ -28,9 +28,10 @@ from joserfc.jwk import ECKey, OctKey
 from common import clock, tables
 from common.app import Runtime
 from common.budget import Budget
+from common.dead_letters import prune_foreign
 from common.embedded.processes import free_port
 from common.embedded.stack import Stack
-from common.http import add_problem_handlers
+from common.http import add_problem_handlers, prune_idempotency_keys
 from common.identity import Identity
 from common.mail import MailSender
 from common.telemetry import Metrics
@@ -281,3 +282,29 @@ def test_a_caller_who_floods_slows_itself_alone() -> None:
         budget.seconds_to_wait(f"caller-{number}")
         now[0] += 0.001
     assert len(budget._buckets) < 10_002
+
+
+async def test_what_is_old_is_forgotten_and_the_rest_kept(runtime: Runtime) -> None:
+    """Answers to repeated requests after their days; partners' unreadable bytes after their topic's retention."""
+    (family,) = (f for f in runtime.contracts.families.values() if f.data_class == "partner")
+    old = "clock_timestamp() - interval '31 days'"
+    async with runtime.database.transaction() as tx:
+        for key, at in (("old", old), ("new", "clock_timestamp()")):
+            await tx.execute(
+                f"INSERT INTO idempotency_key (caller, key, request_sha256, status, created_at) VALUES ('c', :k, '', 200, {at})",
+                k=key,
+            )
+        for number, (topic, at) in enumerate(((family.of("a").name, old), (family.of("a").name, "now()"), ("t", old))):
+            await tx.execute(
+                f"""INSERT INTO dead_letter (id, topic, partition, "offset", headers, reason, detail, status, created_at)
+                    VALUES (gen_random_uuid(), :t, 0, :n, '[]', 'r', '', 'open', {at})""",
+                t=topic,
+                n=number,
+            )
+    for work in (prune_idempotency_keys(runtime.database, 30), prune_foreign(runtime.database, family)):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(work, 1)  # it goes on until cancelled
+    async with runtime.database.transaction() as tx:
+        assert [row.key for row in await tx.fetch_all("SELECT key FROM idempotency_key WHERE caller = 'c'")] == ["new"]
+        kept = await tx.fetch_all("""SELECT "offset" FROM dead_letter ORDER BY "offset" """)
+    assert [row.offset for row in kept] == [1, 2]

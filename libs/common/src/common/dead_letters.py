@@ -13,13 +13,11 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from common.contracts import Topic
-from common.failures import Malformed, forever
+from common.failures import Malformed
 from common.transaction import Database, Transaction
 
 if TYPE_CHECKING:
     from common.app import Runtime
-
-_PRUNE_COUNT, _PRUNE_EVERY_SECONDS = 1000, 600
 
 
 @dataclass(frozen=True)
@@ -174,20 +172,13 @@ async def let_go_on(tx: Transaction, topic: str, partition: int, actor: str) -> 
 
 async def prune_foreign(database: Database, family: Topic) -> None:
     """Forgets what partners wrote and nobody could read, after their topic's own retention; runs until cancelled."""
-
-    async def prune() -> bool:
-        async with database.transaction() as tx:
-            deleted = await tx.execute(
-                """DELETE FROM dead_letter WHERE id IN (
-                       SELECT id FROM dead_letter WHERE topic ~ :pattern
-                         AND created_at < clock_timestamp() - make_interval(days => :days) LIMIT :limit)""",
-                pattern=family.pattern,
-                days=family.retention_days,
-                limit=_PRUNE_COUNT,
-            )
-        return deleted == _PRUNE_COUNT
-
-    await forever(prune, seconds=_PRUNE_EVERY_SECONDS)
+    await database.prune(
+        """DELETE FROM dead_letter WHERE id IN (
+               SELECT id FROM dead_letter WHERE topic ~ :pattern
+                 AND created_at < clock_timestamp() - make_interval(days => :days) LIMIT :limit)""",
+        pattern=family.pattern,
+        days=family.retention_days,
+    )
 
 
 def _uuid(letter_id: str) -> UUID:

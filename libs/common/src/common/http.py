@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common import failpoints
-from common.failures import Refusal, forever, is_unavailable, retried, was_rolled_back
+from common.failures import Refusal, is_unavailable, retried, was_rolled_back
 from common.identity import Principal
 from common.pages import Pages
 from common.settings import Settings
@@ -28,7 +28,6 @@ from common.transaction import Database, MessageTooLarge, Transaction
 
 _log = logging.getLogger(__name__)
 _IDEMPOTENCY_KEY_MAX = 200
-_PRUNE_COUNT, _PRUNE_EVERY_SECONDS = 1000, 600
 _TITLES = {
     400: "Requête illisible",
     401: "Identification nécessaire",
@@ -184,18 +183,11 @@ async def execute(
 
 async def prune_idempotency_keys(database: Database, days: int) -> None:
     """Forgets answers older than this, a lot at a time; runs until cancelled."""
-
-    async def prune() -> bool:
-        async with database.transaction() as tx:
-            deleted = await tx.execute(
-                """DELETE FROM idempotency_key WHERE (caller, key) IN (
-                       SELECT caller, key FROM idempotency_key WHERE created_at < clock_timestamp() - make_interval(days => :days) LIMIT :limit)""",
-                days=days,
-                limit=_PRUNE_COUNT,
-            )
-        return deleted == _PRUNE_COUNT
-
-    await forever(prune, seconds=_PRUNE_EVERY_SECONDS)
+    await database.prune(
+        """DELETE FROM idempotency_key WHERE (caller, key) IN (
+               SELECT caller, key FROM idempotency_key WHERE created_at < clock_timestamp() - make_interval(days => :days) LIMIT :limit)""",
+        days=days,
+    )
 
 
 def _refused(refusal: Refusal) -> dict[str, Any]:

@@ -14,13 +14,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from common.avro import Codec
 from common.contracts import Topic
-from common.failures import Refusal, Unavailable
+from common.failures import Refusal, Unavailable, forever
 from common.messages import Message
 from common.telemetry import carried
 
 # Nothing that a command does may wait longer than this for a lock: the caller gets an answer instead.
 _LOCK_TIMEOUT_MILLISECONDS = 5_000
 _STATEMENT_TIMEOUT_MILLISECONDS = 20_000
+_PRUNE_COUNT, _PRUNE_EVERY_SECONDS = 1000, 600
 # A process that was stopped in the middle of a transaction keeps its locks no longer than this.
 _IDLE_IN_TRANSACTION_TIMEOUT_MILLISECONDS = 8_000
 
@@ -225,6 +226,15 @@ class Database:
         if tx.emitted_count:
             for wake in self.after_emit:
                 wake()
+
+    async def prune(self, delete: str, **values: Any) -> None:
+        """Runs a DELETE of at most `:limit` rows again and again, a lot at a time, until cancelled."""
+
+        async def lot() -> bool:
+            async with self.transaction() as tx:
+                return await tx.execute(delete, limit=_PRUNE_COUNT, **values) == _PRUNE_COUNT
+
+        await forever(lot, seconds=_PRUNE_EVERY_SECONDS)
 
     async def close(self) -> None:
         """Closes every connection."""
