@@ -25,6 +25,11 @@ LINT = Path(sys.executable).with_name("lint-imports")
         ("libs/common/src/common/messages.py", "import remediation_seats", "import no service"),
         ("services/remediation-seats/src/remediation_seats/domain.py", "import sqlalchemy", "Rules are pure"),
         ("services/projections/src/projections/live.py", "import sqlmodel", "Only tables"),
+        (
+            "services/stage-matching/src/stage_matching/verifier.py",
+            "from stage_matching.matching import choose",
+            "The verifier shares no code",
+        ),
     ],
 )
 def test_a_planted_import_is_found(tmp_path: Path, file: str, line: str, contract: str) -> None:
@@ -32,6 +37,7 @@ def test_a_planted_import_is_found(tmp_path: Path, file: str, line: str, contrac
     for member in (
         "libs/common/src",
         "services/remediation-seats/src",
+        "services/stage-matching/src",
         "services/projections/src",
         "demonstration/src",
     ):
@@ -44,6 +50,7 @@ def test_a_planted_import_is_found(tmp_path: Path, file: str, line: str, contrac
         for member in (
             "libs/common/src",
             "services/remediation-seats/src",
+            "services/stage-matching/src",
             "services/projections/src",
             "demonstration/src",
         )

@@ -8,8 +8,8 @@ from __future__ import annotations
 import csv
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import cache
-from math import asin, cos, radians, sin, sqrt
+from functools import cache, lru_cache
+from math import asin, cos, floor, radians, sin, sqrt
 from pathlib import Path
 
 _DATA = Path(__file__).with_name("data")
@@ -104,6 +104,43 @@ def schools() -> tuple[School, ...]:
         School(row["uai"], row["name"], row["insee_code"], int(row["grade9_pupils"] or 0))
         for row in _rows("schools.csv")
     )
+
+
+@lru_cache(maxsize=1 << 18)
+def km_between(one: str, other: str) -> float:
+    """Kilometres between two communes by code, to 100 m, so that bands and orders are the same on every machine."""
+    return round(communes()[one].km_to(communes()[other]), 1)
+
+
+@cache
+def communes_within(code: str, km: float) -> tuple[tuple[float, str], ...]:
+    """The communes within so many kilometres of one, itself included: distance and code, nearest first."""
+    centre = communes()[code]
+    # Cells beyond the circle's box hold nothing: a degree of latitude is 111 km, of longitude less.
+    tall, wide = km / 111 + 0.01, km / (111 * cos(radians(centre.latitude))) * 1.05 + 0.01
+    found = []
+    for row in range(_cell(centre.latitude - tall), _cell(centre.latitude + tall) + 1):
+        for column in range(_cell(centre.longitude - wide), _cell(centre.longitude + wide) + 1):
+            for other in _grid().get((row, column), ()):
+                away = round(centre.km_to(other), 1)
+                if away <= km:
+                    found.append((away, other.code))
+    return tuple(sorted(found))
+
+
+_CELL_DEGREES = 0.1
+
+
+def _cell(degrees: float) -> int:
+    return floor(degrees / _CELL_DEGREES)
+
+
+@cache
+def _grid() -> dict[tuple[int, int], list[Commune]]:
+    cells: dict[tuple[int, int], list[Commune]] = {}
+    for commune in communes().values():
+        cells.setdefault((_cell(commune.latitude), _cell(commune.longitude)), []).append(commune)
+    return cells
 
 
 def contours(name: str) -> Path:

@@ -1,0 +1,1 @@
+"""Internship offers and requests, applications, agreements, and matching campaigns."""
