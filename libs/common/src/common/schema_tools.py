@@ -19,8 +19,6 @@ from common.avro import Registry
 from common.contracts import Contracts, Schema, full_name
 from common.messages import ENVELOPE_FIELDS
 
-_PRIMITIVES_WITHOUT_BYTES = {"null"}
-
 # Words that name an attribute of a person. A field whose words contain one is refused, with the exceptions below.
 _PERSONAL = {
     "name",
@@ -60,7 +58,7 @@ _PERSONAL = {
 _FOREIGN = "estuaire.partners"
 
 # What is not about a person although a word says so.
-_IMPERSONAL_FIELDS = {"structure_name"}
+_IMPERSONAL_FIELDS = {"structure_name", "host_name"}
 
 
 def lint(schema: Schema) -> list[str]:
@@ -103,7 +101,7 @@ def _lint(node: Any, path: str, inside: tuple[str, ...], problems: list[str]) ->
                 problems.append(f"{path}: enum {node['name']} must have UNKNOWN as first symbol and as default")
         case "array" | "map":
             items = node.get("items", node.get("values"))
-            if items in _PRIMITIVES_WITHOUT_BYTES:
+            if items == "null" or (isinstance(items, dict) and items.get("fields") == []):
                 problems.append(f"{path}: items that take no bytes let five bytes claim millions of them")
             _lint(items, path, inside, problems)
         case nested if not isinstance(nested, str):

@@ -54,12 +54,15 @@ class Department:
 
 @dataclass(frozen=True)
 class School:
-    """An open collège: UAI, commune, pupils of grade 9."""
+    """An open collège: UAI, commune, pupils of grade 9 by sex, whether it is of priority education (REP, REP+)."""
 
     uai: str
     title: str
     commune_code: str
     grade9_count: int
+    grade9_girls_count: int
+    grade9_boys_count: int
+    priority_education: bool
 
 
 def _rows(name: str) -> list[dict[str, str]]:
@@ -101,7 +104,15 @@ def departments() -> dict[str, Department]:
 def schools() -> tuple[School, ...]:
     """The open collèges."""
     return tuple(
-        School(row["uai"], row["name"], row["insee_code"], int(row["grade9_pupils"] or 0))
+        School(
+            row["uai"],
+            row["name"],
+            row["insee_code"],
+            int(row["grade9_pupils"] or 0),
+            int(row["grade9_girls"] or 0),
+            int(row["grade9_boys"] or 0),
+            bool(row["priority_education"]),
+        )
         for row in _rows("schools.csv")
     )
 
@@ -141,6 +152,12 @@ def _grid() -> dict[tuple[int, int], list[Commune]]:
     for commune in communes().values():
         cells.setdefault((_cell(commune.latitude), _cell(commune.longitude)), []).append(commune)
     return cells
+
+
+@cache
+def priority_schools() -> frozenset[str]:
+    """The UAI of the schools of priority education."""
+    return frozenset(school.uai for school in schools() if school.priority_education)
 
 
 def contours(name: str) -> Path:

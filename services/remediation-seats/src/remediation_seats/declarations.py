@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from common.failures import Refusal
 from common.pages import PARIS
+from common.spreadsheet import read_table, refused_line, written_table
 from common.transaction import Transaction
 from remediation_seats import handlers
 from remediation_seats.messages import DeclarationWay
@@ -87,7 +85,7 @@ def _checked(raw: Mapping[str, Any]) -> DeclarationLine | Refusal:
     try:
         return DeclarationLine.model_validate(raw)
     except ValidationError as error:
-        return Refusal("invalid_line", " ; ".join(map(_in_french, error.errors()))[:500])
+        return refused_line(error, _FIELDS, _PROBLEMS)
 
 
 _FIELDS = {
@@ -98,15 +96,8 @@ _FIELDS = {
     "sequence": "numéro d’ordre",
 }
 _PROBLEMS = {
-    "missing": "manque",
-    "extra_forbidden": "champ inconnu",
     "uuid_parsing": "identifiant illisible : copiez-le depuis « Mes places »",
     "uuid_type": "identifiant illisible : copiez-le depuis « Mes places »",
-    "int_parsing": "un nombre entier est attendu",
-    "int_type": "un nombre entier est attendu",
-    "int_from_float": "un nombre entier est attendu",
-    "greater_than_equal": "trop petit ou trop ancien",
-    "less_than_equal": "trop grand",
     "timezone_aware": "ajoutez le fuseau horaire, par exemple 2026-11-24T14:30:00+01:00",
     "datetime_parsing": "date illisible, par exemple 24/11/2026 14:30",
     "datetime_from_date_parsing": "date illisible, par exemple 24/11/2026 14:30",
@@ -115,85 +106,31 @@ _PROBLEMS = {
 }
 
 
-def _in_french(problem: Any) -> str:
-    name = str(problem["loc"][0]) if problem["loc"] else ""
-    said = _PROBLEMS.get(problem["type"], str(problem["msg"]).removeprefix("Value error, "))
-    return f"{_FIELDS.get(name, name)} : {said}" if name else said
-
-
-class UnreadableTable(Exception):
-    """The file as a whole cannot be read; the message says what to do."""
-
-
-def read_csv(content: bytes) -> list[tuple[int, Mapping[str, Any] | Refusal]]:
-    """(line number in the file, line) of a semicolon table in UTF-8, with or without BOM, or in Windows-1252.
-
-    Columns are found by their names, without regard to accents and case; others are left alone. A time without zone is
-    Paris time. Raises `UnreadableTable`.
-    """
-    rows = csv.reader(io.StringIO(decoded(content), newline=""), delimiter=";", strict=True)
-    try:
-        header = [_bare(name) for name in next(rows, [])]
-        missing = [name for name in CSV_COLUMNS if name not in header]
-        if missing:
-            raise UnreadableTable(
-                f"Colonnes manquantes : {', '.join(missing)}. La première ligne doit nommer les colonnes, séparées par"
-                " des points-virgules : " + ";".join(CSV_COLUMNS) + "."
-            )
-        places = [header.index(name) for name in CSV_COLUMNS]
-        lines = [(rows.line_num, _line(row, places)) for row in rows if any(cell.strip() for cell in row)]
-    except csv.Error as error:
-        raise UnreadableTable(
-            f"Ligne {rows.line_num} : guillemets ou caractères illisibles ({error}). Enregistrez le tableau en « CSV UTF-8 (point-virgule) »."
-        ) from None
-    if not lines:
-        raise UnreadableTable("Le tableau n’a aucune ligne sous celle des titres.")
-    if len(lines) > LINES_MAX:
-        raise UnreadableTable(f"Le tableau a {len(lines)} lignes : envoyez-en {LINES_MAX} au plus à la fois.")
-    return lines
-
-
-def decoded(content: bytes) -> str:
-    """The text of a file; raises `UnreadableTable`."""
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise UnreadableTable("Le fichier est en UTF-16 : enregistrez-le en « CSV UTF-8 (point-virgule) ».")
-    for encoding in ("utf-8-sig", "cp1252"):
-        try:
-            return content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise UnreadableTable("Ce n’est pas un texte : enregistrez le tableau en « CSV UTF-8 (point-virgule) ».")
+def read_csv(content: bytes) -> Table:
+    """(line number in the file, line) of a table of declarations. A time without zone is Paris time. Raises `UnreadableTable`."""
+    return [
+        (number, line if isinstance(line, Refusal) else _line(line))
+        for number, line in read_table(content, CSV_COLUMNS, lines_max=LINES_MAX)
+    ]
 
 
 def written_csv(rows: Sequence[Any], now: datetime) -> str:
     """The catalogue's rows as a table that `read_csv` reads back; the instant is now, for a person about to count."""
-    out = io.StringIO(newline="")
-    writer = csv.writer(out, delimiter=";")
-    writer.writerow(("parcours", "intitule", "places", "occupees", "observe_le"))
-    for row in rows:
-        # A spreadsheet would run a title that begins like a formula.
-        title = f"'{row.title}" if row.title.startswith(("=", "+", "-", "@")) else row.title
-        instant = now.astimezone(PARIS).strftime(_DATES[1])
-        writer.writerow((row.programme_id, title, row.total_count, row.taken_count, instant))
-    return out.getvalue()
+    instant = now.astimezone(PARIS).strftime(_DATES[1])
+    return written_table(
+        ("parcours", "intitule", "places", "occupees", "observe_le"),
+        [(row.programme_id, row.title, row.total_count, row.taken_count, instant) for row in rows],
+    )
 
 
-def _bare(name: str) -> str:
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    return plain.strip().lower().replace(" ", "_")
-
-
-def _line(row: Sequence[str], places: Sequence[int]) -> Mapping[str, Any] | Refusal:
-    if len(row) <= max(places):
-        return Refusal("invalid_line", f"{len(row)} colonnes seulement : il en manque.")
-    programme, total, taken, observed = (row[place].strip() for place in places)
-    if not observed:
+def _line(cells: Mapping[str, str]) -> Mapping[str, Any] | Refusal:
+    if not cells["observe_le"]:
         return Refusal("invalid_line", "date d’observation : manque ; écrivez quand les places ont été comptées.")
     return {
-        "programme_id": programme,
-        "total_count": total,
-        "taken_count": taken,
-        "observed_at": _instant(observed),
+        "programme_id": cells["parcours"],
+        "total_count": cells["places"],
+        "taken_count": cells["occupees"],
+        "observed_at": _instant(cells["observe_le"]),
     }
 
 

@@ -16,9 +16,10 @@ from common.failures import Refusal
 from common.http import Answer
 from common.identity import Principal
 from common.pages import PARIS
+from common.spreadsheet import UnreadableTable, decoded
 from common.transaction import Transaction
 from remediation_seats import declarations, handlers, search, store
-from remediation_seats.declarations import CSV_COLUMNS, UnreadableTable
+from remediation_seats.declarations import CSV_COLUMNS
 from remediation_seats.desk import Desk
 from remediation_seats.domain import freshness
 from remediation_seats.http import structure_of
@@ -149,7 +150,7 @@ class PartnerDesk(Desk):
 
         asked = {**form, "content": hashlib.sha256(content).hexdigest()}
         _, report = await self.execute(request, principal, asked, run)
-        facts |= {"report": report, "content": declarations.decoded(content)}
+        facts |= {"report": report, "content": decoded(content)}
         return self.page(request, "table.html", principal, **facts)
 
     async def table_template(self, request: Request) -> Response:

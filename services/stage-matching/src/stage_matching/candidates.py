@@ -96,7 +96,28 @@ class _Expansion:
 
     def band(self, km: float) -> int:
         """0 for the nearest distance band."""
-        return sum(km > bound for bound in self.policy.distance_bands_km)
+        return distance_band(km, self.policy)
+
+
+def distance_band(km: float, policy: CampaignPolicy) -> int:
+    """0 for the nearest distance band of the policy."""
+    return sum(km > bound for bound in policy.distance_bands_km)
+
+
+def host_priority(offer: FrozenOffer, seeker: FrozenSeeker, policy: CampaignPolicy) -> tuple[int, int]:
+    """A host's priority for one seeker, the lottery aside, and the bits of the categories under which they may take a seat."""
+    band = distance_band(reference.km_between(seeker.commune_code, offer.commune_code), policy)
+    partner = seeker.uai is not None and seeker.uai in offer.partner_uais
+    tier = band if partner else band + len(policy.distance_bands_km) + 1
+    rare = underrepresented(offer.rome_codes, policy) == seeker.sex
+    return tier, _own_categories(seeker) | (CATEGORIES["UNDERREPRESENTED_SEX"] if rare else 0)
+
+
+def _own_categories(seeker: FrozenSeeker) -> int:
+    """What does not depend on the offer."""
+    return (seeker.priority_education and CATEGORIES["PRIORITY_EDUCATION"]) | (
+        CATEGORIES["JOB_SEEKER"] if seeker.audience == "JOB_SEEKER" else 0
+    )
 
 
 def why_not(offer: FrozenOffer, seeker: FrozenSeeker) -> Literal["audience", "age", "weeks"] | None:
@@ -133,9 +154,7 @@ def expand(
                 continue
             for one, band in found:
                 ranked.setdefault(one, (band, number))
-        own = (seeker.priority_education and CATEGORIES["PRIORITY_EDUCATION"]) | (
-            CATEGORIES["JOB_SEEKER"] if seeker.audience == "JOB_SEEKER" else 0
-        )
+        own = _own_categories(seeker)
         for one, (band, number) in ranked.items():
             offer = expansion.pools[one].offer
             partner = seeker.uai is not None and seeker.uai in offers[offer].partner_uais
@@ -147,15 +166,7 @@ def expand(
         if index % _TOLD_EVERY == 0:
             told(index)
     capacity = array("i", (offers[one.offer].capacity(one.weeks) for one in expansion.pools))
-    reserves = {
-        number: tuple(
-            (bit, offers[one.offer].reserved[name])
-            for name, bit in CATEGORIES.items()
-            if name in offers[one.offer].reserved
-        )
-        for number, one in enumerate(expansion.pools)
-        if offers[one.offer].reserved
-    }
+    reserves = {n: offers[one.offer].reserves for n, one in enumerate(expansion.pools) if offers[one.offer].reserved}
     instance = Instance(first, pool, priority, categories, capacity, reserves)
     return Candidates(instance, expansion.pools, wish_number, dropped, drawn, bands)
 

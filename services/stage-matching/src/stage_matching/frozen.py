@@ -42,6 +42,11 @@ class FrozenOffer:
         """Seats of a span: the least of its weeks."""
         return min((self.seats.get(week, 0) for week in weeks), default=0)
 
+    @property
+    def reserves(self) -> tuple[tuple[int, int], ...]:
+        """Bit of the category and seats reserved to it, in the order in which they are filled."""
+        return tuple((bit, self.reserved[name]) for name, bit in CATEGORIES.items() if name in self.reserved)
+
 
 @dataclass(frozen=True, slots=True)
 class FrozenSeeker:

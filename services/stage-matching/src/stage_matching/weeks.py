@@ -36,3 +36,8 @@ def span(first: str, count: int) -> tuple[str, ...]:
 def consecutive(weeks: Sequence[str]) -> bool:
     """Whether these are a run of weeks without a hole, in order."""
     return tuple(weeks) == span(weeks[0], len(weeks)) if weeks else False
+
+
+def following(day: date) -> str:
+    """The first week that has not begun on a day."""
+    return week_of(day + timedelta(days=7))

@@ -1,0 +1,59 @@
+"""Start here: the stage matching service."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from fastapi import APIRouter
+
+from common.app import Runtime, Service, run
+from common.failures import forever
+from stage_matching import campaign_http, campaign_job, campaigns, handlers, hosts, http
+from stage_matching.restate import AGGREGATES
+
+_LOT_COUNT_MAX = 50
+
+
+def background(runtime: Runtime) -> list[Callable[[], Awaitable[None]]]:
+    """Sweepers, which only make visible earlier what every decision takes into account anyway; and the campaigns' jobs."""
+
+    def sweeper(
+        work: Callable[..., Awaitable[int]], seconds: float = runtime.settings.sweep_seconds
+    ) -> Callable[[], Awaitable[None]]:
+        async def sweep() -> bool:
+            async with runtime.database.transaction() as tx:
+                return await work(tx, _LOT_COUNT_MAX) > 0
+
+        sweep.__qualname__ = work.__name__
+        return partial(forever, sweep, seconds=seconds)
+
+    works = (
+        handlers.settle_due,
+        handlers.complete_due,
+        handlers.release_of_suspended,
+        handlers.remind,
+        hosts.suspend_silent,
+    )
+    return [
+        *map(sweeper, works),
+        # Somebody waits for a seat that came back: no longer than a page takes.
+        sweeper(campaigns.propose_freed, seconds=1.0),
+        partial(campaign_job.watch, runtime),
+    ]
+
+
+def routes(runtime: Runtime) -> APIRouter:
+    """The API and the pages."""
+    both = APIRouter()
+    both.include_router(http.router)
+    both.include_router(campaign_http.router)
+    return both
+
+
+service = Service(name="stage-matching", routes=routes, aggregates=AGGREGATES, background=background)
+
+
+def main() -> None:
+    """The process."""
+    run(service)

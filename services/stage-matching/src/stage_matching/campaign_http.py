@@ -1,0 +1,274 @@
+"""HTTP of campaigns: a school acts on its own, the agency on all; tables of pupils and offers with a report line by line."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, HTTPException, Query, Request
+from fastapi.responses import Response
+
+from common.failures import Refusal
+from common.http import Answer, problem, run_command
+from common.identity import Principal
+from common.spreadsheet import UnreadableTable, read_table
+from common.transaction import Transaction
+from stage_matching import campaign_store, campaigns, handlers, hosts, imports
+from stage_matching.bodies import Body, Text
+from stage_matching.http import Agency, Caller, answer, command, database_of, school_of
+from stage_matching.imports import OFFER_COLUMNS, OFFER_LINES_MAX, PUPIL_COLUMNS, PUPIL_LINES_MAX, PupilLine
+from stage_matching.messages import CampaignScope
+
+router = APIRouter(prefix="/v1")
+_CSV = {"requestBody": {"content": {"text/csv": {}}, "required": True}}
+Keep = Literal["all_or_nothing", "good"]
+
+
+class CampaignBody(Body):
+    """A new campaign; a school's is for a class or the school, the agency's for a territory."""
+
+    title: Text
+    scope: Literal["CLASS", "SCHOOL", "TERRITORY"]
+
+
+@router.put("/campaigns/{campaign_id}")
+async def open_campaign(request: Request, campaign_id: UUID, body: CampaignBody, principal: Caller) -> Response:
+    """Opens a campaign."""
+    uai = opener(principal)
+    if (uai is None) != (body.scope == "TERRITORY"):
+        return problem(
+            422,
+            "Un établissement ouvre une campagne de classe ou d’établissement, l’agence une campagne de territoire.",
+            reason="scope",
+        )
+
+    async def run(tx: Transaction) -> Answer:
+        refusal = await campaigns.open_campaign(
+            tx, campaign_id, title=body.title, scope=CampaignScope(body.scope), uai=uai
+        )
+        return answer(refusal, {"campaign_id": campaign_id})
+
+    return await command(request, principal, body, run)
+
+
+@router.get("/campaigns")
+async def list_campaigns(request: Request, principal: Caller) -> list[dict[str, Any]]:
+    """A school's campaigns, or all for the agency."""
+    async with database_of(request).transaction() as tx:
+        return [shown(row) for row in await campaign_store.listed(tx, opener(principal))]
+
+
+@router.get("/campaigns/{campaign_id}")
+async def campaign(request: Request, campaign_id: UUID, principal: Caller) -> dict[str, Any]:
+    """One campaign: its state, what runs and how far, its figures."""
+    async with database_of(request).transaction() as tx:
+        return shown(await readable(tx, campaign_id, opener(principal)))
+
+
+@router.get("/campaigns/{campaign_id}/results")
+async def results(
+    request: Request,
+    campaign_id: UUID,
+    principal: Caller,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+    after: Annotated[int, Query(ge=0)] = 0,
+) -> list[dict[str, Any]]:
+    """What each pupil obtained and why: a school's own pupils, or all for the agency. Empty before the computation."""
+    uai = opener(principal)
+    async with database_of(request).transaction() as tx:
+        row = await readable(tx, campaign_id, uai)
+        if not may_see_results(row, uai):
+            return []
+        return [shown_result(one) for one in await campaign_store.results(tx, campaign_id, uai, limit, after)]
+
+
+@router.post("/campaigns/{campaign_id}/pupils", openapi_extra=_CSV)
+async def add_pupils(
+    request: Request, campaign_id: UUID, principal: Caller, keep: Keep = "all_or_nothing", dry_run: bool = False
+) -> Response:
+    """A table `uai;classe;eleve;sexe;age;commune;rayon_km;semaine;duree;voeux`: every wrong line is reported.
+
+    With `keep=good` the good lines are kept; with `all_or_nothing` none is when one is wrong. 422 for an unreadable file.
+    """
+    content, uai = await request.body(), opener(principal)
+    try:
+        checked = await asyncio.to_thread(checked_pupils, content, uai)
+    except UnreadableTable as error:
+        return problem(422, str(error), reason="unreadable_table")
+
+    async def run(tx: Transaction) -> Answer:
+        return await pupils_added(tx, campaign_id, uai, checked, keep=keep, dry_run=dry_run)
+
+    return await _table_command(request, principal, content, {"keep": keep, "dry_run": dry_run}, run)
+
+
+@router.post("/campaigns/{campaign_id}/{action}")
+async def act(
+    request: Request,
+    campaign_id: UUID,
+    action: Literal["freeze", "computation", "stop", "publication", "closing", "cancellation"],
+    principal: Caller,
+) -> Response:
+    """Freezes (and begins to compute), computes again, stops the computation, publishes, closes, gives up."""
+    uai = opener(principal)
+
+    async def run(tx: Transaction) -> Answer:
+        refusal = await ACTS[action](tx, campaign_id, uai)
+        return answer(refusal, {"campaign_id": campaign_id})
+
+    return await command(request, principal, None, run)
+
+
+ACTS: dict[str, Callable[[Transaction, UUID, str | None], Awaitable[Refusal | None]]] = {
+    "freeze": campaigns.freeze,
+    "computation": campaigns.compute,
+    "stop": campaigns.stop_work,
+    "publication": campaigns.publish,
+    "closing": campaigns.close,
+    "cancellation": campaigns.give_up,
+}
+
+
+@router.post("/offers/csv", openapi_extra=_CSV)
+async def add_offers(
+    request: Request, principal: Agency, keep: Keep = "all_or_nothing", dry_run: bool = False, fictitious: bool = False
+) -> Response:
+    """A table `siret;organisme;type;intitule;nature;rome;commune;publics;age_min;places` from the agency."""
+    content = await request.body()
+    try:
+        lines = await asyncio.to_thread(read_table, content, OFFER_COLUMNS, lines_max=OFFER_LINES_MAX)
+    except UnreadableTable as error:
+        return problem(422, str(error), reason="unreadable_table")
+    checked = await asyncio.to_thread(imports.offers, lines)
+
+    async def run(tx: Transaction) -> Answer:
+        report = imports.report(checked)
+        kept = 0
+        if not dry_run and (keep == "good" or not report):
+            for number, line in checked:
+                if isinstance(line, Refusal):
+                    continue
+                offer_line, offer_id, body = line
+                host_id, identity = offer_line.host(fictitious=fictitious)
+                refusal = await hosts.describe(tx, host_id, identity, None) or await handlers.describe_offer(
+                    tx, host_id, offer_id, body.description(), body.seats
+                )
+                if refusal is None:
+                    kept += 1
+                else:
+                    report.append({"line": number, "reason": refusal.reason, "detail": refusal.detail})
+        return 200, {"lines_count": len(checked), "kept_count": kept, "dry_run": dry_run, "refused": report}
+
+    facts = {"keep": keep, "dry_run": dry_run, "fictitious": fictitious}
+    return await _table_command(request, principal, content, facts, run)
+
+
+# -- shared with the pages
+
+
+def checked_pupils(content: bytes, uai: str | None) -> list[imports.Checked]:
+    """Every line of a table of pupils; a school's may only name the school. Raises `UnreadableTable`."""
+    checked = imports.pupils(read_table(content, PUPIL_COLUMNS, lines_max=PUPIL_LINES_MAX))
+    strange = Refusal("another_school", "uai : cette ligne est d’un autre établissement")
+    return [
+        (number, strange if isinstance(line, PupilLine) and uai is not None and line.uai != uai else line)
+        for number, line in checked
+    ]
+
+
+async def pupils_added(
+    tx: Transaction, campaign_id: UUID, uai: str | None, checked: list[imports.Checked], *, keep: Keep, dry_run: bool
+) -> Answer:
+    """Adds the good lines as the caller chose, and reports the others."""
+    report = imports.report(checked)
+    good = [line.wish() for _, line in checked if isinstance(line, PupilLine)]
+    keeps = bool(good) and not dry_run and (keep == "good" or not report)
+    if keeps:
+        refusal = await campaigns.add_pupils(tx, campaign_id, uai, good)
+        if refusal is not None:
+            return answer(refusal, None)
+    kept = len(good) if keeps else 0
+    return 200, {
+        "lines_count": len(checked),
+        "good_count": len(good),
+        "kept_count": kept,
+        "dry_run": dry_run,
+        "refused": report,
+    }
+
+
+def opener(principal: Principal) -> str | None:
+    """The school as which a caller acts, or None for the agency; 403 for anybody else."""
+    return None if "agency" in principal.roles else school_of(principal.require("school"))
+
+
+async def readable(tx: Transaction, campaign_id: UUID, uai: str | None) -> Any:
+    """A campaign that the caller may read: its own, or a territory's that has its pupils; 404 otherwise."""
+    row = await campaign_store.find(tx, campaign_id)
+    if row is not None and (uai is None or row.uai == uai):
+        return row
+    if row is not None and uai in await campaign_store.spans_of_schools(tx, campaign_id):
+        return row
+    raise HTTPException(404, campaigns.NOT_FOUND.detail)
+
+
+def may_see_results(row: Any, uai: str | None) -> bool:
+    """Whoever leads a campaign sees its result once computed, the schools in it once published."""
+    leads = uai is None or row.uai == uai
+    return row.state in ("published", "closed") or (row.state == "computed" and leads)
+
+
+def shown(row: Any) -> dict[str, Any]:
+    """A campaign as JSON; the seed once it is frozen."""
+    names = (
+        "campaign_id",
+        "title",
+        "scope",
+        "uai",
+        "state",
+        "seeker_count",
+        "opened_at",
+        "published_at",
+        "work",
+        "step",
+        "done_count",
+        "total_count",
+        "problems",
+        "figures",
+    )
+    seed = {"seed": row.seed} if row.state not in ("open", "cancelled") else {}
+    return {name: getattr(row, name) for name in names} | seed
+
+
+def shown_result(row: Any) -> dict[str, Any]:
+    """One pupil's result as JSON, with why."""
+    names = (
+        "uai",
+        "class_group",
+        "pupil_code",
+        "iso_weeks",
+        "wishes",
+        "obtained_wish",
+        "explanation",
+        "offer_id",
+        "title",
+        "offer_commune",
+        "host_name",
+        "application_id",
+        "state",
+    )
+    return {name: getattr(row, name) for name in names}
+
+
+async def _table_command(
+    request: Request,
+    principal: Principal,
+    content: bytes,
+    facts: dict[str, Any],
+    run: Callable[[Transaction], Awaitable[Answer]],
+) -> Response:
+    digest = {"sha256": hashlib.sha256(content).hexdigest(), **facts}
+    return await run_command(request, database_of(request), principal, digest, run)

@@ -1,0 +1,339 @@
+"""HTTP: parse, handler, answer. Whose host, seeker or school is acting comes from the token, never from the body."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from fastapi.responses import Response
+from pydantic import BaseModel
+
+from common.app import Runtime
+from common.failures import Refusal
+from common.http import Answer, run_command
+from common.identity import Principal, caller, caller_as
+from common.transaction import Database, Transaction
+from stage_matching import handlers, hosts, search, store
+from stage_matching.agreements import Role
+from stage_matching.bodies import (
+    ApplicationBody,
+    CharterBody,
+    CommuneCode,
+    HostBody,
+    IsoWeek,
+    LabelEndBody,
+    OfferBody,
+    RefusalBody,
+    RequestBody,
+    checked_uai,
+)
+from stage_matching.handlers import Acting
+from stage_matching.messages import Audience, SuspensionReason
+
+Agency = Annotated[Principal, Depends(caller_as("agency"))]
+Host = Annotated[Principal, Depends(caller_as("host"))]
+Seeker = Annotated[Principal, Depends(caller_as("seeker"))]
+Caller = Annotated[Principal, Depends(caller)]
+
+router = APIRouter(prefix="/v1")
+
+
+# -- organisations
+
+
+@router.put("/host")
+async def describe_host(request: Request, body: HostBody, principal: Host) -> Response:
+    """An organisation registers or changes its own description."""
+    host_id = host_of(principal)
+
+    async def run(tx: Transaction) -> Answer:
+        return answer(await hosts.describe(tx, host_id, body.identity(), principal.contact), {"host_id": host_id})
+
+    return await command(request, principal, body, run)
+
+
+@router.get("/hosts")
+async def list_hosts(request: Request, principal: Agency) -> list[dict[str, Any]]:
+    """Every organisation, for the agency."""
+    async with database_of(request).transaction() as tx:
+        return [dict(row._mapping) for row in await hosts.listed(tx)]
+
+
+@router.post("/host/charter")
+async def sign_charter(request: Request, body: CharterBody, principal: Host) -> Response:
+    """The organisation signs the charter of engagement, from today on."""
+    host_id = host_of(principal)
+
+    async def run(tx: Transaction) -> Answer:
+        return answer(await hosts.sign_charter(tx, host_id, body.commitments), {"host_id": host_id})
+
+    return await command(request, principal, body, run)
+
+
+@router.post("/host/reinstatement")
+async def reinstate_oneself(request: Request, principal: Host) -> Response:
+    """An organisation that was suspended for its silence says that it answers again."""
+    host_id = host_of(principal)
+
+    async def run(tx: Transaction) -> Answer:
+        return answer(await hosts.reinstate(tx, host_id, by_agency=False), {"host_id": host_id})
+
+    return await command(request, principal, None, run)
+
+
+@router.post("/hosts/{host_id}/label-withdrawal")
+async def withdraw_label(request: Request, host_id: UUID, body: LabelEndBody, principal: Agency) -> Response:
+    """The agency withdraws the label."""
+
+    async def run(tx: Transaction) -> Answer:
+        return answer(await hosts.withdraw_label(tx, host_id, body.reason), {"host_id": host_id})
+
+    return await command(request, principal, body, run)
+
+
+@router.post("/hosts/{host_id}/{action}")
+async def act_on_host(
+    request: Request, host_id: UUID, action: Literal["label", "suspension", "reinstatement"], principal: Agency
+) -> Response:
+    """The agency awards the label, suspends or reinstates."""
+
+    async def run(tx: Transaction) -> Answer:
+        match action:
+            case "label":
+                refusal = await hosts.award_label(tx, host_id)
+            case "suspension":
+                refusal = await hosts.suspend(tx, host_id, SuspensionReason.AGENCY)
+            case _:
+                refusal = await hosts.reinstate(tx, host_id, by_agency=True)
+        return answer(refusal, {"host_id": host_id})
+
+    return await command(request, principal, None, run)
+
+
+# -- offers
+
+
+@router.put("/offers/{offer_id}")
+async def describe_offer(request: Request, offer_id: UUID, body: OfferBody, principal: Host) -> Response:
+    """A host publishes, changes or suspends an offer; `seats` replaces the seats of every week."""
+    host_id = host_of(principal)
+
+    async def run(tx: Transaction) -> Answer:
+        if await hosts.find(tx, host_id) is None:
+            return answer(hosts.NOT_REGISTERED, None)
+        refusal = await handlers.describe_offer(tx, host_id, offer_id, body.description(), body.seats)
+        return answer(refusal, {"offer_id": offer_id})
+
+    return await command(request, principal, body, run)
+
+
+@router.get("/offers/mine")
+async def my_offers(request: Request, principal: Host) -> list[dict[str, Any]]:
+    """The host's offers with their weeks."""
+    async with database_of(request).transaction() as tx:
+        return [search.shown(row) for row in await store.offers_of(tx, host_of(principal))]
+
+
+@router.get("/offers")
+async def find_offers(
+    request: Request,
+    commune_code: CommuneCode,
+    radius_km: Annotated[int, Query(ge=1, le=200)] = 30,
+    rome: Annotated[str, Query(pattern=r"^[A-N]?([0-9]{2}){0,2}$")] = "",
+    iso_week: IsoWeek | None = None,
+    audience: Audience | None = None,
+) -> dict[str, Any]:
+    """Offers with a seat left around a commune, nearest first; open to everyone."""
+    async with database_of(request).transaction() as tx:
+        return await search.offers(
+            tx, commune_code, radius_km, rome=rome, iso_week=iso_week, audience=audience and audience.value
+        )
+
+
+# -- applications
+
+
+@router.put("/request")
+async def file_request(request: Request, body: RequestBody, principal: Seeker) -> Response:
+    """A seeker tells who they are, as far as hosts need to know, and what they look for."""
+
+    async def run(tx: Transaction) -> Answer:
+        request_id = await handlers.file_request(tx, principal.subject, principal.contact, body.wish())
+        return 200, {"request_id": request_id}
+
+    return await command(request, principal, body, run)
+
+
+@router.post("/applications")
+async def apply(request: Request, body: ApplicationBody, principal: Seeker) -> Response:
+    """Applies for an offer: 201 with the application, 409 with the reason."""
+
+    async def run(tx: Transaction) -> Answer:
+        result = await handlers.apply(tx, principal.subject, body.offer_id, tuple(body.iso_weeks), body.letter)
+        if isinstance(result, Refusal):
+            return answer(result, None)
+        return 201, await shown_application(tx, result)
+
+    return await command(request, principal, body, run)
+
+
+@router.get("/applications")
+async def my_applications(request: Request, principal: Caller) -> list[dict[str, Any]]:
+    """A seeker's applications, or those that a host received."""
+    async with database_of(request).transaction() as tx:
+        if "host" in principal.roles:
+            rows = await store.applications_of(tx, host_id=host_of(principal))
+        else:
+            seeker_id = await store.lock_seeker(tx, account=principal.require("seeker").subject)
+            rows = await store.applications_of(tx, seeker_id=seeker_id)
+        return [_shown(row) for row in rows]
+
+
+@router.post("/applications/{application_id}/{action}")
+async def seeker_acts(
+    request: Request, application_id: UUID, action: Literal["confirmation", "withdrawal"], principal: Caller
+) -> Response:
+    """The seeker, or the school of a pupil, confirms, which releases the others for these weeks, or withdraws."""
+    handler = {"confirmation": handlers.confirm, "withdrawal": handlers.withdraw}[action]
+
+    async def run(tx: Transaction) -> Answer:
+        refusal = await handler(tx, acting(principal), application_id)
+        return answer(refusal, await shown_application(tx, application_id))
+
+    return await command(request, principal, None, run)
+
+
+@router.post("/received-applications/{application_id}/refusal")
+async def refuse(request: Request, application_id: UUID, body: RefusalBody, principal: Host) -> Response:
+    """The host refuses with a closed reason."""
+
+    async def run(tx: Transaction) -> Answer:
+        refusal = await handlers.refuse(tx, host_of(principal), application_id, body.reason)
+        return answer(refusal, await shown_application(tx, application_id))
+
+    return await command(request, principal, body, run)
+
+
+@router.post("/received-applications/{application_id}/{action}")
+async def host_acts(
+    request: Request, application_id: UUID, action: Literal["view", "acceptance"], principal: Host
+) -> Response:
+    """The host opens an application, or accepts it: a seat is taken in each of its weeks."""
+    handler = {"view": handlers.see, "acceptance": handlers.accept}[action]
+
+    async def run(tx: Transaction) -> Answer:
+        refusal = await handler(tx, host_of(principal), application_id)
+        return answer(refusal, await shown_application(tx, application_id))
+
+    return await command(request, principal, None, run)
+
+
+@router.post("/agreements/{agreement_id}/{action}")
+async def act_on_agreement(
+    request: Request,
+    agreement_id: UUID,
+    action: Literal["signature", "validation", "interruption", "cancellation"],
+    principal: Caller,
+) -> Response:
+    """A party signs; the school validates; host or school interrupts; any of them cancels before the first day."""
+    acts: dict[str, Literal["sign", "validate", "interrupt", "cancel"]] = {
+        "signature": "sign",
+        "validation": "validate",
+        "interruption": "interrupt",
+        "cancellation": "cancel",
+    }
+
+    async def run(tx: Transaction) -> Answer:
+        role, party_id = await party_of(tx, principal)
+        refusal = await handlers.act_on_agreement(tx, agreement_id, role, acts[action], party_id)
+        return answer(refusal, {"agreement_id": agreement_id})
+
+    return await command(request, principal, None, run)
+
+
+# -- what routes share
+
+
+def acting(principal: Principal) -> Acting:
+    """For whom a caller may act: a school for its pupils, a seeker for themselves."""
+    if "school" in principal.roles:
+        return Acting(uai=school_of(principal))
+    return Acting(account=principal.require("seeker").subject)
+
+
+async def party_of(tx: Transaction, principal: Principal) -> tuple[Role, UUID | str]:
+    """As whom a caller acts on agreements: a host, a school by its UAI, or a seeker."""
+    if "host" in principal.roles:
+        return "host", host_of(principal)
+    if "school" in principal.roles:
+        return "school", school_of(principal)
+    return "seeker", await store.lock_seeker(tx, account=principal.require("seeker").subject)
+
+
+def database_of(request: Request) -> Database:
+    """The service's database."""
+    runtime: Runtime = request.app.state.runtime
+    return runtime.database
+
+
+async def command(
+    request: Request, principal: Principal, body: BaseModel | None, run: Callable[[Transaction], Awaitable[Answer]]
+) -> Response:
+    """Runs a command with its body as part of the idempotency key."""
+    return await run_command(
+        request, database_of(request), principal, body.model_dump(mode="json") if body else None, run
+    )
+
+
+def host_of(principal: Principal) -> UUID:
+    """The organisation that a host's account belongs to; 403 when it belongs to none."""
+    try:
+        return UUID(str(principal.structure_id))
+    except ValueError:
+        raise HTTPException(403, "Ce compte n'est rattaché à aucun organisme.") from None
+
+
+def school_of(principal: Principal) -> str:
+    """The school that an account belongs to; 403 when it belongs to none."""
+    try:
+        return checked_uai(str(principal.structure_id))
+    except ValueError:
+        raise HTTPException(403, "Ce compte n'est rattaché à aucun établissement.") from None
+
+
+def answer(refusal: Refusal | None, content: Any) -> Answer:
+    """200, or the status of a refusal."""
+    if refusal is None:
+        return 200, content
+    return {"not_found": 404, "not_yours": 403}.get(refusal.reason, 409), refusal
+
+
+async def shown_application(tx: Transaction, application_id: UUID) -> dict[str, Any]:
+    """An application as JSON, or nothing when there is none."""
+    rows = await store.applications_of(tx, application_id=application_id)
+    return _shown(rows[0]) if rows else {}
+
+
+def _shown(row: Any) -> dict[str, Any]:
+    names = (
+        "application_id",
+        "offer_id",
+        "title",
+        "host_name",
+        "state",
+        "origin",
+        "campaign_id",
+        "iso_weeks",
+        "submitted_at",
+        "seen_at",
+        "due_at",
+        "ended_at",
+        "refusal_reason",
+        "audience",
+        "letter",
+        "agreement_id",
+        "agreement_state",
+    )
+    return {name: getattr(row, name) for name in names}

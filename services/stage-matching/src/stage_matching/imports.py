@@ -1,0 +1,245 @@
+"""Pupils and offers from a spreadsheet: each line checked alone, so that a wrong one hinders no other, and told in French."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+from uuid import UUID, uuid5
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+
+from common.failures import Refusal
+from common.spreadsheet import Line, refused_line
+from stage_matching import weeks
+from stage_matching.bodies import CommuneCode, IsoWeek, OfferBody, Text, Wishes, checked_uai
+from stage_matching.hosts import Identity
+from stage_matching.messages import Audience, HostKind, OfferKind
+from stage_matching.requests import Wish
+from territory import reference
+from territory.identifiers import siret_is_valid
+
+PUPIL_COLUMNS = ("uai", "classe", "eleve", "sexe", "age", "commune", "rayon_km", "semaine", "duree", "voeux")
+OFFER_COLUMNS = ("siret", "organisme", "type", "intitule", "nature", "rome", "commune", "publics", "age_min", "places")
+PUPIL_LINES_MAX, OFFER_LINES_MAX = 60_000, 1_000
+
+# Organisations and offers that come by a table are known by what they are, so that sending it again changes nothing.
+_BY_TABLE = UUID("5b0f3f0e-6c0a-4d0e-9a57-1f6f4e1c2d70")
+_SEXES = {"f": "FEMALE", "m": "MALE", "": "UNDECLARED"}
+_HOST_KINDS = {
+    "entreprise": HostKind.COMPANY,
+    "administration": HostKind.ADMINISTRATION,
+    "artisan": HostKind.CRAFTSMAN,
+    "association": HostKind.ASSOCIATION,
+}
+_OFFER_KINDS = {
+    "observation": OfferKind.OBSERVATION,
+    "immersion": OfferKind.IMMERSION,
+    "mini-stage": OfferKind.MINI_STAGE,
+    "formation": OfferKind.TRAINING_PLACEMENT,
+}
+_AUDIENCES = {
+    "eleve": Audience.PUPIL,
+    "etudiant": Audience.STUDENT,
+    "jeune": Audience.YOUNG_IN_INSERTION,
+    "reconversion": Audience.ADULT_IN_RETRAINING,
+    "demandeur": Audience.JOB_SEEKER,
+}
+_FIELDS = {"sex": "sexe", "iso_week": "semaine", "weeks_count": "duree", "wishes": "voeux", "pupil_code": "eleve"} | {
+    "radius_km": "rayon_km",
+    "class_group": "classe",
+    "commune_code": "commune",
+    "host_name": "organisme",
+    "kind": "nature",
+    "title": "intitule",
+    "rome_codes": "rome",
+    "audiences": "publics",
+    "seats": "places",
+}
+
+
+def _word(known: Mapping[str, Any]) -> BeforeValidator:
+    def read(value: str) -> Any:
+        bare = unicodedata.normalize("NFKD", value).encode("ascii", "ignore").decode().strip().casefold()
+        if bare not in known:
+            raise ValueError(f"« {value[:30]} » : {', '.join(word for word in known if word)} attendu")
+        return known[bare]
+
+    return BeforeValidator(read)
+
+
+def _place(value: str) -> str:
+    """A commune by INSEE code, name or label."""
+    code = reference.commune_code(value)
+    if not code:
+        raise ValueError(f"commune « {value[:40]} » inconnue en Normandie")
+    return code
+
+
+def _listed(value: str) -> list[str]:
+    return [one.strip() for one in value.split(",") if one.strip()]
+
+
+def _seats(value: str) -> dict[str, str]:
+    """`2027-W06:3, 2027-W07:2`."""
+    pairs = [one.split(":") for one in _listed(value)]
+    if any(len(pair) != 2 for pair in pairs):
+        raise ValueError("places par semaine, par exemple 2027-W06:3, 2027-W07:2")
+    return {week.strip(): count.strip() for week, count in pairs}
+
+
+class PupilLine(BaseModel):
+    """One pupil of a school: a code of the school's own, no name; the week of their internship, their wishes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    uai: Annotated[str, AfterValidator(checked_uai)]
+    class_group: Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,20}$")]
+    pupil_code: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,20}$")]
+    sex: Annotated[Literal["FEMALE", "MALE", "UNDECLARED"], _word(_SEXES)]
+    age: int = Field(ge=10, le=99)
+    commune_code: Annotated[CommuneCode, BeforeValidator(_place)]
+    radius_km: int = Field(ge=1, le=200)
+    iso_week: IsoWeek
+    weeks_count: int = Field(ge=1, le=12)
+    wishes: Annotated[Wishes, BeforeValidator(_listed)]
+
+    def wish(self) -> Wish:
+        """As the rules have it; whether the school is of priority education is known of the school."""
+        return Wish(
+            audience="PUPIL",
+            sex=self.sex,
+            age=self.age,
+            commune_code=self.commune_code,
+            radius_km=self.radius_km,
+            iso_weeks=weeks.span(self.iso_week, self.weeks_count),
+            wishes=tuple(self.wishes),
+            priority_education=self.uai in reference.priority_schools(),
+            uai=self.uai,
+            class_group=self.class_group,
+            pupil_code=self.pupil_code,
+        )
+
+
+class OfferLine(BaseModel):
+    """One offer of one organisation."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    siret: str
+    host_name: Text
+    host_kind: Annotated[HostKind, _word(_HOST_KINDS)]
+    title: Text
+    kind: Annotated[OfferKind, _word(_OFFER_KINDS)]
+    rome_codes: Annotated[list[str], BeforeValidator(_listed)]
+    commune_code: Annotated[CommuneCode, BeforeValidator(_place)]
+    audiences: Annotated[list[Annotated[Audience, _word(_AUDIENCES)]], BeforeValidator(_listed)]
+    age_min: int = Field(ge=10, le=99)
+    seats: Annotated[dict[str, int], BeforeValidator(_seats)]
+
+    def host(self, *, fictitious: bool) -> tuple[UUID, Identity]:
+        """The organisation, known by its SIRET."""
+        identity = Identity(self.host_name, self.siret, self.host_kind, self.commune_code, fictitious)
+        return uuid5(_BY_TABLE, self.siret), identity
+
+    def offer(self) -> tuple[UUID, OfferBody]:
+        """The offer, known by its organisation, title and place; the same checks as any other way in."""
+        body = OfferBody(
+            title=self.title,
+            kind=self.kind,
+            rome_codes=self.rome_codes,
+            commune_code=self.commune_code,
+            audiences=self.audiences,
+            age_min=self.age_min,
+            seats=self.seats,
+        )
+        return uuid5(_BY_TABLE, f"{self.siret}:{self.title}:{self.commune_code}"), body
+
+
+Checked = tuple[int, PupilLine | Refusal]
+
+
+def pupils(lines: Sequence[tuple[int, Line]]) -> list[Checked]:
+    """Every line read, or why it cannot be; a pupil who stands twice, and a school in two spans, are refused from the second on."""
+    seen: dict[tuple[str, str], int] = {}
+    spans: dict[str, tuple[tuple[str, int], int]] = {}
+    checked: list[Checked] = []
+    for number, cells in lines:
+        line = cells if isinstance(cells, Refusal) else _pupil(cells)
+        if isinstance(line, PupilLine):
+            line = _repeated(line, number, seen, spans) or line
+        checked.append((number, line))
+    return checked
+
+
+def _pupil(cells: Mapping[str, str]) -> PupilLine | Refusal:
+    try:
+        return PupilLine(
+            uai=cells["uai"].upper(),
+            class_group=cells["classe"],
+            pupil_code=cells["eleve"],
+            sex=cells["sexe"],
+            age=cells["age"],
+            commune_code=cells["commune"],
+            radius_km=cells["rayon_km"],
+            iso_week=cells["semaine"],
+            weeks_count=cells["duree"] or "1",
+            wishes=cells["voeux"],
+        )
+    except ValidationError as error:
+        return refused_line(error, _FIELDS, {"too_long": "dix vœux au plus"})
+
+
+def _repeated(
+    line: PupilLine,
+    number: int,
+    seen: dict[tuple[str, str], int],
+    spans: dict[str, tuple[tuple[str, int], int]],
+) -> Refusal | None:
+    first = seen.setdefault((line.uai, line.pupil_code), number)
+    if first != number:
+        return Refusal("duplicate_pupil", f"élève « {line.pupil_code} » : déjà à la ligne {first}")
+    span = line.iso_week, line.weeks_count
+    known, where = spans.setdefault(line.uai, (span, number))
+    if known != span:
+        detail = (
+            f"semaine : l’établissement part en {known[0]} (ligne {where}) ; un établissement part en une seule fois"
+        )
+        return Refusal("another_span", detail)
+    return None
+
+
+def offers(lines: Sequence[tuple[int, Line]]) -> list[tuple[int, tuple[OfferLine, UUID, OfferBody] | Refusal]]:
+    """Every line read, or why it cannot be."""
+    return [(number, cells if isinstance(cells, Refusal) else _offer(cells)) for number, cells in lines]
+
+
+def _offer(cells: Mapping[str, str]) -> tuple[OfferLine, UUID, OfferBody] | Refusal:
+    if not siret_is_valid(cells["siret"].replace(" ", "")):
+        return Refusal("invalid_siret", f"siret « {cells['siret'][:20]} » : 14 chiffres dont la clé de Luhn est juste")
+    try:
+        line = OfferLine(
+            siret=cells["siret"].replace(" ", ""),
+            host_name=cells["organisme"],
+            host_kind=cells["type"],
+            title=cells["intitule"],
+            kind=cells["nature"],
+            rome_codes=cells["rome"],
+            commune_code=cells["commune"],
+            audiences=cells["publics"],
+            age_min=cells["age_min"] or "14",
+            seats=cells["places"],
+        )
+        offer_id, body = line.offer()
+    except ValidationError as error:
+        return refused_line(error, _FIELDS, {})
+    return line, offer_id, body
+
+
+def report(checked: Sequence[tuple[int, Any]]) -> list[dict[str, Any]]:
+    """What is wrong, line by line."""
+    return [
+        {"line": number, "reason": line.reason, "detail": line.detail}
+        for number, line in checked
+        if isinstance(line, Refusal)
+    ]

@@ -1,0 +1,110 @@
+"""Who is written to, and when: what happened to an application, and whoever has not answered yet.
+
+Mails are rows of the command's own transaction, once per occasion and recipient.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from common.pages import moment
+from common.transaction import Transaction
+from stage_matching import store
+from stage_matching.messages import (
+    ApplicationAccepted,
+    ApplicationConfirmed,
+    ApplicationEnded,
+    ApplicationEndReason,
+    ApplicationSubmitted,
+)
+from stage_matching.state import Decision
+from territory import reference
+
+_ENDS_FOR_SEEKER = {
+    ApplicationEndReason.REFUSED: "L’organisme ne peut pas vous accueillir",
+    ApplicationEndReason.HOST_SILENT: "L’organisme n’a pas répondu à temps",
+    ApplicationEndReason.HOST_SUSPENDED: "L’organisme ne répond plus, ses offres ne sont plus proposées",
+    ApplicationEndReason.SEEKER_SILENT: "Vous n’avez pas confirmé à temps ; la place est rendue",
+}
+_ENDS_FOR_HOST = {
+    ApplicationEndReason.WITHDRAWN: "La candidature est retirée",
+    ApplicationEndReason.CONFIRMED_ELSEWHERE: "La personne a confirmé un autre stage",
+    ApplicationEndReason.AGREEMENT_CANCELLED: "La convention est annulée ; la place est libre à nouveau",
+}
+
+
+async def follow(tx: Transaction, decision: Decision) -> None:
+    """Writes to those whom a decision concerns; called once for each, after it is saved."""
+    for message in decision.messages:
+        if isinstance(message, ApplicationSubmitted | ApplicationAccepted | ApplicationConfirmed | ApplicationEnded):
+            rows = await store.applications_of(tx, application_id=message.application_id)
+            for recipient, subject, body in _mails(tx, message, rows[0]):
+                if recipient is not None:
+                    key = f"{message.record_name()}:{message.application_id}"
+                    await tx.mail(message_key=key, recipient=recipient, subject=subject, body=body)
+
+
+def _mails(tx: Transaction, message: Any, row: Any) -> list[tuple[str | None, str, str]]:
+    seeker, host = tx.address("/mes-candidatures"), tx.address("/mes-offres")
+    match message:
+        case ApplicationSubmitted():
+            body = f"Une candidature attend votre réponse avant {moment(message.answer_due_at)}.\n\n{host}"
+            return [(row.host_email, f"Candidature : {row.title}", body)]
+        case ApplicationAccepted():
+            body = (
+                f"{row.host_name} vous garde une place ({', '.join(message.iso_weeks)}).\n"
+                f"Confirmez avant {moment(message.confirm_due_at)}, sinon elle est rendue.\n\n{seeker}"
+            )
+            return [(row.seeker_email, f"Une place pour vous : {row.title}", body)]
+        case ApplicationConfirmed():
+            body = f"Le stage est confirmé ({', '.join(message.iso_weeks)}). La convention est à signer.\n\n"
+            subject = f"Stage confirmé : {row.title}"
+            return [(row.host_email, subject, body + host), (row.seeker_email, subject, body + seeker)]
+        case ApplicationEnded(reason=reason) if reason in _ENDS_FOR_SEEKER:
+            body = f"{_ENDS_FOR_SEEKER[reason]}.\nD’autres offres près de chez vous :\n\n{tx.address(_elsewhere(row))}"
+            return [(row.seeker_email, f"Candidature close : {row.title}", body)]
+        case ApplicationEnded(reason=reason):
+            body = f"{_ENDS_FOR_HOST.get(reason, 'La candidature est close')}.\n\n{host}"
+            return [(row.host_email, f"Candidature close : {row.title}", body)]
+        case _:
+            return []
+
+
+def _elsewhere(row: Any) -> str:
+    """The search that finds what is like an offer: same place, same weeks."""
+    return "/stages?" + urlencode(
+        {"commune": reference.commune_label(row.commune_code), "rayon": 30, "semaine": row.iso_weeks[0]}
+    )
+
+
+async def remind(tx: Transaction, number: int, since: datetime, limit: int) -> int:
+    """The reminder of this number to whoever has been silent since then; each is sent once, by its count on the row."""
+    rows = await tx.fetch_all(
+        """SELECT application_id FROM application
+           WHERE due_at IS NOT NULL AND reminder_count < :number AND COALESCE(accepted_at, submitted_at) <= :since
+           ORDER BY application_id LIMIT :limit FOR UPDATE SKIP LOCKED""",
+        number=number,
+        since=since,
+        limit=limit,
+    )
+    for locked in rows:
+        (row,) = await store.applications_of(tx, application_id=locked.application_id)
+        await tx.execute(
+            "UPDATE application SET reminder_count = :number WHERE application_id = :id",
+            id=row.application_id,
+            number=number,
+        )
+        to_seeker = row.state == "accepted"
+        recipient = row.seeker_email if to_seeker else row.host_email
+        if recipient is None:
+            continue
+        page = tx.address("/mes-candidatures" if to_seeker else "/mes-offres")
+        await tx.mail(
+            message_key=f"reminder-{number}:{row.application_id}:{row.state == 'accepted'}",
+            recipient=recipient,
+            subject=f"Rappel : {row.title}",
+            body=f"{'Votre confirmation' if to_seeker else 'Une réponse'} est attendue avant {moment(row.due_at)}.\n\n{page}",
+        )
+    return len(rows)

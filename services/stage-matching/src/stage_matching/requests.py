@@ -1,0 +1,115 @@
+"""What internship a seeker looks for: filed by themselves here, by a school in a campaign."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from common.transaction import Transaction
+from stage_matching.candidates import is_family
+from stage_matching.messages import Audience, RequestEnded, RequestEndReason, RequestFiled
+from territory import reference
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A seeker's situation and wishes, best first: an offer's id, or a ROME domain, family or code."""
+
+    audience: str
+    sex: str
+    age: int
+    commune_code: str
+    radius_km: int
+    iso_weeks: tuple[str, ...]
+    wishes: tuple[str, ...]
+    priority_education: bool = False
+    uai: str | None = None
+    class_group: str | None = None
+    pupil_code: str | None = None
+
+
+COLUMNS = (
+    "audience",
+    "sex",
+    "age",
+    "commune_code",
+    "radius_km",
+    "iso_weeks",
+    "wishes",
+    "priority_education",
+    "uai",
+    "class_group",
+    "pupil_code",
+)
+
+
+def values_of(wish: Wish) -> dict[str, Any]:
+    """As the columns of `request` have it."""
+    return {name: getattr(wish, name) for name in COLUMNS} | {
+        "iso_weeks": list(wish.iso_weeks),
+        "wishes": list(wish.wishes),
+    }
+
+
+def wish_of(row: Any) -> Wish:
+    """From a row of `request`."""
+    values = {name: getattr(row, name) for name in COLUMNS}
+    return Wish(**values | {"iso_weeks": tuple(row.iso_weeks), "wishes": tuple(row.wishes)})
+
+
+def filed(seeker_id: UUID, campaign_id: UUID | None, wish: Wish, now: datetime) -> RequestFiled:
+    """What may be told of a request: closed codes and a department, no more."""
+    return RequestFiled(
+        occurred_at=now,
+        seeker_id=seeker_id,
+        campaign_id=campaign_id,
+        audience=Audience(wish.audience),
+        department_code=reference.communes()[wish.commune_code].department_code,
+        radius_km=wish.radius_km,
+        iso_weeks=list(wish.iso_weeks),
+        rome_codes=[one for one in wish.wishes if is_family(one)],
+        offer_wish_count=sum(not is_family(one) for one in wish.wishes),
+    )
+
+
+async def file(tx: Transaction, seeker_id: UUID, wish: Wish) -> UUID:
+    """A seeker, locked, files or changes their own request; repeating it says nothing new."""
+    row = await tx.fetch_one(
+        "SELECT * FROM request WHERE seeker_id = :id AND campaign_id IS NULL FOR UPDATE", id=seeker_id
+    )
+    if row is not None and row.version > 0 and wish_of(row) == wish:
+        request_id: UUID = row.request_id
+        return request_id
+    request_id, version = (row.request_id, row.version) if row is not None else (uuid4(), 0)
+    message = filed(seeker_id, None, wish, await tx.now())
+    version = await tx.emit([message], aggregate_id=request_id, version=version)
+    values = values_of(wish)
+    await tx.execute(
+        f"""INSERT INTO request (request_id, seeker_id, version, {", ".join(values)})
+            VALUES (:request_id, :seeker_id, :version, {", ".join(":" + name for name in values)})
+            ON CONFLICT (request_id) DO UPDATE SET version = excluded.version, {", ".join(f"{name} = excluded.{name}" for name in values)}""",
+        request_id=request_id,
+        seeker_id=seeker_id,
+        version=version,
+        **values,
+    )
+    return request_id
+
+
+async def end(tx: Transaction, rows: Sequence[Any], reason: RequestEndReason, now: datetime) -> None:
+    """Requests, whose rows are locked, are over; `rows` have request_id, seeker_id, campaign_id, version, obtained_wish."""
+    for row in rows:
+        rank = row.obtained_wish + 1 if reason == RequestEndReason.SERVED and row.obtained_wish is not None else None
+        message = RequestEnded(
+            occurred_at=now, seeker_id=row.seeker_id, campaign_id=row.campaign_id, reason=reason, wish_rank=rank
+        )
+        version = await tx.emit([message], aggregate_id=row.request_id, version=row.version)
+        await tx.execute(
+            "UPDATE request SET version = :version, ended_reason = :reason WHERE request_id = :id",
+            id=row.request_id,
+            version=version,
+            reason=reason.value,
+        )

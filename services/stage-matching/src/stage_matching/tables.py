@@ -1,0 +1,245 @@
+"""Rows and constraints of the service's own tables; seats are kept by CHECKs and keys, not by hope."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKeyConstraint, Index, Integer, MetaData, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlmodel import Field, SQLModel, String
+
+from common.tables import instant
+
+metadata = MetaData()
+
+
+class MatchingTable(SQLModel):
+    """Keeps this service's tables in a `MetaData` of their own."""
+
+    metadata: ClassVar[MetaData] = metadata
+
+
+class HostRow(MatchingTable, table=True):
+    """An organisation that takes interns; its contact never leaves this database."""
+
+    __tablename__ = "host"
+    host_id: UUID = Field(primary_key=True)
+    host_name: str
+    siret: str = Field(unique=True)
+    kind: str
+    commune_code: str
+    contact_email: str | None = None
+    fictitious: bool
+    suspended_reason: str | None = None
+    # The silence before this instant no longer counts: the host was reinstated.
+    answers_from: datetime | None = instant(nullable=True)
+    charter_signed_on: date | None = None
+    charter_ends_on: date | None = None
+    label_ends_on: date | None = None
+    version: int = Field(sa_type=BigInteger)
+
+
+class OfferRow(MatchingTable, table=True):
+    """An offer. The row's lock orders everything that happens to its seats and applications."""
+
+    __tablename__ = "offer"
+    __table_args__ = (
+        CheckConstraint("age_min BETWEEN 0 AND 99", name="age_of_a_person"),
+        Index("offer_of_host", "host_id"),
+    )
+    offer_id: UUID = Field(primary_key=True)
+    host_id: UUID = Field(foreign_key="host.host_id")
+    title: str
+    kind: str
+    rome_codes: list[str] = Field(sa_type=ARRAY(String))
+    commune_code: str
+    audiences: list[str] = Field(sa_type=ARRAY(String))
+    age_min: int
+    reserved: dict[str, int] = Field(sa_type=JSONB)
+    partner_uais: list[str] = Field(sa_type=ARRAY(String))
+    suspended: bool
+    version: int = Field(sa_type=BigInteger)
+
+
+class OfferWeek(MatchingTable, table=True):
+    """Seats of one ISO week of an offer."""
+
+    __tablename__ = "offer_week"
+    __table_args__ = (
+        CheckConstraint("seats_count >= 0 AND taken_count >= 0 AND campaign_count >= 0", name="counts_are_natural"),
+        CheckConstraint("taken_count + campaign_count <= seats_count", name="no_overbooking"),
+        Index("offer_week_by_week", "iso_week"),
+    )
+    offer_id: UUID = Field(primary_key=True, foreign_key="offer.offer_id")
+    iso_week: str = Field(primary_key=True)
+    seats_count: int
+    taken_count: int
+    campaign_count: int
+
+
+class SeekerRow(MatchingTable, table=True):
+    """A seeker: their account, or the code that a school gave a pupil; the id that stands for them on Kafka is random."""
+
+    __tablename__ = "seeker"
+    seeker_id: UUID = Field(primary_key=True)
+    account: str | None = Field(default=None, unique=True)
+    contact_email: str | None = None
+
+
+class Request(MatchingTable, table=True):
+    """What internship a seeker looks for, filed by them or, in a campaign, by a school."""
+
+    __tablename__ = "request"
+    __table_args__ = (
+        Index("request_of_seeker", "seeker_id", unique=True, postgresql_where=text("campaign_id IS NULL")),
+        Index("request_of_pupil", "campaign_id", "uai", "pupil_code", unique=True),
+        # Who in a campaign would rather have a seat that has become free.
+        Index("request_ranked_offers", "ranked_offers", postgresql_using="gin"),
+        ForeignKeyConstraint(["campaign_id"], ["campaign.campaign_id"]),
+    )
+    request_id: UUID = Field(primary_key=True)
+    seeker_id: UUID = Field(foreign_key="seeker.seeker_id")
+    campaign_id: UUID | None = None
+    uai: str | None = None
+    class_group: str | None = None
+    pupil_code: str | None = None
+    audience: str
+    sex: str
+    age: int
+    priority_education: bool
+    commune_code: str
+    radius_km: int
+    iso_weeks: list[str] = Field(sa_type=ARRAY(String))
+    wishes: list[str] = Field(sa_type=ARRAY(String))
+    # Of a campaign that was computed: its offers by number, best first; the one obtained; the wish that named it.
+    ranked_offers: list[int] | None = Field(default=None, sa_column=Column(ARRAY(Integer)))
+    obtained_offer: int | None = None
+    obtained_wish: int | None = None
+    explanation: list[Any] | None = Field(default=None, sa_column=Column(JSONB))
+    ended_reason: str | None = None
+    version: int = Field(sa_type=BigInteger)
+
+
+class ApplicationRow(MatchingTable, table=True):
+    """A candidature, live or ended."""
+
+    __tablename__ = "application"
+    __table_args__ = (
+        Index(
+            "application_one_live_each",
+            "offer_id",
+            "seeker_id",
+            unique=True,
+            postgresql_where=text("state IN ('submitted', 'seen', 'accepted', 'confirmed')"),
+        ),
+        Index("application_of_seeker", "seeker_id"),
+        Index("application_of_campaign", "campaign_id", postgresql_where=text("campaign_id IS NOT NULL")),
+        Index("application_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+        Index("application_of_offer", "offer_id", "submitted_at"),
+        CheckConstraint(
+            "(state IN ('submitted', 'seen', 'accepted')) = (due_at IS NOT NULL)", name="whatever_waits_ends"
+        ),
+    )
+    application_id: UUID = Field(primary_key=True)
+    offer_id: UUID = Field(foreign_key="offer.offer_id")
+    seeker_id: UUID = Field(foreign_key="seeker.seeker_id")
+    iso_weeks: list[str] = Field(sa_type=ARRAY(String))
+    state: str
+    submitted_at: datetime = instant()
+    due_at: datetime | None = instant(nullable=True)
+    origin: str
+    campaign_id: UUID | None = Field(default=None, foreign_key="campaign.campaign_id")
+    seen_at: datetime | None = instant(nullable=True)
+    accepted_at: datetime | None = instant(nullable=True)
+    confirmed_at: datetime | None = instant(nullable=True)
+    ended_at: datetime | None = instant(nullable=True)
+    refusal_reason: str | None = None
+    letter: str | None = None
+    reminder_count: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
+
+
+class ConfirmedWeek(MatchingTable, table=True):
+    """One confirmed internship per seeker and week: the key says so, whatever the code above does."""
+
+    __tablename__ = "confirmed_week"
+    seeker_id: UUID = Field(primary_key=True, foreign_key="seeker.seeker_id")
+    iso_week: str = Field(primary_key=True)
+    application_id: UUID = Field(foreign_key="application.application_id")
+
+
+class AgreementRow(MatchingTable, table=True):
+    """The convention of a confirmed application."""
+
+    __tablename__ = "agreement"
+    agreement_id: UUID = Field(primary_key=True)
+    application_id: UUID = Field(foreign_key="application.application_id", unique=True)
+    parties: list[str] = Field(sa_type=ARRAY(String))
+    starts_on: date
+    ends_on: date
+    state: str
+    signed: dict[str, str] = Field(sa_type=JSONB)
+    version: int = Field(sa_type=BigInteger)
+
+
+class Campaign(MatchingTable, table=True):
+    """A matching campaign, and the job that works on it under a lease by the database's clock."""
+
+    __tablename__ = "campaign"
+    __table_args__ = (Index("campaign_work", "work", postgresql_where=text("work IS NOT NULL")),)
+    campaign_id: UUID = Field(primary_key=True)
+    title: str
+    scope: str
+    uai: str | None = None
+    state: str
+    seed: str
+    limits: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB))
+    opened_at: datetime = instant()
+    published_at: datetime | None = instant(nullable=True)
+    # What the job has to do: compute, publish or close; null when there is nothing.
+    work: str | None = None
+    step: str | None = None
+    done_count: int = 0
+    total_count: int = 0
+    problems: list[str] | None = Field(default=None, sa_column=Column(JSONB))
+    figures: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB))
+    lease_epoch: int = Field(default=0, sa_type=BigInteger)
+    lease_expires_at: datetime | None = instant(nullable=True)
+    version: int = Field(sa_type=BigInteger)
+
+
+class CampaignOffer(MatchingTable, table=True):
+    """An offer as a campaign froze it; `seats` are those that it keeps, by week."""
+
+    __tablename__ = "campaign_offer"
+    __table_args__ = (Index("campaign_offer_by_id", "campaign_id", "offer_id", unique=True),)
+    campaign_id: UUID = Field(primary_key=True, foreign_key="campaign.campaign_id")
+    number: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    offer_id: UUID = Field(foreign_key="offer.offer_id")
+    commune_code: str
+    rome_codes: list[str] = Field(sa_type=ARRAY(String))
+    audiences: list[str] = Field(sa_type=ARRAY(String))
+    age_min: int
+    seats: dict[str, int] = Field(sa_type=JSONB)
+    reserved: dict[str, int] = Field(sa_type=JSONB)
+    partner_uais: list[str] = Field(sa_type=ARRAY(String))
+    published: bool = False
+
+
+class FreedSeat(MatchingTable, table=True):
+    """A seat of a published campaign that came back: it waits to be proposed to the next, or let go."""
+
+    __tablename__ = "freed_seat"
+    application_id: UUID = Field(primary_key=True, foreign_key="application.application_id")
+    campaign_id: UUID = Field(foreign_key="campaign.campaign_id")
+    offer_id: UUID = Field(foreign_key="offer.offer_id")
+    iso_weeks: list[str] = Field(sa_type=ARRAY(String))
+
+
+class PolicyRow(MatchingTable, table=True):
+    """All limits, and the day (Paris) from which they hold; the newest row not in the future counts."""
+
+    __tablename__ = "policy"
+    valid_on: date = Field(primary_key=True)
+    limits: dict[str, Any] = Field(sa_type=JSONB)

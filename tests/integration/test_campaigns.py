@@ -1,0 +1,346 @@
+"""Campaigns: tables with wrong lines, freeze, computation in its own process, publication, seats that come back."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import psutil
+import pytest
+
+from common.embedded.stack import Stack
+from common.testing import Query
+from stage_matching.matching import lottery
+from tests.integration.stages import LATER, NEXT, OTHER_SCHOOL, SCHOOL, Stages, siret
+
+HEADER = "uai;classe;eleve;sexe;age;commune;rayon_km;semaine;duree;voeux"
+OFFERS = "siret;organisme;type;intitule;nature;rome;commune;publics;age_min;places"
+
+
+@pytest.fixture
+def stages(stack: Stack) -> Stages:
+    """The service of the running stack."""
+    return Stages(stack)
+
+
+async def school_of(stages: Stages, uai: str = SCHOOL) -> httpx.AsyncClient:
+    """A school's client."""
+    return await stages.client(f"school-{uai}", "school", structure_id=uai)
+
+
+async def opened(client: httpx.AsyncClient, scope: str = "CLASS") -> UUID:
+    """A new campaign."""
+    campaign_id = uuid4()
+    answer = await client.put(f"/v1/campaigns/{campaign_id}", json={"title": "Troisième A", "scope": scope})
+    assert answer.status_code == 200, answer.text
+    return campaign_id
+
+
+def pupil(code: str, wishes: str, **changes: Any) -> str:
+    """One line of a table."""
+    cells = {
+        "uai": SCHOOL,
+        "classe": "3A",
+        "eleve": code,
+        "sexe": "F",
+        "age": 14,
+        "commune": "Rouen (76)",
+        "rayon_km": 30,
+        "semaine": LATER,
+        "duree": 1,
+        "voeux": wishes,
+    } | changes
+    return ";".join(str(cell) for cell in cells.values())
+
+
+async def sent(client: httpx.AsyncClient, campaign_id: UUID, lines: list[str], **params: Any) -> httpx.Response:
+    """A table of pupils."""
+    content = "\n".join([HEADER, *lines]).encode()
+    return await client.post(
+        f"/v1/campaigns/{campaign_id}/pupils",
+        content=content,
+        params=params,
+        headers={"content-type": "text/csv"},
+    )
+
+
+async def until(client: httpx.AsyncClient, campaign_id: UUID, state: str, seconds: float = 60) -> dict[str, Any]:
+    """The campaign once it is in a state and nothing runs."""
+    for _ in range(int(seconds * 5)):
+        found: dict[str, Any] = (await client.get(f"/v1/campaigns/{campaign_id}")).json()
+        if found["state"] == state and found["work"] is None:
+            return found
+        assert not found["problems"], found["problems"]
+        await asyncio.sleep(0.2)
+    raise AssertionError(f"not {state} within {seconds} s: {found}")
+
+
+async def act(client: httpx.AsyncClient, campaign_id: UUID, action: str) -> httpx.Response:
+    """Any act on a campaign."""
+    return await client.post(f"/v1/campaigns/{campaign_id}/{action}")
+
+
+async def test_wrong_lines_are_reported_one_by_one(stages: Stages) -> None:
+    """Pupils: week 54, unknown commune, a pupil twice, a hundred wishes, another school; the caller chooses what is kept."""
+    school = await school_of(stages)
+    campaign_id = await opened(school)
+    lines = [
+        pupil("1", "H29, M18"),
+        pupil("2", "H29", semaine="2027-W54"),
+        pupil("3", "H29", commune="Atlantis"),
+        pupil("1", "M18"),
+        pupil("5", ", ".join(f"H{n}{m}" for n in range(10, 60) for m in ("01", "02"))),
+        pupil("6", "H29, H29"),
+        pupil("7", "chocolat"),
+        pupil("8", "H29", uai=OTHER_SCHOOL),
+        pupil("9", "H29", uai="0760017A"),
+        pupil("10", "H29", age="quatorze"),
+        pupil("11", "H29", sexe="X"),
+        pupil("12", "H29", semaine=NEXT),
+        "0760017F;3A",
+        pupil("14", "M1805"),
+    ]
+    report = (await sent(school, campaign_id, lines, dry_run=True)).json()
+    wrong = {line["line"]: line["detail"] for line in report["refused"]}
+    assert sorted(wrong) == [3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]
+    assert "pas de semaine 54" in wrong[3] and "Atlantis" in wrong[4] and "déjà à la ligne 2" in wrong[5]
+    assert "dix vœux" in wrong[6] and "répété" in wrong[7] and "chocolat" in wrong[8]
+    assert "autre établissement" in wrong[9] and "UAI" in wrong[10] and "nombre entier" in wrong[11]
+    assert "une seule fois" in wrong[13] and "colonnes" in wrong[14]
+    assert (report["good_count"], report["kept_count"]) == (2, 0)
+    nothing = (await sent(school, campaign_id, lines)).json()
+    assert (nothing["kept_count"], len(nothing["refused"])) == (0, 12)
+    assert (await school.get(f"/v1/campaigns/{campaign_id}")).json()["seeker_count"] == 0
+    kept = (await sent(school, campaign_id, lines, keep="good")).json()
+    assert kept["kept_count"] == 2
+    again = (await sent(school, campaign_id, [pupil("14", "H29")])).json()  # the same pupil, other wishes
+    assert again["kept_count"] == 1
+    assert (await school.get(f"/v1/campaigns/{campaign_id}")).json()["seeker_count"] == 2
+    unreadable = await school.post(f"/v1/campaigns/{campaign_id}/pupils", content=b"a;b\n1;2")
+    assert (unreadable.status_code, unreadable.json()["reason"]) == (422, "unreadable_table")
+    stranger = await school_of(stages, OTHER_SCHOOL)
+    assert (await stranger.get(f"/v1/campaigns/{campaign_id}")).status_code == 404
+    assert (await sent(stranger, campaign_id, [pupil("1", "H29", uai=OTHER_SCHOOL)])).status_code == 403
+    assert (await act(stranger, campaign_id, "freeze")).status_code == 403
+    assert (await act(school, campaign_id, "cancellation")).status_code == 200
+    assert (await act(school, campaign_id, "freeze")).json()["reason"] == "campaign_state"
+
+
+async def test_wrong_offers_are_reported_one_by_one(stages: Stages) -> None:
+    """A bad SIRET, an unknown commune, week 54, an unknown trade; sending the good again changes nothing."""
+    agency, number = await stages.client("agency", "agency"), siret()
+    good = f"{number};Atelier;artisan;Découverte {uuid4().hex[:6]};observation;H2913;Rouen (76);élève;14;{LATER}:2"
+    lines = [
+        good,
+        good.replace(number, "12345678901234"),
+        good.replace("Rouen (76)", "Atlantis"),
+        good.replace(LATER, "2027-W54"),
+        good.replace("H2913", "Z9"),
+        good.replace("artisan", "magicien"),
+    ]
+    content = "\n".join([OFFERS, *lines]).encode("cp1252")
+    report = (await agency.post("/v1/offers/csv", content=content)).json()
+    wrong = {line["line"]: line["detail"] for line in report["refused"]}
+    assert sorted(wrong) == [3, 4, 5, 6, 7] and report["kept_count"] == 0
+    assert "Luhn" in wrong[3] and "Atlantis" in wrong[4] and "54" in wrong[5] and "magicien" in wrong[7]
+    kept = (await agency.post("/v1/offers/csv", content=content, params={"keep": "good"})).json()
+    assert kept["kept_count"] == 1
+    host = await stages.client("somebody", "host", structure_id=str(uuid4()))
+    assert (await host.post("/v1/offers/csv", content=content)).status_code == 403
+
+
+async def _campaign(
+    stages: Stages, people: int, offers: int, seats: int = 1
+) -> tuple[httpx.AsyncClient, UUID, list[UUID], dict[UUID, httpx.AsyncClient]]:
+    """A class of some pupils who all wish for the same offers, in the same order."""
+    school, hosts = await school_of(stages), {}
+    for _ in range(offers):
+        _, host = await stages.host()
+        hosts[await stages.offer(host, {LATER: seats}, commune_code="76540")] = host
+    campaign_id = await opened(school)
+    wishes = ", ".join(str(offer_id) for offer_id in hosts)
+    kept = (await sent(school, campaign_id, [pupil(str(n), wishes) for n in range(people)])).json()
+    assert kept["kept_count"] == people
+    return school, campaign_id, list(hosts), hosts
+
+
+async def test_a_class_from_its_table_to_published_lists(stages: Stages, query: Query) -> None:
+    """Freeze, compute, publish: seats in the order of the published lottery, everybody told why, seats kept meanwhile."""
+    school, campaign_id, offers, hosts = await _campaign(stages, people=5, offers=3)
+    assert (await act(school, campaign_id, "publication")).json()["reason"] == "campaign_state"
+    assert (await act(school, campaign_id, "freeze")).status_code == 200
+    computed = await until(school, campaign_id, "computed")
+    # Until the publication the seats are the campaign's: nobody else gets them, and the host cannot take them back.
+    passer_by = await stages.seeker(iso_weeks=[LATER])
+    refused = await passer_by.post("/v1/applications", json={"offer_id": str(offers[0]), "iso_weeks": [LATER]})
+    assert refused.json()["reason"] == "no_free_seat"
+    assert computed["figures"]["served_count"] == 3 and computed["figures"]["rank_counts"] == [1, 1, 1]
+    assert computed["figures"]["most_served"]["served_count"] == 3
+    assert (await act(school, campaign_id, "publication")).status_code == 200
+    await until(school, campaign_id, "published")
+    results = (await school.get(f"/v1/campaigns/{campaign_id}/results")).json()
+    rows = await query(
+        "stage-matching", "SELECT seeker_id, pupil_code FROM request WHERE campaign_id = :id", id=campaign_id
+    )
+    places = lottery(computed["seed"], [str(row.seeker_id) for row in rows])
+    order = sorted(rows, key=lambda row: places[str(row.seeker_id)])
+    by_code = {one["pupil_code"]: one for one in results}
+    for place, row in enumerate(order):
+        one = by_code[row.pupil_code]
+        assert one["offer_id"] == (str(offers[place]) if place < 3 else None)
+        assert [o["outcome"] for o in one["explanation"]] == ["full"] * min(place, 3) + (
+            ["obtained"] + ["not_needed"] * (2 - place) if place < 3 else []
+        )
+        assert all(o["obstacles"] == {"lottery": 1} for o in one["explanation"] if o["outcome"] == "full")
+    seats = await query(
+        "stage-matching",
+        "SELECT taken_count, campaign_count FROM offer_week WHERE offer_id = ANY(:ids)",
+        ids=offers,
+    )
+    assert [(row.taken_count, row.campaign_count) for row in seats] == [(1, 0)] * 3
+    told = Counter(
+        row.record.rsplit(".", 1)[1]
+        for row in await query(
+            "stage-matching",
+            "SELECT record FROM outbox WHERE key = :id ORDER BY id",
+            id=str(campaign_id),
+        )
+    )
+    assert told == dict.fromkeys(["CampaignOpened", "CampaignFrozen", "CampaignComputed", "CampaignPublished"], 1)
+    assert len(hosts) == 3
+
+
+async def test_a_withdrawn_match_is_proposed_to_the_next(stages: Stages, query: Query) -> None:
+    """The best seat comes back: the one who ranks it above theirs gets it beside theirs, and may keep either; then the chain goes on."""
+    school, campaign_id, offers, _ = await _campaign(stages, people=4, offers=2)
+    await act(school, campaign_id, "freeze")
+    computed = await until(school, campaign_id, "computed")
+    await act(school, campaign_id, "publication")
+    await until(school, campaign_id, "published")
+    rows = await query("stage-matching", "SELECT seeker_id FROM request WHERE campaign_id = :id", id=campaign_id)
+    places = lottery(computed["seed"], [str(row.seeker_id) for row in rows])
+    first, second, third, _ = sorted((row.seeker_id for row in rows), key=lambda one: places[str(one)])
+
+    async def live() -> dict[UUID, set[tuple[UUID, str]]]:
+        found: dict[UUID, set[tuple[UUID, str]]] = {}
+        for row in await query(
+            "stage-matching",
+            "SELECT seeker_id, offer_id, state, application_id FROM application WHERE campaign_id = :id AND state IN ('accepted', 'confirmed')",
+            id=campaign_id,
+        ):
+            found.setdefault(row.seeker_id, set()).add((row.offer_id, row.state))
+        return found
+
+    async def application(seeker: UUID, offer: UUID) -> UUID:
+        (row,) = await query(
+            "stage-matching",
+            "SELECT application_id FROM application WHERE seeker_id = :s AND offer_id = :o AND state = 'accepted'",
+            s=seeker,
+            o=offer,
+        )
+        found: UUID = row.application_id
+        return found
+
+    async def settled(expected: dict[UUID, set[tuple[UUID, str]]]) -> None:
+        for _ in range(150):
+            if await live() == expected:
+                return
+            await asyncio.sleep(0.2)
+        raise AssertionError(await live())
+
+    best, other = offers
+    assert await live() == {first: {(best, "accepted")}, second: {(other, "accepted")}}
+    withdrawn = await school.post(f"/v1/applications/{await application(first, best)}/withdrawal")
+    assert withdrawn.status_code == 200, withdrawn.text
+    await settled({second: {(best, "accepted"), (other, "accepted")}})
+    confirmed = await school.post(f"/v1/applications/{await application(second, best)}/confirmation")
+    assert confirmed.json()["state"] == "confirmed"
+    # Whoever gave the best seat back still waits for another, and was drawn first.
+    await settled({second: {(best, "confirmed")}, first: {(other, "accepted")}})
+    await school.post(f"/v1/applications/{await application(first, other)}/withdrawal")
+    await settled({second: {(best, "confirmed")}, third: {(other, "accepted")}})
+    stranger = await school_of(stages, OTHER_SCHOOL)
+    refused = await stranger.post(f"/v1/applications/{await application(third, other)}/withdrawal")
+    assert refused.status_code == 403
+    assert (await act(school, campaign_id, "closing")).status_code == 200
+    await until(school, campaign_id, "closed")
+    await school.post(f"/v1/applications/{await application(third, other)}/withdrawal")
+    for _ in range(100):
+        seats = await query("stage-matching", "SELECT * FROM offer_week WHERE offer_id = :id", id=other)
+        if (seats[0].taken_count, seats[0].campaign_count) == (0, 0):
+            break
+        await asyncio.sleep(0.2)
+    else:
+        raise AssertionError("the seat of a closed campaign is not everybody's again")
+
+
+async def test_a_killed_computation_is_begun_again_and_a_stopped_one_is_not(stages: Stages, query: Query) -> None:
+    """kill -9 of the job's process: another one comes to the same result. Stopped: frozen until it is asked again."""
+    agency = await stages.client("agency", "agency")
+    rng = random.Random(7)
+    rome = ["H2913", "M1805", "J1506", "K1304", "G1602"]
+    lines = []
+    for n in range(150):
+        places = f"{LATER}:{rng.randint(1, 3)}"
+        lines.append(
+            f"{siret()};Hôte {n};entreprise;Offre {uuid4().hex[:8]};observation;{rng.choice(rome)};Louviers (27);élève;14;{places}"
+        )
+    content = "\n".join([OFFERS, *lines]).encode()
+    assert (await agency.post("/v1/offers/csv", content=content, params={"fictitious": True})).json()[
+        "kept_count"
+    ] == 150
+    campaign_id = await opened(agency, "TERRITORY")
+    pupils = [
+        pupil(
+            f"p{n}",
+            ", ".join(dict.fromkeys(rng.choice(rome)[:3] for _ in range(5))),
+            commune="Louviers (27)",
+            rayon_km=10,
+        )
+        for n in range(2500)
+    ]
+    assert (await sent(agency, campaign_id, pupils)).json()["kept_count"] == 2500
+    assert (await act(agency, campaign_id, "freeze")).status_code == 200
+
+    async def job() -> psutil.Process:
+        for _ in range(200):
+            for process in psutil.process_iter(["cmdline"]):
+                if str(campaign_id) in (process.info["cmdline"] or []):
+                    return process
+            await asyncio.sleep(0.05)
+        raise AssertionError("no job was seen")
+
+    (await job()).kill()
+    killed = (await agency.get(f"/v1/campaigns/{campaign_id}")).json()
+    assert killed["state"] == "frozen" and killed["work"] == "compute"
+    await job()
+    assert (await act(agency, campaign_id, "stop")).status_code == 200
+    await asyncio.sleep(3)
+    stopped = (await agency.get(f"/v1/campaigns/{campaign_id}")).json()
+    assert (stopped["state"], stopped["work"]) == ("frozen", None)
+    assert (await act(agency, campaign_id, "computation")).status_code == 200
+    first = await until(agency, campaign_id, "computed")
+    sql = "SELECT pupil_code, obtained_offer, explanation FROM request WHERE campaign_id = :id ORDER BY pupil_code"
+    before = await query("stage-matching", sql, id=campaign_id)
+    assert (await act(agency, campaign_id, "publication")).status_code == 200
+    for _ in range(3):
+        process = await job()
+        await asyncio.sleep(1.2)
+        if process.is_running():
+            process.kill()
+        if (await agency.get(f"/v1/campaigns/{campaign_id}")).json()["state"] == "published":
+            break
+    published = await until(agency, campaign_id, "published")
+    assert published["figures"] == first["figures"] and await query("stage-matching", sql, id=campaign_id) == before
+    counts = await query(
+        "stage-matching",
+        """SELECT (SELECT count(*) FROM application WHERE campaign_id = :id AND state = 'accepted') AS given,
+                  (SELECT count(*) FROM request WHERE campaign_id = :id AND obtained_offer IS NOT NULL) AS obtained,
+                  (SELECT sum(campaign_count) FROM offer_week JOIN campaign_offer USING (offer_id) WHERE campaign_id = :id) AS kept""",
+        id=campaign_id,
+    )
+    assert counts[0].given == counts[0].obtained == first["figures"]["served_count"] and counts[0].kept == 0
