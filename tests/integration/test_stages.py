@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -128,7 +129,7 @@ async def test_refusals_say_what_to_do(stages: Stages) -> None:
     assert (await apply(seeker, offer_id, "2027-W54")).status_code == 422
     assert (await apply(seeker, offer_id)).status_code == 201
     assert (await apply(seeker, offer_id)).json()["reason"] == "already_applied"
-    wrong = (
+    wrong: tuple[dict[str, Any], ...] = (
         {"rome_codes": ["Z9999"]},
         {"commune_code": "75056"},
         {"audiences": ["UNKNOWN"]},
@@ -139,9 +140,9 @@ async def test_refusals_say_what_to_do(stages: Stages) -> None:
         {"title": "a\x00b"},
         {"surprise": 1},
     )
-    for changes in wrong:
-        answer = await host.put(f"/v1/offers/{uuid4()}", json=offer_body({NEXT: 1}) | changes)
-        assert answer.status_code == 422, (changes, answer.text)
+    for mistake in wrong:
+        answer = await host.put(f"/v1/offers/{uuid4()}", json=offer_body({NEXT: 1}) | mistake)
+        assert answer.status_code == 422, (mistake, answer.text)
     taken = await host.put(f"/v1/offers/{offer_id}", json=offer_body({LATER: 1}))
     assert taken.status_code == 200, taken.text  # an application that waits has taken no seat
     other_id, other = await stages.host()
