@@ -57,10 +57,10 @@ class Principal:
             csrf=claims.get("csrf"),
         )
 
-    def require(self, role: Role) -> Principal:
-        """The caller, if it has the role; otherwise 403 naming the role."""
-        if role not in self.roles:
-            raise HTTPException(403, f"Ce compte n'a pas le rôle « {role} ».")
+    def require(self, *roles: Role) -> Principal:
+        """The caller, if it has one of the roles; otherwise 403 naming them."""
+        if self.roles.isdisjoint(roles):
+            raise HTTPException(403, f"Ce compte n'a pas le rôle « {' » ou « '.join(roles)} ».")
         return self
 
 

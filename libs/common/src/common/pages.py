@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from functools import cache
 from importlib.resources import files
@@ -43,12 +43,12 @@ _HEADERS = {
 
 
 class Pages:
-    """Renders the templates of one package, which extend `frame.html` and may include `icon.html`."""
+    """Renders the templates of one package, which extend `frame.html` and may import those of other packages."""
 
-    def __init__(self, package: str, words: Mapping[str, Any]) -> None:
+    def __init__(self, package: str, words: Mapping[str, Any], *, shared: Sequence[str] = ()) -> None:
         self._package = package
         self._environment = Environment(
-            loader=ChoiceLoader([PackageLoader(package), PackageLoader("common")]),
+            loader=ChoiceLoader([PackageLoader(name) for name in (package, *shared, "common")]),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,

@@ -18,7 +18,7 @@ from projections import board_page, live, pipeline, region_map, seat_board, seat
 from projections.board_page import Filters
 from projections.rows import Row
 from projections.seat_board import AsOf
-from territory import outlines, reference
+from territory import maps, outlines, reference
 
 _pages = Pages(
     "projections",
@@ -83,13 +83,7 @@ def routes(runtime: Runtime, hub: live.Hub) -> APIRouter:
                 return RedirectResponse(f"{link.address}?parcours={programme_id}#p{programme_id}", 303)
         raise HTTPException(404, "Aucun service de retenue n'est relié à ce tableau.")
 
-    @router.get("/map.svg", include_in_schema=False)
-    async def map_svg() -> Response:
-        return Response(
-            outlines.svg(),
-            media_type="image/svg+xml",
-            headers={"Cache-Control": "public, max-age=31536000, immutable"},
-        )
+    router.add_api_route("/map.svg", maps.outlines_svg, include_in_schema=False)
 
     @router.get("/api/seats")
     async def seats(request: Request) -> Response:

@@ -9,10 +9,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from common.app import Runtime
-from remediation_seats.desk import Desk, pages
+from common.desk import Desk
 from remediation_seats.partner_pages import PartnerDesk
 from remediation_seats.prescriber_pages import PrescriberDesk
-from territory import outlines
+from remediation_seats.words import pages
+from territory import maps
 
 
 def routes(runtime: Runtime) -> APIRouter:
@@ -20,10 +21,10 @@ def routes(runtime: Runtime) -> APIRouter:
     router = APIRouter(include_in_schema=False)
     router.include_router(pages.assets())
     router.include_router(runtime.identity.router())
-    hall, prescriber, partner = Hall(runtime), PrescriberDesk(runtime), PartnerDesk(runtime)
+    hall, prescriber, partner = Hall(runtime, pages), PrescriberDesk(runtime, pages), PartnerDesk(runtime, pages)
     shown: dict[str, Callable[..., Any]] = {
         "/": hall.home,
-        "/map.svg": _map_svg,
+        "/map.svg": maps.outlines_svg,
         "/trouver": prescriber.find,
         "/mes-retenues": prescriber.my_holds,
         "/mes-places": partner.my_places,
@@ -55,8 +56,3 @@ class Hall(Desk):
         if principal is None:
             return self.page(request, "welcome.html", None)
         return RedirectResponse("/mes-places" if "partner" in principal.roles else "/trouver", 303)
-
-
-async def _map_svg() -> Response:
-    headers = {"Cache-Control": "public, max-age=31536000, immutable"}
-    return Response(outlines.svg(), media_type="image/svg+xml", headers=headers)

@@ -12,6 +12,7 @@ from fastapi import HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 
 from common.dead_letters import let_go_on
+from common.desk import Desk
 from common.failures import Refusal
 from common.http import Answer
 from common.identity import Principal
@@ -20,7 +21,6 @@ from common.spreadsheet import UnreadableTable, decoded
 from common.transaction import Transaction
 from remediation_seats import declarations, handlers, search, store
 from remediation_seats.declarations import CSV_COLUMNS
-from remediation_seats.desk import Desk
 from remediation_seats.domain import freshness
 from remediation_seats.http import structure_of
 from remediation_seats.messages import DeclarationWay, DeclineReason

@@ -11,16 +11,16 @@ from fastapi import HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from common.desk import Desk
 from common.failures import Refusal
 from common.http import Answer
 from common.identity import Principal
 from common.transaction import Transaction
 from remediation_seats import handlers, notice_store, notices, search, store
 from remediation_seats.codes import normalised_code
-from remediation_seats.desk import Desk
 from remediation_seats.messages import EducationLevel, StructureKind
 from remediation_seats.state import Profile
-from territory import outlines, reference
+from territory import maps, reference
 
 _SHOWN_MAX = 40
 
@@ -107,7 +107,7 @@ class PrescriberDesk(Desk):
             communes=reference.suggestions(),
             commune_label=reference.commune_label(wish.commune),
             titles=reference.communes(),
-            map=_map_of(found["fits"], wish),
+            map=maps.around(_free_by_commune(found["fits"]), wish.commune, wish.rayon),
             alerts=mine,
             problem=problem,
         )
@@ -230,32 +230,8 @@ def _uuid(text: str | None) -> UUID:
         raise HTTPException(404, "Ce parcours n'existe pas.") from None
 
 
-def _map_of(fits: list[dict[str, Any]], wish: Wish) -> dict[str, Any]:
-    """The outlines with a dot per commune where something fits, and the young person's own."""
-    shapes = outlines.outlines()
+def _free_by_commune(fits: list[dict[str, Any]]) -> dict[str, int]:
     free: dict[str, int] = {}
     for place in fits:
         free[place["commune_code"]] = free.get(place["commune_code"], 0) + place["free_count"]
-    communes = reference.communes()
-    dots = [
-        {"x": x, "y": y, "free": count, "title": communes[code].title}
-        for code, count in sorted(free.items(), key=lambda item: item[1])
-        if code in communes
-        for x, y in [shapes.place(communes[code])]
-    ]
-    home = shapes.place(communes[wish.commune]) if wish.commune else None
-    return {
-        "address": f"/map.svg?v={outlines.version()}",
-        "box": _around(home, wish.rayon * 1000 * shapes.scale) if home else outlines.view_box(""),
-        "departments": list(shapes.departments),
-        "epcis": list(shapes.epcis),
-        "dots": dots,
-        "home": home,
-        "radius": round(wish.rayon * 1000 * shapes.scale) if home else 0,
-    }
-
-
-def _around(center: tuple[int, int], radius: float) -> str:
-    """A view box, three by two, that shows a circle whole."""
-    height = radius * 2.3
-    return f"{center[0] - height * 0.75:.0f} {center[1] - height / 2:.0f} {height * 1.5:.0f} {height:.0f}"
+    return free

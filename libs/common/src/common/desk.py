@@ -1,4 +1,4 @@
-"""What the pages share: who is logged in, the form that they sent, the frame around what they see.
+"""What the pages of a person at work share: who is logged in, the form that they sent, the frame around what they see.
 
 A form ends in the same handler as the API; its hidden key makes a second click harmless.
 """
@@ -18,44 +18,6 @@ from common.http import Answer, execute
 from common.identity import Principal, Role
 from common.pages import Pages
 from common.transaction import Transaction
-from remediation_seats.messages import DeclineReason
-
-KINDS = {
-    "ECOLE_DE_PRODUCTION": "École de production",
-    "MICRO_LYCEE": "Micro-lycée",
-    "E2C": "École de la 2e chance",
-    "EPIDE": "EPIDE",
-    "MISSION_LOCALE": "Mission locale",
-    "CFA": "CFA",
-}
-LEVELS = {
-    "NO_DIPLOMA": "Sans diplôme",
-    "BREVET": "Brevet",
-    "CAP": "CAP",
-    "BACCALAUREAT": "Baccalauréat",
-}
-DECLINES = {
-    DeclineReason.CONDITIONS_NOT_MET: "Conditions d’entrée non remplies",
-    DeclineReason.SEAT_TAKEN: "Place déjà prise",
-    DeclineReason.PROGRAMME_POSTPONED: "Entrée reportée",
-    DeclineReason.OTHER: "Autre raison",
-}
-STATES = {
-    "held": "En attente de réponse",
-    "confirmed": "Confirmée",
-    "admitted": "Jeune accueilli",
-    "no_show": "Jeune non venu",
-    "declined": "Déclinée",
-    "expired": "Expirée sans réponse",
-    "withdrawn": "Rendue",
-    "released": "Rendue : confirmé ailleurs",
-}
-RADII_KM = (10, 20, 30, 50, 100)
-
-pages = Pages(
-    "remediation_seats",
-    {"KINDS": KINDS, "LEVELS": LEVELS, "DECLINES": DECLINES, "STATES": STATES, "RADII_KM": RADII_KM},
-)
 
 Form = Mapping[str, str]
 
@@ -63,25 +25,26 @@ Form = Mapping[str, str]
 class Desk:
     """Pages over one runtime; a subclass for each kind of person."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, pages: Pages) -> None:
         self.runtime = runtime
         self.database = runtime.database
         self.identity = runtime.identity
+        self._pages = pages
 
     # -- who, and with what form
 
-    def who(self, request: Request, role: Role) -> Principal | Response:
-        """The person logged in, who must have the role; or the way to the login, and back here."""
+    def who(self, request: Request, *roles: Role) -> Principal | Response:
+        """The person logged in, who must have one of the roles; or the way to the login, and back here."""
         principal = self.identity.session(request)
         if principal is None:
             back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return RedirectResponse(f"/login?{urlencode({'next': back})}", 303)
-        return principal.require(role)
+        return principal.require(*roles)
 
-    async def posted(self, request: Request, role: Role) -> tuple[Principal, Form]:
-        """The person who sent a form of ours, who must have the role, and its fields."""
+    async def posted(self, request: Request, *roles: Role) -> tuple[Principal, Form]:
+        """The person who sent a form of ours, who must have one of the roles, and its fields."""
         principal, form = await self.identity.checked_form(request)
-        return principal.require(role), form
+        return principal.require(*roles), form
 
     async def execute(
         self, request: Request, principal: Principal, form: Form, command: Callable[[Transaction], Awaitable[Answer]]
@@ -96,7 +59,7 @@ class Desk:
         self, request: Request, template: str, principal: Principal | None, status: int = 200, **facts: Any
     ) -> Response:
         """A page in its frame."""
-        return pages.page(
+        return self._pages.page(
             template,
             status,
             path=request.url.path,
