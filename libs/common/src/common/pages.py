@@ -55,7 +55,15 @@ class Pages:
             lstrip_blocks=True,
         )
         self._environment.globals.update(
-            ago=ago, clock=clock, count=count, day=day, duration=duration, long_day=long_day, moment=moment, **words
+            ago=ago,
+            clock=clock,
+            count=count,
+            day=day,
+            duration=duration,
+            grouped=grouped,
+            long_day=long_day,
+            moment=moment,
+            **words,
         )
 
     def text(self, template: str, **facts: Any) -> str:
@@ -88,8 +96,13 @@ def _assets(package: str) -> dict[str, tuple[bytes, str]]:
 
 
 def count(number: int, word: str, words: str | None = None) -> str:
-    """ "1 place", "2 places"."""
-    return f"{number}\u202f{word}" if number < 2 else f"{number}\u202f{words or word + 's'}"
+    """ "1 place", "2 places", "39 580 élèves"."""
+    return f"{grouped(number)}\u202f{word if number < 2 else words or word + 's'}"
+
+
+def grouped(number: int) -> str:
+    """ "39 580": thousands apart, as French writes them."""
+    return f"{number:,}".replace(",", "\u202f")
 
 
 def ago(then: datetime | None, now: datetime) -> str:

@@ -77,6 +77,12 @@ CREATE TABLE offer (
     FOREIGN KEY(host_id) REFERENCES host (host_id)
 );
 CREATE INDEX offer_of_host ON offer (host_id);
+CREATE TABLE pupil_table (
+    campaign_id UUID NOT NULL,
+    content BYTEA NOT NULL,
+    PRIMARY KEY (campaign_id),
+    FOREIGN KEY(campaign_id) REFERENCES campaign (campaign_id)
+);
 CREATE TABLE request (
     request_id UUID NOT NULL,
     seeker_id UUID NOT NULL,

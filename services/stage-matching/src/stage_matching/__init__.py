@@ -1,4 +1,8 @@
 """Internship offers and requests, applications, agreements, and matching campaigns."""
 
 DEFAULT_PORT = 8001
-PAGES = ()
+PAGES = (
+    ("Stages", "case", "/stages"),
+    ("Mes offres", "list", "/mes-offres"),
+    ("Campagnes", "flag", "/campagnes"),
+)

@@ -9,8 +9,9 @@ from fastapi import APIRouter
 
 from common.app import Runtime, Service, run
 from common.failures import forever
-from stage_matching import campaign_http, campaign_job, campaigns, handlers, hosts, http
+from stage_matching import campaign_http, campaign_job, campaigns, handlers, hosts, http, pages
 from stage_matching.restate import AGGREGATES
+from stage_matching.settings import MatchingSettings
 
 _LOT_COUNT_MAX = 50
 
@@ -48,10 +49,17 @@ def routes(runtime: Runtime) -> APIRouter:
     both = APIRouter()
     both.include_router(http.router)
     both.include_router(campaign_http.router)
+    both.include_router(pages.routes(runtime))
     return both
 
 
-service = Service(name="stage-matching", routes=routes, aggregates=AGGREGATES, background=background)
+service = Service(
+    name="stage-matching",
+    routes=routes,
+    aggregates=AGGREGATES,
+    background=background,
+    settings=MatchingSettings,
+)
 
 
 def main() -> None:

@@ -158,6 +158,22 @@ async def add_pupils(tx: Transaction, campaign_id: UUID, pupils: Sequence[Wish])
     )
 
 
+async def keep_table(tx: Transaction, campaign_id: UUID, content: bytes) -> None:
+    """Keeps the table that was tried last."""
+    await tx.execute(
+        """INSERT INTO pupil_table (campaign_id, content) VALUES (:id, :content)
+           ON CONFLICT (campaign_id) DO UPDATE SET content = excluded.content""",
+        id=campaign_id,
+        content=content,
+    )
+
+
+async def take_table(tx: Transaction, campaign_id: UUID) -> bytes:
+    """The table that was tried last, or nothing."""
+    row = await tx.fetch_one("DELETE FROM pupil_table WHERE campaign_id = :id RETURNING content", id=campaign_id)
+    return bytes(row.content) if row else b""
+
+
 async def spans(tx: Transaction, campaign_id: UUID) -> list[tuple[tuple[str, ...], int]]:
     """The spans of a campaign and how many seekers each has."""
     rows = await tx.fetch_all(
@@ -339,7 +355,9 @@ async def lock_unended(tx: Transaction, campaign_id: UUID, limit: int) -> Sequen
     )
 
 
-async def results(tx: Transaction, campaign_id: UUID, uai: str | None, limit: int, after: int) -> Sequence[Row[Any]]:
+async def results(
+    tx: Transaction, campaign_id: UUID, uai: str | None, limit: int, after: int, request_id: UUID | None = None
+) -> Sequence[Row[Any]]:
     """What each seeker obtained and why, a school's own by class and code; offers by their public description."""
     return await tx.fetch_all(
         """SELECT r.*, o.offer_id, o.title, o.commune_code AS offer_commune, h.host_name, a.state, a.application_id
@@ -347,11 +365,32 @@ async def results(tx: Transaction, campaign_id: UUID, uai: str | None, limit: in
                LEFT JOIN offer o ON o.offer_id = c.offer_id LEFT JOIN host h ON h.host_id = o.host_id
                LEFT JOIN application a ON a.campaign_id = r.campaign_id AND a.seeker_id = r.seeker_id AND a.offer_id = o.offer_id
            WHERE r.campaign_id = :id AND (CAST(:uai AS text) IS NULL OR r.uai = :uai)
+             AND (CAST(:request_id AS uuid) IS NULL OR r.request_id = :request_id)
            ORDER BY r.uai, r.class_group, r.pupil_code LIMIT :limit OFFSET :after""",
         id=campaign_id,
         uai=uai,
         limit=limit,
         after=after,
+        request_id=request_id,
+    )
+
+
+async def titles(tx: Transaction, offer_ids: Sequence[str]) -> dict[str, str]:
+    """Titles of offers by id, for wishes that name one."""
+    rows = await tx.fetch_all(
+        "SELECT offer_id, title FROM offer WHERE offer_id = ANY(CAST(:ids AS uuid[]))", ids=[UUID(i) for i in offer_ids]
+    )
+    return {str(row.offer_id): row.title for row in rows}
+
+
+async def proposals(tx: Transaction, campaign_id: UUID, seeker_id: UUID) -> Sequence[Row[Any]]:
+    """What a campaign proposed to a seeker, the live first."""
+    return await tx.fetch_all(
+        """SELECT a.*, o.title, o.commune_code, h.host_name FROM application a JOIN offer o USING (offer_id) JOIN host h USING (host_id)
+           WHERE a.campaign_id = :id AND a.seeker_id = :seeker_id
+           ORDER BY a.state NOT IN ('accepted', 'confirmed'), a.submitted_at, a.application_id""",
+        id=campaign_id,
+        seeker_id=seeker_id,
     )
 
 

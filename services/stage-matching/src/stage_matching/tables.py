@@ -6,7 +6,17 @@ from datetime import date, datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKeyConstraint, Index, Integer, MetaData, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel, String
 
@@ -225,6 +235,14 @@ class CampaignOffer(MatchingTable, table=True):
     reserved: dict[str, int] = Field(sa_type=JSONB)
     partner_uais: list[str] = Field(sa_type=ARRAY(String))
     published: bool = False
+
+
+class PupilTable(MatchingTable, table=True):
+    """A table of pupils that was tried on the page and waits to be sent for good."""
+
+    __tablename__ = "pupil_table"
+    campaign_id: UUID = Field(primary_key=True, foreign_key="campaign.campaign_id")
+    content: bytes = Field(sa_type=LargeBinary)
 
 
 class FreedSeat(MatchingTable, table=True):

@@ -1,0 +1,74 @@
+"""Every page of the service, and which desk serves it. Whole without JavaScript."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+
+from common.app import Runtime
+from common.desk import Desk
+from stage_matching.campaign_pages import CampaignDesk
+from stage_matching.host_pages import HostDesk
+from stage_matching.seeker_pages import SeekerDesk
+from stage_matching.words import pages
+from territory import maps
+
+
+def routes(runtime: Runtime) -> APIRouter:
+    """The pages, their assets, and the login."""
+    router = APIRouter(include_in_schema=False)
+    router.include_router(pages.assets())
+    router.include_router(runtime.identity.router())
+    hall, seeker = Hall(runtime, pages), SeekerDesk(runtime, pages)
+    host, leader = HostDesk(runtime, pages), CampaignDesk(runtime, pages)
+    shown: dict[str, Callable[..., Any]] = {
+        "/": hall.home,
+        "/map.svg": maps.outlines_svg,
+        "/stages": seeker.find,
+        "/mes-candidatures": seeker.applications,
+        "/convention/{token}": seeker.guardian,
+        "/mes-offres": host.offers,
+        "/mes-offres/nouvelle": host.edit,
+        "/mes-offres/{offer_id}": host.edit,
+        "/campagnes": leader.campaigns,
+        "/campagnes/modele.csv": leader.table_template,
+        "/campagnes/{campaign_id}": leader.campaign,
+        "/campagnes/{campaign_id}/avancement": leader.progress,
+        "/campagnes/{campaign_id}/listes": leader.lists,
+        "/campagnes/{campaign_id}/eleves/{request_id}": leader.pupil,
+    }
+    sent: dict[str, Callable[..., Any]] = {
+        "/stages/candidature": seeker.apply,
+        "/mes-candidatures/moi": seeker.describe,
+        "/mes-candidatures/{application_id}/{action}": seeker.act,
+        "/convention/{token}": seeker.guardian_signs,
+        "/mes-offres/organisme": host.describe_host,
+        "/mes-offres/engagement/{action}": host.engage,
+        "/mes-offres/{offer_id}": host.save,
+        "/mes-offres/{offer_id}/{action}": host.suspend,
+        "/candidatures-recues/{application_id}/{action}": host.answer,
+        "/campagnes": leader.open,
+        "/campagnes/{campaign_id}/eleves": leader.try_table,
+        "/campagnes/{campaign_id}/eleves/envoi": leader.keep_table,
+        "/campagnes/{campaign_id}/eleves/{request_id}/{action}": leader.answer,
+        "/campagnes/{campaign_id}/{action}": leader.act,
+    }
+    for method, table in (("GET", shown), ("POST", sent)):
+        for path, endpoint in table.items():
+            router.add_api_route(path, endpoint, methods=[method])
+    return router
+
+
+class Hall(Desk):
+    """The way in."""
+
+    async def home(self, request: Request) -> Response:
+        """Where a person's own work is; a stranger is told what there is."""
+        principal = self.identity.session(request)
+        if principal is None:
+            return self.page(request, "welcome.html", None)
+        own = {"host": "/mes-offres", "school": "/campagnes", "agency": "/campagnes", "seeker": "/mes-candidatures"}
+        return RedirectResponse(next((path for role, path in own.items() if role in principal.roles), "/stages"), 303)
