@@ -1,4 +1,4 @@
 """Read models and live dashboards, built from the topics only."""
 
 DEFAULT_PORT = 8000
-PAGES = (("Places", "seat", "/places"), ("Flux", "path", "/pipeline"))
+PAGES = (("Places", "seat", "/places"), ("Marché", "table", "/marche"), ("Flux", "path", "/pipeline"))

@@ -10,24 +10,27 @@ from fastapi import APIRouter
 from common.app import Runtime, Service, run
 from common.rebuild import ReadModel
 from common.verdicts import Consumes
-from projections import pipeline, seat_board
+from projections import pipeline, seat_board, stage_market
 from projections.http import render_card, routes
-from projections.live import Hub
-from projections.tables import BoardProgramme, BoardStructure
+from projections.live import Hub, LiveModel
+from projections.tables import BoardProgramme, BoardStructure, MarketApplication, MarketHost, MarketOffer, MarketRequest
+
+_BOARD = LiveModel(seat_board.read_as_of, seat_board.read_changed, render_card)
+_MARKET = LiveModel(stage_market.read_as_of, stage_market.read_changed, lambda _, __: {})
 
 
 def _routes(runtime: Runtime) -> APIRouter:
-    return routes(runtime, _hub(runtime))
+    return routes(runtime, _hub(runtime, _BOARD), _hub(runtime, _MARKET))
 
 
 def _background(runtime: Runtime) -> list[Callable[[], Awaitable[None]]]:
-    return [_hub(runtime).run]
+    return [_hub(runtime, model).run for model in (_BOARD, _MARKET)]
 
 
 @cache
-def _hub(runtime: Runtime) -> Hub:
-    """One hub per process, shared by the routes and the task that feeds it."""
-    return Hub(runtime.database, render_card)
+def _hub(runtime: Runtime, model: LiveModel) -> Hub:
+    """One hub per process and live page, shared by the routes and the task that feeds it."""
+    return Hub(runtime.database, model)
 
 
 service = Service(
@@ -36,8 +39,15 @@ service = Service(
     background=_background,
     read_models={
         "seat-board": ReadModel(topics=seat_board.BOARD_TOPICS, tables=(BoardProgramme, BoardStructure)),
+        "stage-market": ReadModel(
+            topics=stage_market.MARKET_TOPICS, tables=(MarketOffer, MarketHost, MarketApplication, MarketRequest)
+        ),
     },
     consumes={
+        stage_market.HOSTS_TOPIC: Consumes(messages=stage_market.HOST_MESSAGES, fold=stage_market.fold_hosts),
+        stage_market.OFFERS_TOPIC: Consumes(messages=stage_market.OFFER_MESSAGES, fold=stage_market.fold_offers),
+        stage_market.REQUESTS_TOPIC: Consumes(messages=stage_market.REQUEST_MESSAGES, fold=stage_market.fold_requests),
+        "stage-matching.pipeline.v1": Consumes(messages=pipeline.MESSAGES, fold=pipeline.fold),
         "remediation-seats.structures.v1": Consumes(
             messages=seat_board.STRUCTURE_MESSAGES, fold=seat_board.fold_structures
         ),

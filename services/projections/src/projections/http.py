@@ -5,19 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, HTTPException, Request
-from fastapi.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 
 from common.app import Runtime
-from common.pages import Pages, count
-from projections import board_page, live, pipeline, region_map, seat_board, seat_feed
+from common.pages import PARIS, Pages, count
+from projections import board_page, live, pipeline, region_map, seat_board, seat_feed, stage_market
+from projections.as_of import AsOf
 from projections.board_page import Filters
 from projections.rows import Row
-from projections.seat_board import AsOf
 from territory import maps, outlines, reference
 
 _pages = Pages(
@@ -30,14 +30,16 @@ _pages = Pages(
         "LEVELS": board_page.LEVELS,
         "shade": region_map.shade,
         "state_of": live.state,
+        "commune_label": reference.commune_label,
     },
 )
 
 
-def routes(runtime: Runtime, hub: live.Hub) -> APIRouter:
+def routes(runtime: Runtime, board_hub: live.Hub, market_hub: live.Hub) -> APIRouter:
     """Every route of the service."""
     router = APIRouter()
     router.include_router(_pages.assets())
+    router.include_router(_market(runtime, market_hub))
 
     async def read_board() -> tuple[AsOf, list[Row]]:
         async with runtime.database.transaction() as tx:
@@ -69,11 +71,7 @@ def routes(runtime: Runtime, hub: live.Hub) -> APIRouter:
 
         They follow `Last-Event-ID`, or `depuis`, the id that the page was rendered with.
         """
-        return StreamingResponse(
-            hub.events(request.headers.get("last-event-id") or request.query_params.get("depuis")),
-            media_type="text/event-stream",
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-        )
+        return _stream(board_hub, request)
 
     @router.get("/retenir/{programme_id}", include_in_schema=False)
     async def hold(programme_id: UUID) -> Response:
@@ -114,6 +112,59 @@ def routes(runtime: Runtime, hub: live.Hub) -> APIRouter:
         async with runtime.database.transaction() as tx:
             health = await pipeline.read(tx)
         return JSONResponse(_plain(health), headers={"Cache-Control": "no-store"})
+
+    return router
+
+
+def _stream(hub: live.Hub, request: Request) -> Response:
+    return StreamingResponse(
+        hub.events(request.headers.get("last-event-id") or request.query_params.get("depuis")),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+def _market(runtime: Runtime, hub: live.Hub) -> APIRouter:
+    """The stage market as a page, its moving part, its stream, and JSON."""
+    router = APIRouter()
+
+    async def read(request: Request) -> dict[str, Any]:
+        department = request.query_params.get("territoire", "")
+        department = department if department in reference.departments() else ""
+        async with runtime.database.transaction() as tx:
+            as_of = await stage_market.read_as_of(tx)
+            market = await stage_market.read(tx, as_of.now, department)
+        return {
+            "market": market,
+            "department": department,
+            "departments": reference.departments(),
+            "today": as_of.now.astimezone(PARIS).date(),
+            **_frame(runtime, "/marche", as_of),
+        }
+
+    @router.get("/marche", include_in_schema=False)
+    async def page(request: Request) -> Response:
+        """Supply, demand, answers and engagement; whole without JavaScript."""
+        return _pages.page("market.html", **await read(request))
+
+    @router.get("/marche/resume", include_in_schema=False)
+    async def parts(request: Request) -> Response:
+        """What moves in the page."""
+        text = _pages.text("market_parts.html", **await read(request))
+        return HTMLResponse(f'<div data-part="marche">{text}</div>', headers={"Cache-Control": "no-store"})
+
+    @router.get("/marche/live", include_in_schema=False)
+    async def stream(request: Request) -> Response:
+        """Server-sent events: `board` with `moved` when the totals are to be asked for anew."""
+        return _stream(hub, request)
+
+    @router.get("/api/stage-market")
+    async def as_json(request: Request) -> Response:
+        """The market as JSON, for `territoire` a department or the region; people are counted from eleven up."""
+        found = await read(request)
+        market, as_of = found["market"], found["as_of"]
+        content = _plain({**asdict(market), "as_of": as_of.as_of, "lag_seconds": as_of.lag_seconds})
+        return JSONResponse(content, headers={"Cache-Control": "no-store"})
 
     return router
 
@@ -211,7 +262,7 @@ def _public(row: Row) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
     if isinstance(value, str | int | float | bool) or value is None:
         return value

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from common.failures import forever
-from common.transaction import Database
-from projections import seat_board
+from common.transaction import Database, Transaction
+from projections.as_of import AsOf
 from projections.rows import Row
-from projections.seat_board import AsOf
 
 POLL_SECONDS = 0.25
 STATUS_EVERY_SECONDS = 1.0
 _QUEUE_MAX = 200
 LATE_SECONDS, BROKEN_SECONDS = 10.0, 60.0
 
-Render = Callable[[Row, AsOf], dict[str, Any]]
+
+@dataclass(frozen=True)
+class LiveModel:
+    """What a hub follows: how complete the read model is, its rows that changed between two places, and how one is shown.
+
+    A page of totals has no rows to change: it asks for them anew when it hears that something moved.
+    """
+
+    read_as_of: Callable[[Transaction], Awaitable[AsOf]]
+    read_changed: Callable[[Transaction, dict[int, int], AsOf], Awaitable[list[Row]]]
+    render: Callable[[Row, AsOf], dict[str, Any]]
 
 
 def state(lag_seconds: float | None) -> str:
@@ -31,9 +41,9 @@ def state(lag_seconds: float | None) -> str:
 class Hub:
     """Reads what changed once for all browsers."""
 
-    def __init__(self, database: Database, render: Render) -> None:
+    def __init__(self, database: Database, model: LiveModel) -> None:
         self._database = database
-        self._render = render
+        self._model = model
         self._queues: set[asyncio.Queue[str | None]] = set()
         self._positions: dict[int, int] = {}
         self._generation = 0
@@ -52,21 +62,18 @@ class Hub:
             return
         followed = bool(self._positions)
         async with self._database.transaction() as tx:
-            as_of = await seat_board.read_as_of(tx)
+            as_of = await self._model.read_as_of(tx)
             went_back = _is_ahead(self._positions, as_of) or self._generation != as_of.generation
-            changed = (
-                await seat_board.read_changed(tx, self._positions, as_of)
-                if self._positions and as_of.positions != self._positions and not went_back
-                else []
-            )
+            moved = bool(self._positions) and as_of.positions != self._positions
+            changed = await self._model.read_changed(tx, self._positions, as_of) if moved and not went_back else []
         self._positions, self._generation = as_of.positions, as_of.generation
         self._following.set()
         if went_back and followed:
             self._publish(_reload(as_of))
         now = asyncio.get_running_loop().time()
-        if changed or now >= self._said_at + STATUS_EVERY_SECONDS:
+        if moved or now >= self._said_at + STATUS_EVERY_SECONDS:
             self._said_at = now
-            self._publish(_event(as_of, [self._render(row, as_of) for row in changed]))
+            self._publish(_event(as_of, [self._model.render(row, as_of) for row in changed], moved=moved))
 
     def _publish(self, event: str) -> None:
         for queue in list(self._queues):
@@ -88,12 +95,12 @@ class Hub:
             # What is read here overlaps what the queue gets: a change twice is harmless, one never would not be.
             await self._following.wait()
             async with self._database.transaction() as tx:
-                as_of = await seat_board.read_as_of(tx)
+                as_of = await self._model.read_as_of(tx)
                 since = _positions(last_id, as_of)
-                missed = await seat_board.read_changed(tx, since, as_of) if since else []
+                missed = await self._model.read_changed(tx, since, as_of) if since else []
             if last_id and since is None:
                 yield _reload(as_of)
-            yield _event(as_of, [self._render(row, as_of) for row in missed])
+            yield _event(as_of, [self._model.render(row, as_of) for row in missed], moved=since != as_of.positions)
             while (event := await queue.get()) is not None:
                 yield event
         finally:
@@ -123,12 +130,13 @@ def _reload(as_of: AsOf) -> str:
     return f"id: {as_of.vector}\nevent: reload\ndata: {{}}\n\n"
 
 
-def _event(as_of: AsOf, changed: list[dict[str, Any]]) -> str:
+def _event(as_of: AsOf, changed: list[dict[str, Any]], *, moved: bool) -> str:
     lag = as_of.lag_seconds
     data = {
         "as_of": as_of.as_of.isoformat() if as_of.as_of else None,
         "lag_seconds": None if lag is None else round(lag, 1),
         "state": state(lag),
         "changed": changed,
+        "moved": moved,
     }
     return f"id: {as_of.vector}\nevent: board\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"

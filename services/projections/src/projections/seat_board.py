@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from common.transaction import Transaction
 from common.verdicts import Delivery
-from projections import rows
+from projections import as_of, rows
+from projections.as_of import AsOf
 from projections.messages import (
     HoldConfirmed,
     HoldEnded,
@@ -105,42 +105,9 @@ def apply(row: Row | None, delivery: Delivery) -> Row:
 # -- reading
 
 
-@dataclass(frozen=True)
-class AsOf:
-    """Up to which instant the board is complete (business time), the business time now, and how late that is."""
-
-    now: datetime
-    as_of: datetime | None
-    positions: dict[int, int]
-    generation: int = 1
-
-    @property
-    def lag_seconds(self) -> float | None:
-        """None before the first answer of the broker."""
-        return None if self.as_of is None else max(0.0, (self.now - self.as_of).total_seconds())
-
-    @property
-    def vector(self) -> str:
-        """The positions as an SSE id: generation, then offset per partition; empty before there are any."""
-        offsets = ".".join(str(offset) for _, offset in sorted(self.positions.items()))
-        return f"{self.generation}-{offsets}" if offsets else ""
-
-
 async def read_as_of(tx: Transaction) -> AsOf:
-    """From the consumer's own positions: the board is complete up to the least complete partition."""
-    now = await tx.now()
-    row = await tx.fetch_one(
-        """SELECT clock_timestamp() AS clock, min(complete_at) AS complete_at, bool_and(complete_at IS NOT NULL) AS known,
-                  (SELECT 1 + count(*) FROM dead_letter_audit WHERE action = 'rebuilt') AS generation
-           FROM consumer_position WHERE topic = ANY(:topics)""",
-        topics=list(BOARD_TOPICS),
-    )
-    positions = await tx.fetch_all(
-        "SELECT partition, next_offset FROM consumer_position WHERE topic = :topic", topic=PROGRAMMES_TOPIC
-    )
-    assert row is not None
-    as_of = row.complete_at + (now - row.clock) if row.known and row.complete_at is not None else None
-    return AsOf(now, as_of, {position.partition: position.next_offset for position in positions}, row.generation)
+    """How complete the board is."""
+    return await as_of.read_as_of(tx, BOARD_TOPICS, PROGRAMMES_TOPIC)
 
 
 _SELECT = """
@@ -155,8 +122,8 @@ async def read_all(tx: Transaction, now: datetime) -> list[Row]:
     return [_shown(row._mapping, now) for row in found]
 
 
-async def read_changed(tx: Transaction, since: dict[int, int], as_of: AsOf) -> list[Row]:
-    """Programmes whose last change stands between the given positions and those of `as_of`."""
+async def read_changed(tx: Transaction, since: dict[int, int], upto: AsOf) -> list[Row]:
+    """Programmes whose last change stands between the given positions and those of `upto`."""
     found = await tx.fetch_all(
         _SELECT
         + """JOIN unnest(CAST(:partitions AS int[]), CAST(:first AS bigint[]), CAST(:ends AS bigint[])) AS part(number, first, "end")
@@ -164,9 +131,9 @@ async def read_changed(tx: Transaction, since: dict[int, int], as_of: AsOf) -> l
                      ORDER BY p.log_partition, p.log_offset LIMIT 500""",
         partitions=list(since),
         first=list(since.values()),
-        ends=[as_of.positions[partition] for partition in since],
+        ends=[upto.positions[partition] for partition in since],
     )
-    return [_shown(row._mapping, as_of.now) for row in found]
+    return [_shown(row._mapping, upto.now) for row in found]
 
 
 def freshness(observed_at: datetime | None, now: datetime) -> Freshness:

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from projections.as_of import AsOf
 from projections.rows import Row
-from projections.seat_board import STALE, AsOf
+from projections.seat_board import STALE
 
 VERSION = "1.0"
 INFORMATION_TTL_SECONDS, STATUS_TTL_SECONDS = 3600, 10

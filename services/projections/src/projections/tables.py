@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import BigInteger, Index, MetaData
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel, String
 
 from common.tables import instant
@@ -62,6 +62,81 @@ class BoardProgramme(ReadModel, table=True):
     last_record: str
     last_occurred_at: datetime = instant()
     free_change: int
+    aggregate_version: int = Field(sa_type=BigInteger)
+    log_topic: str
+    log_partition: int
+    log_offset: int = Field(sa_type=BigInteger)
+
+
+class MarketHost(ReadModel, table=True):
+    """Stage market: an organisation that takes interns."""
+
+    __tablename__ = "market_host"
+    host_id: UUID = Field(primary_key=True)
+    host_name: str = ""
+    kind: str = ""
+    commune_code: str = ""
+    fictitious: bool = False
+    charter_ends_on: date | None = None
+    label_ends_on: date | None = None
+    suspended_reason: str | None = None
+    aggregate_version: int = Field(sa_type=BigInteger)
+    log_topic: str
+    log_partition: int
+    log_offset: int = Field(sa_type=BigInteger)
+
+
+class MarketOffer(ReadModel, table=True):
+    """Stage market: an offer and its weeks, as its last message has them."""
+
+    __tablename__ = "market_offer"
+    offer_id: UUID = Field(primary_key=True)
+    host_id: UUID
+    title: str
+    kind: str
+    rome_codes: list[str] = Field(sa_type=ARRAY(String))
+    commune_code: str
+    audiences: list[str] = Field(sa_type=ARRAY(String))
+    suspended: bool
+    weeks: list[Any] = Field(sa_type=JSONB)
+    aggregate_version: int = Field(sa_type=BigInteger)
+    log_topic: str
+    log_partition: int
+    log_offset: int = Field(sa_type=BigInteger)
+
+
+class MarketApplication(ReadModel, table=True):
+    """Stage market: an application, its answer and its end. The seeker's id stands for nobody outside its service."""
+
+    __tablename__ = "market_application"
+    __table_args__ = (Index("market_application_seeker", "seeker_id"), Index("market_application_offer", "offer_id"))
+    application_id: UUID = Field(primary_key=True)
+    offer_id: UUID
+    seeker_id: UUID
+    origin: str
+    state: str
+    submitted_at: datetime | None = instant(nullable=True)
+    answered_at: datetime | None = instant(nullable=True)
+    ended_at: datetime | None = instant(nullable=True)
+    end_reason: str | None = None
+    log_topic: str
+    log_partition: int
+    log_offset: int = Field(sa_type=BigInteger)
+
+
+class MarketRequest(ReadModel, table=True):
+    """Stage market: what somebody looks for, in closed codes."""
+
+    __tablename__ = "market_request"
+    __table_args__ = (Index("market_request_seeker", "seeker_id"),)
+    request_id: UUID = Field(primary_key=True)
+    seeker_id: UUID
+    campaign_id: UUID | None = None
+    audience: str
+    department_code: str
+    rome_codes: list[str] = Field(sa_type=ARRAY(String))
+    filed_at: datetime = instant()
+    end_reason: str | None = None
     aggregate_version: int = Field(sa_type=BigInteger)
     log_topic: str
     log_partition: int

@@ -18,18 +18,18 @@
 
   const form = $('#filtres'); if (!form) return;
   // Filters apply as they change; the address stays shareable. Empty fields are left out of it.
-  if (matchMedia('(max-width:899px)').matches) $('details', form).open = false;
-  const chosen = new URLSearchParams(location.search).get('tri'), sort = form.tri.value;
-  const submit = () => { const q = new URLSearchParams(new FormData(form)); if (!chosen && form.tri.value === sort) q.delete('tri'); for (const [k, v] of [...q]) if (!v) q.delete(k, v); location.assign(`/places?${q}`); };
+  const folded = $('details', form); if (folded && matchMedia('(max-width:899px)').matches) folded.open = false;
+  const chosen = new URLSearchParams(location.search).get('tri'), sort = form.tri?.value;
+  const submit = () => { const q = new URLSearchParams(new FormData(form)); if (!chosen && form.tri?.value === sort) q.delete('tri'); for (const [k, v] of [...q]) if (!v) q.delete(k, v); location.assign(`${location.pathname}?${q}`); };
   form.addEventListener('change', submit);
   form.addEventListener('submit', (e) => { e.preventDefault(); submit(); });
-  const views = $('.vue'); views.hidden = false;
+  const views = $('.vue'); if (views) views.hidden = false;
   $$('[data-view]').forEach((b) => { b.onclick = () => { document.body.dataset.vue = b.dataset.view; $$('[data-view]').forEach((x) => x.setAttribute('aria-pressed', x === b)); scale(); }; });
 
   // The live line. Text and shape change with colour: live, pause, retard (late), panne (no news).
   const live = $('.live'), clock = $('[data-clock]'), pause = $('[data-pause]'), said = $('[data-said]'), waitingLine = $('[data-waiting]'), note = $('.note');
   const TEXT = { live: 'En direct', pause: 'En pause', retard: 'En retard', panne: 'Flux interrompu' };
-  const NOTE = { retard: 'Une retenue reste vérifiée au moment de la demande.', panne: 'Dernier état connu. Une demande de retenue reste enregistrée et vérifiée.' };
+  const NOTE = { retard: $('.note').dataset.retard, panne: $('.note').dataset.panne || 'Dernier état connu.' };
   const plain = note.textContent, paris = new Intl.DateTimeFormat('fr-FR', { timeZone: 'Europe/Paris', hour: '2-digit', minute: '2-digit', second: '2-digit' });
   let paused = false, waiting = new Map(), state = live.dataset.s;
   pause.hidden = false;
@@ -59,7 +59,7 @@
   const refreshSoon = () => { timer = timer || setTimeout(refresh, 600 + Math.random() * 600); };
   async function refresh() {
     timer = 0;
-    const answer = await fetch(`/places/resume${location.search}`).catch(() => null); if (!answer || !answer.ok || paused) return;
+    const answer = await fetch(`${location.pathname}/resume${location.search}`).catch(() => null); if (!answer || !answer.ok || paused) return;
     const parts = new DOMParser().parseFromString(await answer.text(), 'text/html');
     const open = $('.fig-m details')?.open;
     for (const part of $$('[data-part]', parts)) { const place = $(`[data-part=${part.dataset.part}]`); if (place) place.innerHTML = part.innerHTML; }
@@ -67,12 +67,14 @@
     scale();
   }
 
-  const source = new EventSource(`/places/live?depuis=${live.dataset.from}`);
+  const source = new EventSource(`${location.pathname}/live?depuis=${live.dataset.from}`);
   source.addEventListener('board', (e) => {
     const m = JSON.parse(e.data); state = m.state;
     if (clock && m.as_of) { clock.textContent = paris.format(new Date(m.as_of)); clock.dateTime = m.as_of; }
     $('[data-lag]').textContent = duration(m.lag_seconds);
     if (paused) m.changed.forEach((c) => waiting.set(c.id, c)); else apply(m.changed);
+    // A page of totals has no rows of its own to change: it asks for its parts anew.
+    if (m.moved && !paused && live.dataset.totals !== undefined) refreshSoon();
     show();
   });
   source.addEventListener('reload', () => location.reload());
