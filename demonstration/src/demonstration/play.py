@@ -11,21 +11,21 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import httpx
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from common import clock
 from common.embedded.stack import Stack
 from demonstration import cast
+from demonstration.caller import Caller
 from demonstration.cast import Programme
+from demonstration.internships import Internships, hosts, personas
 from territory.working_time import is_working_day
 
 HISTORY_DAYS = 300
 _STEP_DAYS = 2
-_TOKEN_SECONDS = 3000
 _TRICKLE_SECONDS = (2.0, 6.0)
-_PARALLEL_MAX = 8
+_SEATS = "remediation-seats"
 
 
 class Demonstration:
@@ -38,14 +38,14 @@ class Demonstration:
         self._say = say
         self._history_days = history_days
         self._draw = random.Random(seed + 2)  # noqa: S311 - a play, not a secret
+        self._seed = seed
         self._structures = cast.structures(seed)
         self._programmes: list[Programme] = []
         self._holds: list[dict[str, Any]] = []
         self._codes: list[str] = []
-        self._tokens: dict[str, tuple[str, float]] = {}
         self._loop = asyncio.new_event_loop()
-        self._client: httpx.AsyncClient | None = None
-        self._slots = asyncio.Semaphore(_PARALLEL_MAX)
+        self._caller = Caller(stack, say)
+        self._internships = Internships(self._caller, seed)
         self._done = stack.settings.home / "demonstration.done"
         self._offset_seconds = 0.0
 
@@ -55,7 +55,7 @@ class Demonstration:
         """Gives the development issuer its accounts."""
         self._stack.settings.home.mkdir(parents=True, exist_ok=True)
         (self._stack.settings.home / "personas.json").write_text(
-            json.dumps(cast.personas(self._structures), ensure_ascii=False, indent=1)
+            json.dumps(cast.personas(self._structures) | personas(hosts(self._seed)), ensure_ascii=False, indent=1)
         )
 
     def play_history(self) -> None:
@@ -82,6 +82,7 @@ class Demonstration:
         await self._set_clock(-self._history_days)
         await asyncio.gather(*(self._register(structure) for structure in self._structures))
         await asyncio.gather(*(self._describe(programme) for programme in self._programmes))
+        await self._internships.register(today - timedelta(days=self._history_days))
         with Progress(
             TextColumn("          {task.description}"),
             BarColumn(),
@@ -92,9 +93,12 @@ class Demonstration:
             task = bar.add_task("school year", total=self._history_days)
             for back in range(self._history_days, 0, -_STEP_DAYS):
                 await self._set_clock(-back)
-                await self._play_days(today - timedelta(days=back), last=back <= _STEP_DAYS)
+                day = today - timedelta(days=back)
+                # Two services that know nothing of each other: what happens in one cannot change the other's play.
+                await asyncio.gather(self._play_days(day, last=back <= _STEP_DAYS), self._internships.play_days(day))
                 bar.update(task, advance=_STEP_DAYS, description=f"{today - timedelta(days=back):%d/%m/%Y}  ")
         await self._set_clock(0)
+        await self._internships.campaign(today)
         # Something fresh on the first screen, whatever day of the week the play is given.
         await asyncio.gather(
             *(
@@ -234,36 +238,9 @@ class Demonstration:
     ) -> dict[str, Any] | None:
         return await self._call(persona, "POST", f"/v1/{collection}/{hold['hold_id']}/{action}", body)
 
-    async def _call(
-        self, persona: str, method: str, path: str, body: dict[str, Any] | None = None
-    ) -> dict[str, Any] | None:
-        """One request; a refusal (409) is part of the play and gives None, anything else that fails is shown."""
-        assert self._client is not None
-        async with self._slots:
-            try:
-                headers = {"Authorization": f"Bearer {await self._token(persona)}"}
-                answer = await self._client.request(method, path, json=body, headers=headers)
-            except httpx.HTTPError as error:
-                self._say(f"demonstration: {method} {path}: {type(error).__name__}")
-                return None
-        if answer.status_code == 409:
-            return None
-        if answer.status_code >= 400:
-            self._say(f"demonstration: {method} {path}: {answer.status_code} {answer.json().get('detail', '')}")
-            return None
-        result: dict[str, Any] = answer.json()
+    async def _call(self, persona: str, method: str, path: str, body: Any = None) -> dict[str, Any] | None:
+        result: dict[str, Any] | None = await self._caller.call(_SEATS, persona, method, path, body)
         return result
-
-    async def _token(self, persona: str) -> str:
-        token, until = self._tokens.get(persona, ("", 0.0))
-        if time.monotonic() > until:
-            assert self._client is not None
-            answer = await self._client.post(
-                f"{self._stack.issuer_url}/token", data={"grant_type": "client_credentials", "client_id": persona}
-            )
-            token = answer.json()["access_token"]
-            self._tokens[persona] = (token, time.monotonic() + _TOKEN_SECONDS)
-        return token
 
     async def _recall(self) -> None:
         """After a restart: what the structures last declared, so that the trickle goes on from there."""
@@ -275,12 +252,8 @@ class Demonstration:
                 programme.taken_count = known[programme.programme_id]["taken_count"]
 
     async def _mine(self, persona: str) -> list[dict[str, Any]]:
-        assert self._client is not None
-        answer = await self._client.get(
-            "/v1/programmes/mine", headers={"Authorization": f"Bearer {await self._token(persona)}"}
-        )
-        mine: list[dict[str, Any]] = answer.json() if answer.status_code == 200 else []
-        return mine
+        mine: list[dict[str, Any]] | None = await self._caller.call(_SEATS, persona, "GET", "/v1/programmes/mine")
+        return mine or []
 
     async def _set_clock(self, days: float) -> None:
         self._offset_seconds = days * 86400
@@ -289,13 +262,8 @@ class Demonstration:
         )
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        service = next(service for service in self._stack.services if service.name == "remediation-seats")
-
         async def with_client() -> None:
-            async with httpx.AsyncClient(
-                base_url=f"http://127.0.0.1:{service.port(self._stack.settings)}", timeout=30
-            ) as client:
-                self._client = client
+            async with self._caller:
                 await work
 
         self._loop.run_until_complete(with_client())

@@ -21,7 +21,7 @@ _CLASS_SIZE = 26
 _WEEK_COUNT = 10
 
 # Trades shown, with the share of offers, and how many girls and boys wish for the family (out of a thousand wishes).
-_TRADES: tuple[tuple[str, str, str, int, int, int], ...] = (
+TRADES: tuple[tuple[str, str, str, int, int, int], ...] = (
     ("Garage automobile", "I1604", "I16", 60, 6, 70),
     ("Atelier de menuiserie", "H2206", "H22", 40, 8, 34),
     ("Bureau d’études mécaniques", "H1203", "H12", 25, 8, 26),
@@ -82,10 +82,10 @@ def offers(today: date, count: int = OFFER_COUNT, seed: int = SEED) -> Iterator[
     codes = sorted(reference.communes())
     population = [reference.communes()[code].population for code in codes]
     weeks = weeks_from(today)
-    shares = [trade[3] for trade in _TRADES]
+    shares = [trade[3] for trade in TRADES]
     for number in range(count):
         (code,) = rng.choices(codes, population)
-        ((title, rome, *_),) = rng.choices(_TRADES, shares)
+        ((title, rome, *_),) = rng.choices(TRADES, shares)
         seats = ", ".join(
             f"{week}:{rng.choice((1, 1, 1, 2, 2, 3))}" for week in sorted(rng.sample(weeks, rng.randint(1, 4)))
         )
@@ -108,10 +108,10 @@ def pupils(today: date, seed: int = SEED, schools: int | None = None) -> Iterato
     """Lines of a table of pupils: each collège in its own week, homes around it, three to eight trades wished for."""
     rng = random.Random(seed + 1)  # noqa: S311
     weeks = weeks_from(today)
-    families = list(dict.fromkeys(trade[2] for trade in _TRADES))
+    families = list(dict.fromkeys(trade[2] for trade in TRADES))
     liked = {
-        "F": [sum(trade[4] for trade in _TRADES if trade[2] == family) for family in families],
-        "M": [sum(trade[5] for trade in _TRADES if trade[2] == family) for family in families],
+        "F": [sum(trade[4] for trade in TRADES if trade[2] == family) for family in families],
+        "M": [sum(trade[5] for trade in TRADES if trade[2] == family) for family in families],
     }
     for school in [s for s in reference.schools() if s.grade9_count][:schools]:
         week = rng.choice(weeks)
