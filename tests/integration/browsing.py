@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page
+from playwright.async_api import Browser, Page
 
 from common.embedded.stack import Stack
 from common.testing import add_persona
@@ -38,6 +40,20 @@ def chromium() -> str:
     if found is None:
         pytest.fail("the browser tests need Chromium: apt-get install chromium", pytrace=False)
     return found
+
+
+@asynccontextmanager
+async def opened(browser: Browser, width: int = 1280, *, javascript: bool = True) -> AsyncIterator[Page]:
+    """A page of its own context; what the console says fails the test."""
+    context = await browser.new_context(
+        viewport={"width": width, "height": 844}, locale="fr-FR", java_script_enabled=javascript
+    )
+    page = await context.new_page()
+    said: list[str] = []
+    page.on("pageerror", lambda error: said.append(str(error)))
+    yield page
+    await context.close()
+    assert said == []
 
 
 async def log_in(page: Page, stack: Stack, url: str, path: str, persona: dict[str, Any]) -> None:

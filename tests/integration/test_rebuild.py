@@ -18,8 +18,10 @@ ESTUAIRE = Path(sys.executable).with_name("estuaire")
 KILLED = 137
 
 
-async def rebuild(stack: Stack, *arguments: str, failpoint: str = "", lot: int = 500) -> tuple[int, str]:
-    """`estuaire rebuild seat-board` on the running stack: status and output."""
+async def rebuild(
+    stack: Stack, *arguments: str, failpoint: str = "", lot: int = 500, model: str = "seat-board"
+) -> tuple[int, str]:
+    """`estuaire rebuild` of one read model on the running stack: status and output."""
     environment = {
         **stack.environment(service_named(stack, "projections")),
         "ESTUAIRE_SERVICE": "projections",
@@ -27,7 +29,7 @@ async def rebuild(stack: Stack, *arguments: str, failpoint: str = "", lot: int =
         "FAILPOINT": failpoint,
     }
     process = await asyncio.create_subprocess_exec(
-        ESTUAIRE, "rebuild", "seat-board", *arguments,
+        ESTUAIRE, "rebuild", model, *arguments,
         env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     out, _ = await process.communicate()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +12,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from common.testing import Query, add_persona
-from tests.integration.browsing import WIDTHS, assert_accessible, log_in
+from tests.integration.browsing import WIDTHS, assert_accessible, log_in, opened
 from tests.integration.conftest import BoardOf, Seats, declare, eventually
 from tests.integration.test_partner_topics import new_partner
 
@@ -43,20 +41,6 @@ def partner(structure_id: UUID) -> dict[str, Any]:
         "email": f"{structure_id}@structures.example",
         "name": f"Partenaire {structure_id.hex[:6]}",
     }
-
-
-@asynccontextmanager
-async def opened(browser: Browser, width: int = 1280, *, javascript: bool = True) -> AsyncIterator[Page]:
-    """A page of its own context; what the console says fails the test."""
-    context = await browser.new_context(
-        viewport={"width": width, "height": 844}, locale="fr-FR", java_script_enabled=javascript
-    )
-    page = await context.new_page()
-    said: list[str] = []
-    page.on("pageerror", lambda error: said.append(str(error)))
-    yield page
-    await context.close()
-    assert said == []
 
 
 async def mails_to(seats: Seats, recipient: str) -> list[dict[str, str]]:
