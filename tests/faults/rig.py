@@ -32,10 +32,17 @@ from tests.faults.history import History
 from tests.faults.workload import Workload
 
 REPOSITORY = Path(__file__).parents[2]
-SEATS, PROJECTIONS, LEDGER = "remediation-seats", "projections", "ledger"
+SEATS, STAGES, PROJECTIONS, LEDGER = "remediation-seats", "stage-matching", "projections", "ledger"
 PROGRAMMES, STRUCTURES = "remediation-seats.programmes.v1", "remediation-seats.structures.v1"
+# The topics that the projections fold.
+FACTS = [PROGRAMMES, STRUCTURES, *(f"stage-matching.{name}.v1" for name in ("hosts", "offers", "requests"))]
 CONSUMERS = {
-    PROJECTIONS: [STRUCTURES, PROGRAMMES, "remediation-seats.pipeline.v1", "projections.pipeline.v1"],
+    PROJECTIONS: [
+        *FACTS,
+        "remediation-seats.pipeline.v1",
+        "stage-matching.pipeline.v1",
+        "projections.pipeline.v1",
+    ],
     LEDGER: [PROGRAMMES],
 }
 _NEVER = ("", float("inf"), 0.0)
@@ -157,7 +164,7 @@ class Rig(Stack):
         return [*inside, *super().command_of(service)]
 
     async def _migrate_and_create_topics(self) -> None:
-        for name in (SEATS, PROJECTIONS):
+        for name in (SEATS, STAGES, PROJECTIONS):
             package = name.replace("-", "_")
             await migrations.upgrade(self.postgres.url(package), package)
         for statements in (migrations.DELIVERY_1, migrations.DELIVERY_2, ledger.TABLES):
@@ -405,7 +412,7 @@ class Cell:
     async def backlog(self) -> str:
         """What is not published or not consumed yet, in words; empty when all is done."""
         left = []
-        for name in (SEATS, PROJECTIONS, LEDGER):
+        for name in (SEATS, STAGES, PROJECTIONS, LEDGER):
             rows = await self.rig.query(
                 name,
                 "SELECT topic, count(*) AS n FROM outbox WHERE published_at IS NULL AND parked_reason IS NULL"
@@ -429,7 +436,7 @@ class Cell:
         try:
             return {
                 (topic, number): consumer.get_watermark_offsets(TopicPartition(topic, number), 10)[1]
-                for topic in (PROGRAMMES, STRUCTURES)
+                for topic in FACTS
                 for number in range(4)
             }
         finally:
@@ -578,7 +585,7 @@ class Cell:
             "bootstrap": rig.bootstrap_servers,
             "registry": f"http://127.0.0.1:{rig.settings.registry_port}/apis/ccompat/v7",
             "schemas_dir": str(rig.schemas_dir),
-            "databases": {name: rig.dsn(name) for name in (SEATS, PROJECTIONS, LEDGER)},
+            "databases": {name: rig.dsn(name) for name in (SEATS, STAGES, PROJECTIONS, LEDGER)},
             "consumers": CONSUMERS,
             "history": str(self.history.path),
             "waived": self.waived,

@@ -18,31 +18,157 @@ _ATTEMPT_SECONDS_MAX = 40
 _ANSWER_SECONDS_MAX = 180
 
 
-class Workload:
+class Commands:
+    """Sends commands of many people; each is repeated with its key until it is answered, and the history has all of it."""
+
+    def __init__(
+        self,
+        history: History,
+        *,
+        seed: int,
+        endpoints: list[str],
+        issuer_url: str,
+        service: str = "",
+        processes: int = 6,
+    ) -> None:
+        self.endpoints = endpoints  # the rig takes an address out before it stops the replica behind it
+        self.command_count = 0
+        self.unanswered: list[str] = []
+        self._history = history
+        self._seed = seed
+        self._draw = random.Random(f"{seed}{service}") if service else random.Random(seed)
+        self._issuer_url = issuer_url
+        # Marks the entries of another service than the seats'.
+        self._facts: dict[str, Any] = {"service": service} if service else {}
+        self._processes = processes
+        self._tokens: dict[str, str] = {}
+        self._op_number = 0
+        self._stopping = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._client = httpx.AsyncClient(timeout=_ATTEMPT_SECONDS_MAX, limits=httpx.Limits(max_connections=50))
+
+    def start(self) -> None:
+        """Lets the processes run."""
+        self._tasks = [asyncio.create_task(self._run(number)) for number in range(self._processes)]
+
+    async def _run(self, number: int) -> None:
+        draw = random.Random(self._seed * 1000 + number)
+        while not self._stopping.is_set():
+            await self._one(draw)
+            await asyncio.sleep(draw.random() * 0.02)
+
+    async def _one(self, draw: random.Random) -> None:
+        raise NotImplementedError
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the cell comes to its end."""
+        return self._stopping.is_set()
+
+    async def stop(self) -> None:
+        """Ends the processes after the command at hand, which each gets answered."""
+        self._stopping.set()
+        await asyncio.gather(*self._tasks)
+
+    async def cancel(self) -> None:
+        """Ends what still runs in a cell that failed."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._client.aclose()
+
+    async def command(
+        self, persona: str, method: str, path: str, body: Any, *, op: str, role: str = "agency", **facts: Any
+    ) -> dict[str, Any] | None:
+        """Sends a command until it is answered; returns the answer of a 2xx, else None."""
+        self._op_number += 1
+        op_id = f"{self._facts.get('service', '')}op-{self._op_number}"
+        key, trace_id = self._uuid().hex, self._uuid().hex
+        self._history.add(
+            "invoke", op_id=op_id, op=op, role=role, key=key, trace_id=trace_id, path=path, **self._facts, **facts
+        )
+        deadline = asyncio.get_running_loop().time() + _ANSWER_SECONDS_MAX
+        while asyncio.get_running_loop().time() < deadline:
+            answer = await self._attempt(persona, role, method, path, body, key, trace_id, op_id, facts)
+            if answer is None:
+                await asyncio.sleep(0.1)
+                continue
+            self.command_count += 1
+            content = answer.json()
+            effects = self._effects(op, answer.status_code, content)
+            self._history.add(
+                "ok", op_id=op_id, op=op, status=answer.status_code, effects=effects, **self._facts,
+                hold_id=content.get("hold_id") if isinstance(content, dict) else None,
+            )  # fmt: skip
+            return content if answer.is_success else None
+        return None
+
+    async def _attempt(
+        self,
+        persona: str,
+        role: str,
+        method: str,
+        path: str,
+        body: Any,
+        key: str,
+        trace_id: str,
+        op_id: str,
+        facts: Any,
+    ) -> httpx.Response | None:
+        """One try; None when nobody can say what came of it, or nothing did."""
+        if not self.endpoints:
+            return None
+        url = self._draw.choice(self.endpoints) + path
+        try:
+            headers = {
+                "Authorization": f"Bearer {await self._token(persona, role, facts)}",
+                "Idempotency-Key": key,
+                "traceparent": f"00-{trace_id}-00f067aa0ba902b7-01",
+            }
+            sent: dict[str, Any] = {"content": body} if isinstance(body, bytes) else {"json": body}
+            answer = await self._client.request(method, url, headers=headers, **sent)
+        except httpx.HTTPError as error:
+            self.unanswered.append(repr(error))
+            self._history.add("info", op_id=op_id, error=type(error).__name__)
+            return None
+        if answer.status_code == 401:
+            self._tokens.pop(persona, None)
+            return None
+        if answer.status_code >= 500:
+            self.unanswered.append(answer.text)
+            self._history.add("info", op_id=op_id, error=str(answer.status_code), body=answer.text[:200])
+            return None
+        return answer
+
+    async def _token(self, persona: str, role: str, facts: dict[str, Any]) -> str:
+        if persona not in self._tokens:
+            answer = await self._client.post(
+                f"{self._issuer_url}/token", data={"grant_type": "client_credentials", "client_id": persona}
+            )
+            self._tokens[persona] = str(answer.json()["access_token"])
+        return self._tokens[persona]
+
+    def _effects(self, op: str, status: int, content: Any) -> dict[str, int]:
+        """Which messages a command's answer promises."""
+        raise NotImplementedError
+
+    def _uuid(self) -> UUID:
+        return UUID(int=self._draw.getrandbits(128), version=4)
+
+
+class Workload(Commands):
     """`processes` tasks that declare, hold, extend, confirm, decline, withdraw, admit, and try what is forbidden."""
 
     def __init__(
         self, history: History, *, seed: int, endpoints: list[str], issuer_url: str, bulk: int = 0, processes: int = 6, structures: int = 4,
     ) -> None:  # fmt: skip
-        self.endpoints = endpoints  # the rig takes an address out before it stops the replica behind it
+        super().__init__(history, seed=seed, endpoints=endpoints, issuer_url=issuer_url, processes=processes)
         self.programmes: list[tuple[UUID, UUID]] = []
         self.sentinels: list[UUID] = []
-        self.command_count = 0
-        self.unanswered: list[str] = []
-        self._history = history
-        self._seed = seed
-        self._draw = random.Random(seed)
         self.structures = [self._uuid() for _ in range(structures)]
-        self._issuer_url = issuer_url
         self._bulk = bulk
-        self._processes = processes
-        self._tokens: dict[str, str] = {}
         self._holds: list[dict[str, Any]] = []
         self._codes: list[str] = []
-        self._op_number = 0
-        self._stopping = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
-        self._client = httpx.AsyncClient(timeout=_ATTEMPT_SECONDS_MAX, limits=httpx.Limits(max_connections=50))
 
     async def prepare(self, *, programmes: int = 4) -> None:
         """Registers the structures, opens their programmes, and one programme on each partition for the sentinels."""
@@ -78,34 +204,7 @@ class Workload:
         await self.declare(programme_id, structure_id, 8, 2)
         return programme_id
 
-    def start(self) -> None:
-        """Lets the processes run."""
-        self._tasks = [asyncio.create_task(self._run(number)) for number in range(self._processes)]
-
-    @property
-    def stopping(self) -> bool:
-        """Whether the cell comes to its end."""
-        return self._stopping.is_set()
-
-    async def stop(self) -> None:
-        """Ends the processes after the command at hand, which each gets answered."""
-        self._stopping.set()
-        await asyncio.gather(*self._tasks)
-
-    async def cancel(self) -> None:
-        """Ends what still runs in a cell that failed."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._client.aclose()
-
     # -- what a process does
-
-    async def _run(self, number: int) -> None:
-        draw = random.Random(self._seed * 1000 + number)
-        while not self._stopping.is_set():
-            await self._one(draw)
-            await asyncio.sleep(draw.random() * 0.02)
 
     async def _one(self, draw: random.Random) -> None:
         programme_id, structure_id = draw.choice(self.programmes)
@@ -182,37 +281,11 @@ class Workload:
                 op="withdrawal", role="prescriber", subject=stranger, forbidden=True,
             )  # fmt: skip
 
-    # -- one command
-
     async def _as_partner(
         self, structure_id: UUID, method: str, path: str, body: Any, **facts: Any
     ) -> dict[str, Any] | None:
         name = f"partner-{structure_id}"
         return await self.command(name, method, path, body, role="partner", structure_id=str(structure_id), **facts)
-
-    async def command(
-        self, persona: str, method: str, path: str, body: Any, *, op: str, role: str = "agency", **facts: Any
-    ) -> dict[str, Any] | None:
-        """Sends a command until it is answered; returns the answer of a 2xx, else None."""
-        self._op_number += 1
-        op_id = f"op-{self._op_number}"
-        key, trace_id = self._uuid().hex, self._uuid().hex
-        self._history.add("invoke", op_id=op_id, op=op, role=role, key=key, trace_id=trace_id, path=path, **facts)
-        deadline = asyncio.get_running_loop().time() + _ANSWER_SECONDS_MAX
-        while asyncio.get_running_loop().time() < deadline:
-            answer = await self._attempt(persona, role, method, path, body, key, trace_id, op_id, facts)
-            if answer is None:
-                await asyncio.sleep(0.1)
-                continue
-            self.command_count += 1
-            content = answer.json()
-            effects = _effects(op, answer.status_code, content)
-            self._history.add(
-                "ok", op_id=op_id, op=op, status=answer.status_code, effects=effects,
-                hold_id=content.get("hold_id") if isinstance(content, dict) else None,
-            )  # fmt: skip
-            return content if answer.is_success else None
-        return None
 
     async def refused(self, structure_id: UUID, method: str, path: str, body: Any) -> int:
         """The status of a partner's request that has no effect; the history does not have it."""
@@ -222,50 +295,6 @@ class Workload:
         answer = await self._client.request(method, self.endpoints[0] + path, json=body, headers=headers)
         assert answer.headers["content-type"] == "application/problem+json", answer.text
         return answer.status_code
-
-    async def _attempt(
-        self,
-        persona: str,
-        role: str,
-        method: str,
-        path: str,
-        body: Any,
-        key: str,
-        trace_id: str,
-        op_id: str,
-        facts: Any,
-    ) -> httpx.Response | None:
-        """One try; None when nobody can say what came of it, or nothing did."""
-        if not self.endpoints:
-            return None
-        url = self._draw.choice(self.endpoints) + path
-        try:
-            headers = {
-                "Authorization": f"Bearer {await self._token(persona, role, facts)}",
-                "Idempotency-Key": key,
-                "traceparent": f"00-{trace_id}-00f067aa0ba902b7-01",
-            }
-            answer = await self._client.request(method, url, json=body, headers=headers)
-        except httpx.HTTPError as error:
-            self.unanswered.append(repr(error))
-            self._history.add("info", op_id=op_id, error=type(error).__name__)
-            return None
-        if answer.status_code == 401:
-            self._tokens.pop(persona, None)
-            return None
-        if answer.status_code >= 500:
-            self.unanswered.append(answer.text)
-            self._history.add("info", op_id=op_id, error=str(answer.status_code), body=answer.text[:200])
-            return None
-        return answer
-
-    async def _token(self, persona: str, role: str, facts: dict[str, Any]) -> str:
-        if persona not in self._tokens:
-            answer = await self._client.post(
-                f"{self._issuer_url}/token", data={"grant_type": "client_credentials", "client_id": persona}
-            )
-            self._tokens[persona] = str(answer.json()["access_token"])
-        return self._tokens[persona]
 
     def personas(self) -> dict[str, dict[str, Any]]:
         """Everybody who calls, for the development issuer."""
@@ -279,8 +308,21 @@ class Workload:
             for name, facts in everybody.items()
         }
 
-    def _uuid(self) -> UUID:
-        return UUID(int=self._draw.getrandbits(128), version=4)
+    def _effects(self, op: str, status: int, content: Any) -> dict[str, int]:
+        """Which messages a command's answer promises."""
+        if not 200 <= status < 300:
+            return {}
+        if op == "declare":
+            return {"SeatsDeclared": int(content["status"] == "accepted")}
+        if op == "declare_many":
+            return {"SeatsDeclared": sum(receipt["status"] == "accepted" for receipt in content["receipts"])}
+        names = {
+            "hold": "SeatHeld",
+            "extension": "HoldExtended",
+            "confirmation": "HoldConfirmed",
+            "admission": "YoungPersonAdmitted",
+        }
+        return {names[op]: 1} if op in names else {}
 
 
 def partition_of(key: str) -> int:
@@ -296,20 +338,3 @@ def _line(programme_id: UUID, total: int, taken: int, *, later: int = 0) -> dict
         "taken_count": taken,
         "observed_at": seen.isoformat(),
     }
-
-
-def _effects(op: str, status: int, content: Any) -> dict[str, int]:
-    """Which messages a command's answer promises."""
-    if not 200 <= status < 300:
-        return {}
-    if op == "declare":
-        return {"SeatsDeclared": int(content["status"] == "accepted")}
-    if op == "declare_many":
-        return {"SeatsDeclared": sum(receipt["status"] == "accepted" for receipt in content["receipts"])}
-    names = {
-        "hold": "SeatHeld",
-        "extension": "HoldExtended",
-        "confirmation": "HoldConfirmed",
-        "admission": "YoungPersonAdmitted",
-    }
-    return {names[op]: 1} if op in names else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import time
 from contextlib import suppress
@@ -11,7 +12,8 @@ import httpx
 import psutil
 
 from tests.faults.cells.registry import cell
-from tests.faults.rig import LEDGER, PROJECTIONS, SEATS, Cell
+from tests.faults.rig import LEDGER, PROJECTIONS, SEATS, STAGES, Cell
+from tests.faults.stages_workload import StagesWorkload
 
 
 @cell("01", "kill -9 of the HTTP service at each failpoint", short=True)
@@ -41,6 +43,48 @@ async def kill_consumer(cell: Cell) -> None:
         plan.append((name, f"consumer.{point}", 1 if point == "after_offset" else _nth(cell)))
     async with cell.running():
         await cell.deaths(plan)
+
+
+@cell("41", "kill -9 of stage matching at each failpoint, and of a campaign's job", short=True, processes=1)
+async def kill_stages(cell: Cell) -> None:
+    """Seats of a week, one internship a week, a campaign's gifts and the market are the same as if nobody had died."""
+    points = ("http.before_commit", "http.after_commit", "relay.after_send", "relay.before_mark")
+    rig = cell.rig
+    async with cell.running():
+        load = StagesWorkload(cell.history, seed=cell.seed, endpoints=[rig.url_of(STAGES)], issuer_url=rig.issuer_url)
+        accounts = rig.settings.home / "personas.json"
+        accounts.write_text(json.dumps(cell.workload.personas() | load.personas()))
+        rig.start_service(STAGES)
+        await rig.ready(STAGES)
+        await load.prepare()
+        load.start()
+        try:
+            campaign = asyncio.create_task(load.campaign())
+            for _ in range(2):
+                job = await _job_of_a_campaign()
+                job.kill()
+                cell.fired("a campaign's job killed", f"process {job.pid} was alive")
+            await campaign
+            await cell.deaths([(STAGES, points[n % len(points)], _nth(cell)) for n in range(min(cell.kills, 8))])
+            await load.stop()
+            # A seat that came back is proposed within a second; then nothing moves any longer.
+            settled = "SELECT count(*) = 0 FROM freed_seat"
+            assert await cell.eventually(STAGES, settled), "seats that came back stay with nobody"
+        finally:
+            await load.cancel()
+
+
+async def _job_of_a_campaign(*, seconds_max: float = 40) -> psutil.Process:
+    """The job's process, once it has worked for a moment."""
+    deadline = time.monotonic() + seconds_max
+    while time.monotonic() < deadline:
+        for process in psutil.process_iter(["cmdline"]):
+            if "stage_matching.campaign_job" in (process.info["cmdline"] or []):
+                await asyncio.sleep(0.3)
+                if process.is_running():
+                    return process
+        await asyncio.sleep(0.02)
+    raise AssertionError("no campaign was ever worked on")
 
 
 def _nth(cell: Cell) -> int:

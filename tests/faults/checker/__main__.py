@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.faults.checker import delivery, seats
+from tests.faults.checker import delivery, seats, stages
 from tests.faults.checker.world import World, load
 
 _SHOWN_MAX = 5
@@ -59,6 +59,13 @@ INVARIANTS: dict[str, Callable[[World], Iterator[str]]] = {
     "I13": i13_bounded,
     "I16": seats.i16_authority,
     "I18": seats.i18_one_booking_per_key,
+    "S6": stages.s6_no_overbooking,
+    "S7": stages.s7_table_and_log_agree,
+    "S8": stages.s8_one_confirmed_a_week,
+    "S9": stages.s9_market_is_the_fold,
+    "S16": stages.s16_authority,
+    "S18": stages.s18_one_effect_per_command,
+    "S19": stages.s19_campaigns_give_each_seat_once,
 }
 
 

@@ -126,7 +126,7 @@ def i16_authority(world: World) -> Iterator[str]:
     """Every message that a command caused is about the caller's own structure or hold; forbidden commands were refused."""
     owner = {str(row["programme_id"]): str(row["structure_id"]) for row in world.databases[SEATS]["programme"]}
     holder = {str(row["hold_id"]): row["prescriber_id"] for row in world.databases[SEATS]["hold"]}
-    ops = {entry["trace_id"]: entry for entry in world.of("invoke")}
+    ops = {entry["trace_id"]: entry for entry in world.of("invoke") if not entry.get("service")}
     for record in first_occurrences(world):
         assert record.fields is not None
         op = ops.get(record.fields["correlation_id"].hex)
@@ -153,7 +153,7 @@ def i18_one_booking_per_key(world: World) -> Iterator[str]:
     kept = {row["key"]: row for row in world.databases[SEATS]["idempotency_key"]}
     lost_keys = {entry["key"] for entry in world.of("restored_away")}
     held = set()
-    for op in world.of("invoke"):
+    for op in (entry for entry in world.of("invoke") if not entry.get("service")):
         answer = answers.get(op["op_id"])
         if answer is None:
             yield f"{op['op']} {op['op_id']} never got an answer"
