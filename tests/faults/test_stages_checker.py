@@ -67,7 +67,7 @@ def true_world() -> World:
             weeks=weeks(2),
         ),
     ]
-    applications = [
+    applications: list[dict[str, Any]] = [
         {"application_id": "a", "offer_id": OFFER, "seeker_id": SEEKER, "state": "confirmed", "iso_weeks": [WEEK], "campaign_id": None},
         {"application_id": "b", "offer_id": OFFER, "seeker_id": "pupil", "state": "accepted", "iso_weeks": [WEEK], "campaign_id": "c1"},
     ]  # fmt: skip
