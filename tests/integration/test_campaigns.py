@@ -307,7 +307,7 @@ async def test_a_killed_computation_is_begun_again_and_a_stopped_one_is_not(stag
     assert (await act(agency, campaign_id, "freeze")).status_code == 200
 
     async def job() -> psutil.Process:
-        for _ in range(200):
+        for _ in range(600):
             for process in psutil.process_iter(["cmdline"]):
                 if str(campaign_id) in (process.info["cmdline"] or []):
                     return process

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 from collections.abc import Iterator
@@ -117,6 +118,15 @@ def test_every_variable_is_a_setting_and_none_is_missing() -> None:
     for name in SERVICES:
         given = set(compose()["services"][name]["environment"])
         assert given <= settings.keys() and required <= given | in_image, name
+
+
+def test_the_navigation_has_every_page_of_every_service() -> None:
+    """In both deployments, the links are those that the services name."""
+    pages = {page for service in SERVICES for page in importlib.import_module(service.replace("-", "_")).PAGES}
+    shared = next(d for _, d in documents() if d["kind"] == "ConfigMap")["data"]["ESTUAIRE_NAVIGATION"]
+    for text in (shared, compose()["services"]["projections"]["environment"]["ESTUAIRE_NAVIGATION"]):
+        links = {(one["label"], one["icon"], "/" + one["address"].split("/", 3)[3]) for one in json.loads(text)}
+        assert links == pages
 
 
 def test_topics_and_rights_are_those_of_topics_yaml() -> None:

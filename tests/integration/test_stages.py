@@ -274,3 +274,48 @@ async def test_a_seeker_who_does_not_confirm_gives_the_seat_back(fresh_runtime: 
         async with runtime.database.transaction() as tx:
             late = await handlers.confirm(tx, Acting(account="first"), first)
         assert late is not None and late.reason == "application_state"
+
+
+async def test_rubbish_on_every_route_is_a_clear_problem_and_never_a_500(stages: Stages) -> None:
+    """Every route of the OpenAPI document, as every role, with ids that exist and not, and bodies that make no sense."""
+    host_id, host = await stages.host()
+    offer_id = await stages.offer(host, {NEXT: 1})
+    agency = await stages.client("rubbish-agency", "agency")
+    school = await stages.client("rubbish-school", "school", structure_id="0760017F")
+    campaign_id = uuid4()
+    opened = await school.put(f"/v1/campaigns/{campaign_id}", json={"title": "C", "scope": "CLASS"})
+    assert opened.status_code == 200
+    callers = [host, agency, school, await stages.seeker(), await stages.client("rubbish-partner", "partner")]
+    described = (await agency.get("/openapi.json")).json()["paths"]
+    bodies = (
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"[" * 50_000,
+        b"\x00\xff\xfe" * 100,
+        b'{"title": "\\ud800", "seats": {"2027-W54": 1}}',
+        b'{"iso_weeks": ["2027-W06", "2027-W08"], "wishes": ["\\u0000"], "age": 1e999}',
+        b'{"commitments": ["INTERNS", "INTERNS"], "reason": "UNKNOWN", "seats": {"%s": 99999999999}}' % NEXT.encode(),
+    )
+    refused = 0
+    for path, methods in described.items():
+        for method in methods:
+            for one in (str(uuid4()), str(offer_id), str(campaign_id), str(host_id), "x"):
+                url = path
+                for name in ("host_id", "offer_id", "application_id", "agreement_id", "campaign_id"):
+                    url = url.replace(f"{{{name}}}", one)
+                # The campaign is used up by its first real command, and rubbish must not find that one.
+                url = url.replace("{action}", "nonsense" if "campaigns" in path else "withdrawal")
+                for number, caller in enumerate(callers):
+                    body = bodies[(number + len(url)) % len(bodies)] if method != "get" else b""
+                    headers = {"Content-Type": "application/json"}
+                    answer = await caller.request(method.upper(), url, content=body, headers=headers)
+                    assert answer.status_code < 500, (method, url, body[:60], answer.text)
+                    if answer.status_code >= 400:
+                        refused += 1
+                        assert answer.headers["content-type"] == "application/problem+json"
+                        assert answer.json()["detail"]
+    assert refused > 200
+    for query in ("commune_code=%00", "commune_code=76540&rome=Z99", "commune_code=76540&radius_km=nan", "commune_code=76540&iso_week=2027-W54"):  # fmt: skip
+        assert (await agency.get(f"/v1/offers?{query}")).status_code == 422

@@ -249,6 +249,7 @@ def shown_result(row: Any) -> dict[str, Any]:
         "uai",
         "class_group",
         "pupil_code",
+        "seeker_id",
         "iso_weeks",
         "wishes",
         "obtained_wish",

@@ -72,7 +72,8 @@ class CampaignDesk(Desk):
         """Opens a campaign."""
         principal, form = await self.posted(request, "school", "agency")
         uai, title = opener(principal), form.get("title", "").strip()[:200]
-        scope = CampaignScope.TERRITORY if uai is None else CampaignScope[form.get("scope", "CLASS")]
+        whole = CampaignScope.SCHOOL if form.get("scope") == "SCHOOL" else CampaignScope.CLASS
+        scope = CampaignScope.TERRITORY if uai is None else whole
         if not title.isprintable() or not title:
             return await self._all(request, principal, status=422, problem="Donnez un titre à la campagne.")
         campaign_id = uuid4()
@@ -204,8 +205,20 @@ class CampaignDesk(Desk):
             (_school_title(uai), [(group, list(own)) for group, own in groupby(people, key=lambda r: r.class_group)])
             for uai, people in groupby(rows[:_LIST_MAX], key=lambda r: r.uai)
         ]
+        async with self.database.transaction() as tx:
+            everybody = sorted(
+                (_school_title(uai), uai) for uai in await campaign_store.spans_of_schools(tx, campaign_id)
+            )
         return self.page(
-            request, "lists.html", principal, row=row, schools=schools, more=len(rows) > _LIST_MAX, max=_LIST_MAX
+            request,
+            "lists.html",
+            principal,
+            row=row,
+            schools=schools,
+            more=len(rows) > _LIST_MAX,
+            everybody=everybody if opener(principal) is None else [],
+            chosen=request.query_params.get("uai", ""),
+            max=_LIST_MAX,
         )
 
     async def pupil(self, request: Request, campaign_id: UUID, request_id: UUID) -> Response:

@@ -111,7 +111,10 @@ class HostDesk(Desk):
         async with self.database.transaction() as tx:
             today = (await tx.now()).astimezone(PARIS).date()
         known = {week["iso_week"]: week for week in (row.weeks or [])} if row is not None else {}
-        shown = sorted({*weeks.span(weeks.following(today), _WEEKS_SHOWN), *known})
+        first = weeks.following(today)
+        # What is past and was given must stay in the offer; nobody changes it any longer.
+        past = {week: seats["seats_count"] for week, seats in known.items() if week < first and seats["taken_count"]}
+        shown = sorted({*weeks.span(first, _WEEKS_SHOWN), *(week for week in known if week >= first)})
         return self.page(
             request,
             "offer.html",
@@ -120,6 +123,7 @@ class HostDesk(Desk):
             row=row,
             offer_id=offer_id,
             weeks=shown,
+            past=past,
             known=known,
             suggestions=reference.suggestions(),
             problem=problem,

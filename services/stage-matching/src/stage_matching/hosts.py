@@ -44,6 +44,8 @@ class Identity:
 
 async def describe(tx: Transaction, host_id: UUID, identity: Identity, contact_email: str | None) -> Refusal | None:
     """An organisation registers or changes its description; one SIRET stands for one organisation."""
+    # Two accounts that give one SIRET at the same time: the second sees the first.
+    await tx.execute("SELECT pg_advisory_xact_lock(hashtextextended(:siret, 0))", siret=identity.siret)
     other = await tx.fetch_one("SELECT host_id FROM host WHERE siret = :siret", siret=identity.siret)
     if other is not None and other.host_id != host_id:
         return Refusal("siret_taken", "Ce SIRET est déjà inscrit par un autre compte : écrivez à l’agence.")
