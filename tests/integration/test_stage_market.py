@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from collections import Counter
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 
 from common.embedded.stack import Stack
-from common.testing import Query, url_of
+from common.testing import Query, service_named, url_of
 from projections.stage_market import PEOPLE_MIN, _shown
 from tests.integration.conftest import eventually
 from tests.integration.referee import Record, read_topic
-from tests.integration.stages import LATER, NEXT, Stages, apply
-from tests.integration.test_rebuild import rebuild
+from tests.integration.stages import LATER, NEXT, Stages, apply, request_body
+from tests.integration.test_rebuild import ESTUAIRE, rebuild
 
 OFFERS, HOSTS, REQUESTS = (f"stage-matching.{name}.v1" for name in ("offers", "hosts", "requests"))
 
@@ -133,3 +135,50 @@ async def test_no_personal_attribute_is_on_the_topics(stack: Stack, stages: Stag
             text = str(record.fields)
             assert letter not in text and "76485" not in text and "@example.org" not in text
             assert not {"age", "sex", "email", "letter"} & set(record.fields or {})
+
+
+async def test_an_erased_person_is_in_no_store(stack: Stack, stages: Stages, query: Query) -> None:
+    """By one command: no table, no topic and no log has their address, account or letter; others' rows are as they were."""
+    mark = uuid4().hex
+    account, letter = f"erased-{mark}", f"Lettre-{mark}"
+    _, host = await stages.host()
+    offers = [await stages.offer(host, {NEXT: 1, LATER: 1}) for _ in range(3)]
+    seeker = await stages.client(account, "seeker")
+    neighbour = await stages.seeker()
+    await apply(neighbour, offers[0])
+    assert (await seeker.put("/v1/request", json=request_body())).status_code == 200
+    for number, offer_id in enumerate(offers):
+        body = {"offer_id": str(offer_id), "iso_weeks": [NEXT], "letter": letter}
+        answer = await seeker.post("/v1/applications", json=body, headers={"Idempotency-Key": f"{mark}{number}"})
+        one = answer.json()["application_id"]
+        if number:
+            key = {"Idempotency-Key": f"host-{mark}{number}"}
+            await host.post(f"/v1/received-applications/{one}/acceptance", headers=key)
+    assert await _found(stack, query, mark)
+    environment = {**stack.environment(service_named(stack, "stage-matching")), "ESTUAIRE_SERVICE": "stage-matching"}
+    command = [str(ESTUAIRE), "seekers", "erase", f"{account}@example.org"]
+    done = await asyncio.to_thread(subprocess.run, command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and "erased; 3 applications" in done.stdout, done.stdout + done.stderr
+    assert await _found(stack, query, mark) == []
+    again = await asyncio.to_thread(subprocess.run, command, env=environment, capture_output=True, text=True)
+    assert again.returncode == 1 and "nobody is known" in again.stderr
+    seats = await query("stage-matching", "SELECT taken_count FROM offer_week WHERE offer_id = ANY(:ids)", ids=offers)
+    assert {row.taken_count for row in seats} == {0}
+    assert (await neighbour.get("/v1/applications")).json()[0]["state"] == "submitted"
+
+
+async def _found(stack: Stack, query: Query, mark: str) -> list[str]:
+    """Where a text stands: tables of the service and of the projections, topics, logs."""
+    found = []
+    for service in ("stage-matching", "projections"):
+        for table in await query(service, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):
+            sql = f'SELECT count(*) AS n FROM "{table.tablename}" t WHERE t::text LIKE :text'
+            if (await query(service, sql, text=f"%{mark}%"))[0].n:
+                found.append(f"{service}.{table.tablename}")
+    for topic in (OFFERS, REQUESTS, HOSTS, "stage-matching.agreements.v1", "stage-matching.pipeline.v1"):
+        if any(mark in str(record) for record in await asyncio.to_thread(read_topic, stack, topic)):
+            found.append(topic)
+    for log in (stack.settings.home / "logs").glob("*"):
+        if log.is_file() and mark in log.read_text(errors="replace"):
+            found.append(log.name)
+    return found

@@ -1,0 +1,74 @@
+"""`estuaire seekers erase`: forgets a person; what is left of them is random ids and closed codes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from common.terminal import console, database_urls, fail, run
+from common.transaction import Transaction
+from stage_matching import handlers, requests, store
+from stage_matching.handlers import Acting
+from stage_matching.messages import RequestEndReason
+
+app = typer.Typer(help="People who look for an internship.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Keeps `erase` a word of its own."""
+
+
+@app.command()
+def erase(
+    person: Annotated[str, typer.Argument(help="The account's subject at the identity provider, or its mail address.")],
+) -> None:
+    """Withdraws what waits, and erases account, address, letters, mails and kept answers; a confirmed internship stays."""
+    from common.app import for_repair
+    from stage_matching.app import service
+
+    async def work() -> None:
+        async with (
+            for_repair(service, database_urls()[service.name]) as runtime,
+            runtime.database.transaction() as tx,
+        ):
+            count = await erase_seeker(tx, person)
+        if count is None:
+            raise fail(f"nobody is known as {person!r}: give the subject of the account, or its address")
+        console.print(f"erased; {count} applications are left, of nobody")
+
+    run(work())
+
+
+async def erase_seeker(tx: Transaction, person: str) -> int | None:
+    """Erases one person in one transaction: how many applications are left without them; None when nobody is known."""
+    row = await tx.fetch_one(
+        "SELECT * FROM seeker WHERE account = :person OR contact_email = :person FOR UPDATE", person=person
+    )
+    if row is None or row.account is None:
+        return None
+    applications = await store.applications_of(tx, seeker_id=row.seeker_id)
+    for one in applications:
+        if one.due_at is not None:
+            await handlers.withdraw(tx, Acting(account=row.account), one.application_id)
+    await _end_request(tx, row.seeker_id)
+    await tx.execute("UPDATE application SET letter = NULL WHERE seeker_id = :id", id=row.seeker_id)
+    await tx.execute("UPDATE seeker SET account = NULL, contact_email = NULL WHERE seeker_id = :id", id=row.seeker_id)
+    await tx.execute("DELETE FROM mail WHERE recipient = :address", address=row.contact_email)
+    # Answers are kept for repeated requests; a host's have the letters that it read.
+    await tx.execute(
+        "DELETE FROM idempotency_key WHERE caller = :account OR answer ->> 'application_id' = ANY(:ids)",
+        account=row.account,
+        ids=[str(one.application_id) for one in applications],
+    )
+    return len(applications)
+
+
+async def _end_request(tx: Transaction, seeker_id: UUID) -> None:
+    rows = await tx.fetch_all(
+        "SELECT * FROM request WHERE seeker_id = :id AND campaign_id IS NULL AND version > 0 FOR UPDATE", id=seeker_id
+    )
+    await requests.end(tx, rows, RequestEndReason.WITHDRAWN, await tx.now())
+    await tx.execute("DELETE FROM request WHERE seeker_id = :id AND campaign_id IS NULL", id=seeker_id)
