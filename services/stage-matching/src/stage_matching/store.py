@@ -121,7 +121,7 @@ async def save(tx: Transaction, before: Offer, decision: Decision) -> Decision:
     """Writes what a decision changed, emits its messages in version order; returns the decision with the new version."""
     after = decision.offer
     version = await tx.emit(decision.messages, aggregate_id=after.offer_id, version=before.version)
-    if after == before:
+    if after == before and not decision.messages:
         return decision
     values = _description_values(after.description)
     await tx.execute(
