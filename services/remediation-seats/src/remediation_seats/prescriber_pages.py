@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
 from common.desk import Desk
 from common.failures import Refusal
 from common.http import Answer
 from common.identity import Principal
+from common.query import Query
 from common.transaction import Transaction
 from remediation_seats import handlers, notice_store, notices, search, store
 from remediation_seats.codes import normalised_code
@@ -25,10 +25,8 @@ from territory import maps, reference
 _SHOWN_MAX = 40
 
 
-class Wish(BaseModel):
+class Wish(Query):
     """What a prescriber looks for; blanks and unknown values are left out, so that an old link never fails."""
-
-    model_config = ConfigDict(extra="ignore")
 
     # The programme that a page of another service points at: shown first, and open.
     parcours: str = ""
@@ -44,17 +42,6 @@ class Wish(BaseModel):
     @classmethod
     def _a_norman_commune(cls, typed: str) -> str:
         return reference.commune_code(typed)
-
-    @classmethod
-    def read(cls, query: Mapping[str, str]) -> Wish:
-        """From a query string or a form."""
-        given = {name: value for name, value in query.items() if name in cls.model_fields and value.strip()}
-        while True:
-            try:
-                return cls(**given)
-            except ValidationError as error:
-                for problem in error.errors():
-                    given.pop(str(problem["loc"][0]), None)
 
     @property
     def profile(self) -> Profile:

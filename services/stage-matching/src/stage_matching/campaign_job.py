@@ -23,7 +23,7 @@ from common import settings, telemetry
 from common.app import Runtime, build_runtime
 from common.failures import forever
 from common.transaction import Transaction
-from stage_matching import campaign_store, domain, requests, store
+from stage_matching import campaign_store, domain, frozen_store, requests, store
 from stage_matching.candidates import Candidates, expand
 from stage_matching.explanations import WishOutcome, explain
 from stage_matching.frozen import FrozenOffer, FrozenSeeker
@@ -132,8 +132,8 @@ class Job:
 
     async def _compute(self, row: Any) -> None:
         async with self._database.transaction() as tx:
-            offers = await campaign_store.frozen_offers(tx, self._campaign_id)
-            known = await campaign_store.seekers(tx, self._campaign_id)
+            offers = await frozen_store.frozen_offers(tx, self._campaign_id)
+            known = await frozen_store.seekers(tx, self._campaign_id)
         people, policy = [seeker for _, seeker in known], store.campaign_policy(row.limits)
         await self._announce()
         told = self._begin("expand", len(people))

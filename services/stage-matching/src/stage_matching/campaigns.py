@@ -12,7 +12,7 @@ from uuid import UUID
 
 from common.failures import Refusal
 from common.transaction import Transaction
-from stage_matching import campaign_store, domain, notices, store
+from stage_matching import campaign_store, domain, frozen_store, notices, store
 from stage_matching.candidates import host_priority
 from stage_matching.matching import choose, lottery
 from stage_matching.messages import (
@@ -101,7 +101,7 @@ async def freeze(tx: Transaction, campaign_id: UUID, uai: str | None) -> Refusal
         for _, code in reference.communes_within(home, km)
     }
     audiences = ["PUPIL"]
-    offer_count = await campaign_store.keep_seats(tx, campaign_id, reach, wanted, audiences)
+    offer_count = await frozen_store.keep_seats(tx, campaign_id, reach, wanted, audiences)
     message = CampaignFrozen(
         occurred_at=now, seeker_count=sum(count for _, count in spans), offer_count=offer_count, seed=row.seed
     )
@@ -158,7 +158,7 @@ async def give_up(tx: Transaction, campaign_id: UUID, uai: str | None) -> Refusa
     refusal = _why_not(row, "give_up", uai)
     if refusal is not None:
         return refusal
-    await campaign_store.let_seats_go(tx, campaign_id)
+    await frozen_store.let_seats_go(tx, campaign_id)
     await campaign_store.save(
         tx,
         row,
@@ -255,10 +255,10 @@ async def _next_for(tx: Transaction, freed: Any) -> UUID | None:
     )
     policy = store.campaign_policy(campaign.limits)
     places = lottery(campaign.seed, [str(row.seeker_id) for row in rows])
-    offer = campaign_store.frozen_offer(frozen)
+    offer = frozen_store.frozen_offer(frozen)
     ranked = []
     for row in rows:
-        tier, bits = host_priority(offer, campaign_store.frozen_seeker(row), policy)
+        tier, bits = host_priority(offer, frozen_store.frozen_seeker(row), policy)
         ranked.append((tier, places[str(row.seeker_id)], row, bits))
     ranked.sort(key=lambda one: one[:2])
     held = sum(row.has_it for _, _, row, _ in ranked)

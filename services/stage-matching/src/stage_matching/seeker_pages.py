@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from common.desk import Desk
 from common.failures import Refusal
@@ -17,6 +16,7 @@ from common.http import Answer
 from common.identity import Principal
 from common.links import signed_link, subject_of
 from common.pages import PARIS
+from common.query import Query
 from common.spreadsheet import refused_line
 from common.transaction import Transaction
 from stage_matching import agreement_store, handlers, search, store, weeks
@@ -40,10 +40,8 @@ _FIELDS = {
 }
 
 
-class Wanted(BaseModel):
+class Wanted(Query):
     """A search; blanks and unknown values are left out, so that an old link never fails."""
-
-    model_config = ConfigDict(extra="ignore")
 
     commune: str = ""
     rayon: int = Field(default=30, ge=1, le=200)
@@ -62,17 +60,6 @@ class Wanted(BaseModel):
     def _a_week(cls, typed: str) -> str:
         weeks.monday(typed)
         return typed
-
-    @classmethod
-    def read(cls, query: Mapping[str, str]) -> Wanted:
-        """From a query string."""
-        given = {name: value for name, value in query.items() if name in cls.model_fields and value.strip()}
-        while True:
-            try:
-                return cls(**given)
-            except ValidationError as error:
-                for problem in error.errors():
-                    given.pop(str(problem["loc"][0]), None)
 
     def query(self, **changes: Any) -> str:
         """The same search, with changes, as the end of an address."""
