@@ -135,7 +135,7 @@ class Job:
             offers = await frozen_store.frozen_offers(tx, self._campaign_id)
             known = await frozen_store.seekers(tx, self._campaign_id)
         people, policy = [seeker for _, seeker in known], store.campaign_policy(row.limits)
-        await self._announce()
+        await self._announce(len(people))
         told = self._begin("expand", len(people))
         # In threads, so that progress is told and the lease renewed meanwhile.
         found = await asyncio.to_thread(expand, offers, people, policy, row.seed, told)
@@ -167,10 +167,9 @@ class Job:
                 tx, locked, message, state="computed", work=None, step=None, problems=None, figures=figures
             )
 
-    async def _announce(self) -> None:
-        """Tells every request of the campaign, once."""
-        told = self._begin("announce", 0)
-        done = 0
+    async def _announce(self, count: int) -> None:
+        """Tells every request of the campaign, once; what a job before this one told is skipped."""
+        told, done = self._begin("announce", count), 0
         while True:
             async with self._fenced() as (tx, _):
                 rows = await tx.fetch_all(
