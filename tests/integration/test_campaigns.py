@@ -211,7 +211,10 @@ async def test_a_class_from_its_table_to_published_lists(stages: Stages, query: 
         )
     )
     assert told == dict.fromkeys(["CampaignOpened", "CampaignFrozen", "CampaignComputed", "CampaignPublished"], 1)
-    assert len(hosts) == 3
+    mails = await query(
+        "stage-matching", "SELECT recipient FROM mail WHERE message_key LIKE :key", key=f"campaign:{campaign_id}:%"
+    )
+    assert len(mails) == len({row.recipient for row in mails}) == len(hosts)
 
 
 async def test_a_withdrawn_match_is_proposed_to_the_next(stages: Stages, query: Query) -> None:

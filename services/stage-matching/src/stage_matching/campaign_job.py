@@ -23,7 +23,7 @@ from common import settings, telemetry
 from common.app import Runtime, build_runtime
 from common.failures import forever
 from common.transaction import Transaction
-from stage_matching import campaign_store, domain, frozen_store, requests, store
+from stage_matching import campaign_store, domain, frozen_store, notices, requests, store
 from stage_matching.candidates import Candidates, expand
 from stage_matching.explanations import WishOutcome, explain
 from stage_matching.frozen import FrozenOffer, FrozenSeeker
@@ -245,6 +245,9 @@ class Job:
                 decision = matched.then(decision.messages)
             unused = {week: kept - given[week] for week, kept in row.seats.items()}
             await store.save(tx, before, Decision(domain.let_go(decision.offer, unused), decision.messages))
+            await notices.follow(tx, settled)
+            if given:
+                await notices.tell_host(tx, row.offer_id, self._campaign_id, len(placed[row.number]))
         await campaign_store.mark_published(tx, self._campaign_id, numbers)
 
     # -- closing

@@ -193,8 +193,10 @@ async def propose_freed(tx: Transaction, limit: int) -> int:
     """The sweeper: each seat that came back to a published campaign goes to the unconfirmed seeker whom its host prefers
     among those who would rather have it; nobody there, it is everybody's again. One at a time, each safe to repeat.
     """
+    # While a campaign is being published, its seats that came back wait for the end.
     row = await tx.fetch_one(
-        "SELECT * FROM freed_seat ORDER BY application_id LIMIT 1 FOR UPDATE SKIP LOCKED",
+        """SELECT f.* FROM freed_seat f JOIN campaign c USING (campaign_id) WHERE c.work IS DISTINCT FROM 'publish'
+           ORDER BY f.application_id LIMIT 1 FOR UPDATE OF f SKIP LOCKED"""
     )
     if row is None or limit < 1:
         return 0

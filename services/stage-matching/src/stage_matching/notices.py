@@ -8,8 +8,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
-from common.pages import moment
+from common.pages import count, moment
 from common.transaction import Transaction
 from stage_matching import store
 from stage_matching.messages import (
@@ -76,6 +77,21 @@ def _elsewhere(row: Any) -> str:
     """The search that finds what is like an offer: same place, same weeks."""
     return "/stages?" + urlencode(
         {"commune": reference.commune_label(row.commune_code), "rayon": 30, "semaine": row.iso_weeks[0]}
+    )
+
+
+async def tell_host(tx: Transaction, offer_id: UUID, campaign_id: UUID, count_given: int) -> None:
+    """One mail for what a published campaign gave of an offer."""
+    row = await tx.fetch_one(
+        "SELECT o.title, h.contact_email FROM offer o JOIN host h USING (host_id) WHERE offer_id = :id", id=offer_id
+    )
+    if row is None or row.contact_email is None:
+        return
+    await tx.mail(
+        message_key=f"campaign:{campaign_id}:{offer_id}",
+        recipient=row.contact_email,
+        subject=f"Stagiaires à venir : {row.title}",
+        body=f"Une campagne vous propose {count(count_given, 'élève')}. Chacun doit encore confirmer ; la liste est à jour ici :\n\n{tx.address('/mes-offres')}",
     )
 
 
