@@ -11,6 +11,7 @@ from uuid import UUID
 
 import httpx
 
+from territory.weeks import week_of
 from tests.faults.history import History
 from tests.faults.workload import Commands
 from tests.integration.stages import SCHOOL, siret
@@ -29,8 +30,8 @@ class StagesWorkload(Commands):
         self.seekers = [f"seeker-{n}" for n in range(16)]
         self.offers: list[tuple[UUID, UUID]] = []
         begin = datetime.now(UTC) + timedelta(weeks=6)
-        self.weeks = [_iso_week(begin + timedelta(weeks=n)) for n in range(_WEEKS)]
-        self.campaign_week = _iso_week(begin + timedelta(weeks=_WEEKS))
+        self.weeks = [week_of(begin + timedelta(weeks=n)) for n in range(_WEEKS)]
+        self.campaign_week = week_of(begin + timedelta(weeks=_WEEKS))
         self._applications: list[dict[str, Any]] = []
 
     def personas(self) -> dict[str, dict[str, Any]]:
@@ -160,8 +161,3 @@ class StagesWorkload(Commands):
             "confirmation": "ApplicationConfirmed",
         }
         return {names[op]: 1} if op in names and 200 <= status < 300 else {}
-
-
-def _iso_week(day: datetime) -> str:
-    year, week, _ = day.isocalendar()
-    return f"{year}-W{week:02d}"

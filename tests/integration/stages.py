@@ -12,8 +12,8 @@ import httpx
 
 from common.embedded.stack import Stack
 from common.testing import token_of, url_of
-from stage_matching.weeks import span, week_of
 from territory.identifiers import siret_is_valid
+from territory.weeks import span, week_of
 
 NEXT = week_of((datetime.now(UTC) + timedelta(weeks=6)).date())
 LATER = span(NEXT, 3)[2]

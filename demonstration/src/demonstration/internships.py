@@ -13,6 +13,7 @@ from common.spreadsheet import written_table
 from demonstration import cast, region
 from demonstration.caller import Caller
 from territory import reference
+from territory.weeks import week_of
 
 SERVICE = "stage-matching"
 HOST_COUNT, SEEKER_COUNT = 36, 30
@@ -123,7 +124,7 @@ class Internships:
         await self._call(host.persona, "PUT", "/v1/host", body)
         monday = first_day - timedelta(days=first_day.weekday())
         seats = {
-            _week(monday + timedelta(weeks=n)): 1 + (n + host.number) % 3
+            week_of(monday + timedelta(weeks=n)): 1 + (n + host.number) % 3
             for n in range(1, _WEEKS_AHEAD)
             if (n + host.number) % 4 < 3
         }
@@ -155,7 +156,7 @@ class Internships:
         persona = f"seeker-{self._next_seeker:02d}"
         host = self._draw.choice(list(self._hosts.values()))
         near = reference.communes_within(host.commune_code, 15)
-        week = _week(day + timedelta(weeks=self._draw.randint(4, 9)))
+        week = week_of(day + timedelta(weeks=self._draw.randint(4, 9)))
         request = {
             "audience": "PUPIL",
             "age": self._draw.choice((14, 14, 15)),
@@ -218,8 +219,3 @@ class Internships:
 
     async def _call(self, persona: str, method: str, path: str, body: Any = None, **more: Any) -> Any:
         return await self._caller.call(SERVICE, persona, method, path, body, **more)
-
-
-def _week(day: date) -> str:
-    year, week, _ = day.isocalendar()
-    return f"{year}-W{week:02d}"

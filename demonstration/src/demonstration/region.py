@@ -12,6 +12,7 @@ from functools import cache
 
 from territory import reference
 from territory.identifiers import siret_is_valid
+from territory.weeks import week_of
 
 SEED = 1414
 OFFER_COUNT = 15_000
@@ -69,11 +70,7 @@ _SIZES = ("entreprise", "entreprise", "artisan", "administration", "association"
 def weeks_from(today: date) -> list[str]:
     """Ten school weeks, eight weeks ahead."""
     monday = today + timedelta(weeks=8, days=-today.weekday())
-    found = []
-    for number in range(_WEEK_COUNT):
-        year, week, _ = (monday + timedelta(weeks=number)).isocalendar()
-        found.append(f"{year}-W{week:02d}")
-    return found
+    return [week_of(monday + timedelta(weeks=number)) for number in range(_WEEK_COUNT)]
 
 
 def offers(today: date, count: int = OFFER_COUNT, seed: int = SEED) -> Iterator[tuple[str, ...]]:

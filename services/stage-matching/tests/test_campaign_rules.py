@@ -15,10 +15,10 @@ from small_campaigns import POLICY, campaign
 from stage_matching.candidates import Candidates, expand
 from stage_matching.explanations import explain
 from stage_matching.frozen import FrozenOffer, FrozenSeeker
-from stage_matching.matching import NO_WISH, deferred_acceptance
+from stage_matching.matching import NO_WISH, deferred_acceptance, lottery
 from stage_matching.verifier import Result, verify
-from stage_matching.weeks import consecutive, monday, span, week_of
 from territory import reference
+from territory.weeks import consecutive, monday, span, week_of
 
 _rngs = st.integers(0, 2**32).map(random.Random)
 SEED = "published"
@@ -177,9 +177,8 @@ def test_an_explanation_names_what_decided() -> None:
     partner = replace(offer, partner_uais=frozenset({"0760001A"}))
     assert obstacle(partner, replace(one, uai="0760001A"), other) == {"partner_school": 1}
     reserved = replace(offer, reserved={"UNDERREPRESENTED_SEX": 1})
-    first, second = sorted(
-        (one, other), key=lambda s: expand([offer], [one, other], POLICY, SEED).lottery[str(s.seeker_id)]
-    )
+    places = lottery(SEED, (str(one.seeker_id), str(other.seeker_id)))
+    first, second = sorted((one, other), key=lambda s: places[str(s.seeker_id)])
     assert obstacle(reserved, first, replace(second, sex="FEMALE")) == {"reserve": 1}
 
 

@@ -31,7 +31,7 @@ from stage_matching.state import (
     Seeker,
     Week,
 )
-from stage_matching.weeks import span
+from territory.weeks import span
 
 NOW = datetime(2027, 1, 4, 12, tzinfo=UTC)
 WEEKS = span("2027-W06", 3)

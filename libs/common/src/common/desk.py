@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
-from fastapi import Request
+from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from common.app import Runtime
@@ -20,6 +20,8 @@ from common.pages import Pages
 from common.transaction import Transaction
 
 Form = Mapping[str, str]
+# Path to what answers it.
+Routes = Mapping[str, Callable[..., Any]]
 
 
 class Desk:
@@ -68,3 +70,14 @@ class Desk:
             key=lambda: uuid4().hex,
             **facts,
         )
+
+
+def page_routes(runtime: Runtime, pages: Pages, *, shown: Routes, sent: Routes) -> APIRouter:
+    """The pages that are shown and the forms that are sent, with the pages' assets and the login."""
+    router = APIRouter(include_in_schema=False)
+    router.include_router(pages.assets())
+    router.include_router(runtime.identity.router())
+    for method, table in (("GET", shown), ("POST", sent)):
+        for path, endpoint in table.items():
+            router.add_api_route(path, endpoint, methods=[method])
+    return router

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from math import asin, cos, floor, radians, sin, sqrt
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, StringConstraints
 
 _DATA = Path(__file__).with_name("data")
 _EARTH_RADIUS_KM = 6371.0088
@@ -86,6 +89,16 @@ def communes() -> dict[str, Commune]:
         )
         for row in _rows("communes.csv")
     }
+
+
+def _norman(code: str) -> str:
+    if code not in communes():
+        raise ValueError("commune inconnue en Normandie (code INSEE 2026 attendu)")
+    return code
+
+
+# What a caller may send as a commune.
+CommuneCode = Annotated[str, StringConstraints(pattern=r"^[0-9][0-9AB][0-9]{3}$"), AfterValidator(_norman)]
 
 
 @cache

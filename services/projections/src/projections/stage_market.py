@@ -34,7 +34,7 @@ from projections.messages import (
 )
 from projections.rows import Row
 from projections.tables import MarketApplication, MarketHost, MarketOffer, MarketRequest
-from territory import reference, rome
+from territory import reference, rome, weeks
 
 HOSTS_TOPIC, OFFERS_TOPIC = "stage-matching.hosts.v1", "stage-matching.offers.v1"
 REQUESTS_TOPIC = "stage-matching.requests.v1"
@@ -223,7 +223,6 @@ async def read_changed(tx: Transaction, since: dict[int, int], upto: AsOf) -> li
 
 async def read(tx: Transaction, now: datetime, department: str = "") -> Market:
     """The market of a department, or of the whole region; weeks that have begun no longer count as supply."""
-    year, week, _ = (now.astimezone(PARIS).date() + timedelta(days=7)).isocalendar()
     communes = [c.code for c in reference.communes().values() if department in ("", c.department_code)]
     supply = await tx.fetch_all(
         """SELECT left(o.rome_codes[1], 1) AS domain, o.commune_code, sum(w.seats_count) AS seats, sum(w.free_count) AS free
@@ -231,7 +230,7 @@ async def read(tx: Transaction, now: datetime, department: str = "") -> Market:
                 jsonb_to_recordset(o.weeks) AS w(iso_week text, seats_count integer, free_count integer)
            WHERE NOT o.suspended AND h.suspended_reason IS NULL AND w.iso_week >= :first
            GROUP BY 1, 2""",
-        first=f"{year}-W{week:02d}",
+        first=weeks.following(now.astimezone(PARIS).date()),
     )
     demand = await tx.fetch_all(
         """SELECT r.department_code, d.domain, count(*) AS people

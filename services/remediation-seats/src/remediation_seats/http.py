@@ -13,7 +13,6 @@ from fastapi.responses import Response
 from pydantic import (
     AfterValidator,
     BaseModel,
-    ConfigDict,
     EmailStr,
     Field,
     StringConstraints,
@@ -21,6 +20,7 @@ from pydantic import (
 )
 
 from common.app import Runtime
+from common.bodies import Body, Text, known
 from common.failures import Refusal
 from common.http import Answer, problem, run_command
 from common.identity import Principal, caller, caller_as
@@ -32,39 +32,16 @@ from remediation_seats.declarations import LINES_MAX, DeclarationLine, declare_t
 from remediation_seats.domain import freshness
 from remediation_seats.messages import DeclarationWay, DeclineReason, EducationLevel, StructureKind
 from remediation_seats.state import Conditions, Profile
-from territory import reference
+from territory.reference import CommuneCode
 
-# Control characters have no place in a title, and PostgreSQL refuses one of them.
-_Text = StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$", strip_whitespace=True)
-
-
-def _norman(code: str) -> str:
-    if code not in reference.communes():
-        raise ValueError("commune inconnue en Normandie (code INSEE 2026 attendu)")
-    return code
-
-
-def _not_unknown(value: Any) -> Any:
-    if value == "UNKNOWN":
-        raise ValueError("UNKNOWN n'est pas une valeur à envoyer")
-    return value
-
-
-CommuneCode = Annotated[str, StringConstraints(pattern=r"^[0-9][0-9AB][0-9]{3}$"), AfterValidator(_norman)]
-Level = Annotated[EducationLevel, AfterValidator(_not_unknown)]
-
-
-class Body(BaseModel):
-    """A request body: unknown fields are refused, so that a typing error is seen."""
-
-    model_config = ConfigDict(extra="forbid")
+Level = Annotated[EducationLevel, AfterValidator(known)]
 
 
 class StructureBody(Body):
     """Identity of a structure, written by the agency."""
 
-    structure_name: Annotated[str, _Text]
-    kind: Annotated[StructureKind, AfterValidator(_not_unknown)]
+    structure_name: Text
+    kind: Annotated[StructureKind, AfterValidator(known)]
     commune_code: CommuneCode
     contact_email: EmailStr | None = None
     fictitious: bool = False
@@ -73,7 +50,7 @@ class StructureBody(Body):
 class ProgrammeBody(Body):
     """Public description and entry conditions of a programme; ages in years."""
 
-    title: Annotated[str, _Text]
+    title: Text
     rome_codes: list[Annotated[str, StringConstraints(pattern=r"^[A-N][0-9]{4}$")]] = Field(
         default_factory=list, max_length=20
     )
@@ -123,7 +100,7 @@ class ConfirmationBody(Body):
 class DeclineBody(Body):
     """Why the structure declines."""
 
-    reason: Annotated[DeclineReason, AfterValidator(_not_unknown)]
+    reason: Annotated[DeclineReason, AfterValidator(known)]
 
 
 Partner = Annotated[Principal, Depends(caller_as("partner"))]

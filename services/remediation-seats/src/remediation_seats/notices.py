@@ -18,7 +18,7 @@ from remediation_seats import notice_store, store
 from remediation_seats.domain import freshness, misfits
 from remediation_seats.messages import HoldConfirmed, HoldEnded, HoldEndReason, SeatHeld, StructureKind
 from remediation_seats.state import Decision, Policy, Profile, Programme
-from territory import reference
+from territory import reference, weeks
 
 _ENDS_FOR_PRESCRIBER = {
     HoldEndReason.DECLINED: "La structure a décliné la retenue. Cherchez une autre place",
@@ -200,13 +200,13 @@ async def remind_silent(tx: Transaction, limit: int) -> int:
     """
     now = await tx.now()
     policy = await store.policy_at(tx, now)
-    year, week, _ = now.isocalendar()
+    week_key = f"reminder/{weeks.week_of(now)}/"
     silent: Mapping[UUID, list[notice_store.Silent]] = await notice_store.silent_structures(
-        tx, now - timedelta(days=policy.reminder_days), f"reminder/{year}-W{week:02}/", limit
+        tx, now - timedelta(days=policy.reminder_days), week_key, limit
     )
     for structure_id, programmes in silent.items():
         await tx.mail(
-            message_key=f"reminder/{year}-W{week:02}/{structure_id}",
+            message_key=f"{week_key}{structure_id}",
             recipient=programmes[0].contact_email,
             subject="Vos places sont-elles à jour ?",
             body="\n".join(_silent_lines(programmes, policy))

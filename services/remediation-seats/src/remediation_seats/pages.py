@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from common.app import Runtime
-from common.desk import Desk
+from common.desk import Desk, Routes, page_routes
 from remediation_seats.partner_pages import PartnerDesk
 from remediation_seats.prescriber_pages import PrescriberDesk
 from remediation_seats.words import pages
@@ -18,11 +15,8 @@ from territory import maps
 
 def routes(runtime: Runtime) -> APIRouter:
     """The pages, their assets, and the login."""
-    router = APIRouter(include_in_schema=False)
-    router.include_router(pages.assets())
-    router.include_router(runtime.identity.router())
     hall, prescriber, partner = Hall(runtime, pages), PrescriberDesk(runtime, pages), PartnerDesk(runtime, pages)
-    shown: dict[str, Callable[..., Any]] = {
+    shown: Routes = {
         "/": hall.home,
         "/map.svg": maps.outlines_svg,
         "/trouver": prescriber.find,
@@ -31,7 +25,7 @@ def routes(runtime: Runtime) -> APIRouter:
         "/mes-places/tableau": partner.table,
         "/mes-places/modele.csv": partner.table_template,
     }
-    sent: dict[str, Callable[..., Any]] = {
+    sent: Routes = {
         "/trouver/retenue": prescriber.hold,
         "/mes-retenues/{hold_id}/{action}": prescriber.act_on_own_hold,
         "/alertes": prescriber.subscribe,
@@ -41,10 +35,7 @@ def routes(runtime: Runtime) -> APIRouter:
         "/mes-places/{programme_id}": partner.declare,
         "/retenues-recues/{hold_id}/{action}": partner.answer_hold,
     }
-    for method, table in (("GET", shown), ("POST", sent)):
-        for path, endpoint in table.items():
-            router.add_api_route(path, endpoint, methods=[method])
-    return router
+    return page_routes(runtime, pages, shown=shown, sent=sent)
 
 
 class Hall(Desk):

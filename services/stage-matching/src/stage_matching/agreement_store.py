@@ -11,10 +11,10 @@ from uuid import UUID, uuid4
 
 from common.messages import Message
 from common.transaction import Transaction
-from stage_matching import weeks
 from stage_matching.agreements import Agreement, Role
 from stage_matching.messages import AgreementDrafted, AgreementParty
 from stage_matching.state import Application
+from territory import weeks
 from territory.working_time import PARIS
 
 

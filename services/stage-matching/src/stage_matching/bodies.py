@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
-from stage_matching import weeks
+from common.bodies import Body, Text, known
 from stage_matching.frozen import CATEGORIES
 from stage_matching.hosts import Identity
 from stage_matching.messages import Audience, Commitment, HostKind, LabelEndReason, OfferKind, RefusalReason
 from stage_matching.requests import Wish
 from stage_matching.state import Description
-from territory import reference
+from territory import weeks
 from territory.identifiers import siret_is_valid, uai_is_valid
+from territory.reference import CommuneCode
 
 WISHES_MAX = 10
 WEEKS_OF_OFFER_MAX = 60
 SEATS_MAX = 500
-# Control characters have no place in a title, and PostgreSQL refuses one of them.
-Text = Annotated[
-    str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$", strip_whitespace=True)
-]
 Letter = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")]
-
-
-def _norman(code: str) -> str:
-    if code not in reference.communes():
-        raise ValueError("commune inconnue en Normandie (code INSEE 2026 attendu)")
-    return code
 
 
 def _siret(value: str) -> str:
@@ -72,26 +63,13 @@ def _distinct(value: list[str]) -> list[str]:
     return value
 
 
-def _known(value: Any) -> Any:
-    if value == "UNKNOWN":
-        raise ValueError("UNKNOWN n'est pas une valeur à envoyer")
-    return value
-
-
-CommuneCode = Annotated[str, StringConstraints(pattern=r"^[0-9][0-9AB][0-9]{3}$"), AfterValidator(_norman)]
 IsoWeek = Annotated[str, AfterValidator(_week)]
 IsoWeeks = Annotated[list[IsoWeek], Field(min_length=1, max_length=12), AfterValidator(_run)]
 RomeCode = Annotated[str, StringConstraints(pattern=r"^[A-N][0-9]{4}$")]
 Wishes = Annotated[
     list[Annotated[str, AfterValidator(wish)]], Field(min_length=1, max_length=WISHES_MAX), AfterValidator(_distinct)
 ]
-Audiences = Annotated[Audience, AfterValidator(_known)]
-
-
-class Body(BaseModel):
-    """A request body: unknown fields are refused, so that a typing error is seen."""
-
-    model_config = ConfigDict(extra="forbid")
+Audiences = Annotated[Audience, AfterValidator(known)]
 
 
 class HostBody(Body):
@@ -99,7 +77,7 @@ class HostBody(Body):
 
     host_name: Text
     siret: Annotated[str, AfterValidator(_siret)]
-    kind: Annotated[HostKind, AfterValidator(_known)]
+    kind: Annotated[HostKind, AfterValidator(known)]
     commune_code: CommuneCode
     fictitious: bool = False
 
@@ -111,20 +89,20 @@ class HostBody(Body):
 class CharterBody(Body):
     """What the organisation commits to."""
 
-    commitments: list[Annotated[Commitment, AfterValidator(_known)]] = Field(min_length=1, max_length=4)
+    commitments: list[Annotated[Commitment, AfterValidator(known)]] = Field(min_length=1, max_length=4)
 
 
 class LabelEndBody(Body):
     """Why the label ends."""
 
-    reason: Annotated[LabelEndReason, AfterValidator(_known)]
+    reason: Annotated[LabelEndReason, AfterValidator(known)]
 
 
 class OfferBody(Body):
     """An offer: what, where, for whom, and how many seats in each ISO week; ages in years."""
 
     title: Text
-    kind: Annotated[OfferKind, AfterValidator(_known)]
+    kind: Annotated[OfferKind, AfterValidator(known)]
     rome_codes: list[RomeCode] = Field(min_length=1, max_length=10)
     commune_code: CommuneCode
     audiences: list[Audiences] = Field(min_length=1, max_length=5)
@@ -191,4 +169,4 @@ class ApplicationBody(Body):
 class RefusalBody(Body):
     """Why the host refuses."""
 
-    reason: Annotated[RefusalReason, AfterValidator(_known)]
+    reason: Annotated[RefusalReason, AfterValidator(known)]

@@ -112,20 +112,15 @@ async def freeze(tx: Transaction, campaign_id: UUID, uai: str | None) -> Refusal
 
 async def compute(tx: Transaction, campaign_id: UUID, uai: str | None) -> Refusal | None:
     """Asks again for a computation that was stopped or refused."""
-    row = await campaign_store.lock(tx, campaign_id)
-    refusal = _why_not(row, "compute", uai)
-    if refusal is None:
-        await campaign_store.save(tx, row, None, work="compute", problems=None)
-    return refusal
+    return await _ask(tx, campaign_id, "compute", uai, problems=None)
 
 
 async def stop_work(tx: Transaction, campaign_id: UUID, uai: str | None) -> Refusal | None:
     """Stops the computation that runs; the campaign stays frozen. A publication that began goes to its end."""
     row = await campaign_store.lock(tx, campaign_id)
-    if row is None:
-        return NOT_FOUND
-    if uai is not None and row.uai != uai:
-        return NOT_YOURS
+    refusal = _not_own(row, uai)
+    if refusal is not None:
+        return refusal
     if row.work != "compute":
         return Refusal("nothing_runs", "Aucun calcul n’est en cours.")
     await campaign_store.save(
@@ -136,20 +131,12 @@ async def stop_work(tx: Transaction, campaign_id: UUID, uai: str | None) -> Refu
 
 async def publish(tx: Transaction, campaign_id: UUID, uai: str | None) -> Refusal | None:
     """Publishes a result in which the verifier found no fault: the job gives the seats, lot by lot."""
-    row = await campaign_store.lock(tx, campaign_id)
-    refusal = _why_not(row, "publish", uai)
-    if refusal is None:
-        await campaign_store.save(tx, row, None, work="publish", step=None)
-    return refusal
+    return await _ask(tx, campaign_id, "publish", uai, step=None)
 
 
 async def close(tx: Transaction, campaign_id: UUID, uai: str | None) -> Refusal | None:
     """Ends a published campaign: the job tells each request over; seats that come back from then on are everybody's."""
-    row = await campaign_store.lock(tx, campaign_id)
-    refusal = _why_not(row, "close", uai)
-    if refusal is None:
-        await campaign_store.save(tx, row, None, work="close", step=None)
-    return refusal
+    return await _ask(tx, campaign_id, "close", uai, step=None)
 
 
 async def give_up(tx: Transaction, campaign_id: UUID, uai: str | None) -> Refusal | None:
@@ -171,12 +158,28 @@ async def give_up(tx: Transaction, campaign_id: UUID, uai: str | None) -> Refusa
     return None
 
 
-def _why_not(row: Any, act: Act, uai: str | None) -> Refusal | None:
+async def _ask(
+    tx: Transaction, campaign_id: UUID, work: Literal["compute", "publish", "close"], uai: str | None, **cleared: None
+) -> Refusal | None:
+    """Asks the job for work, with what an earlier one left behind cleared."""
+    row = await campaign_store.lock(tx, campaign_id)
+    refusal = _why_not(row, work, uai)
+    if refusal is None:
+        await campaign_store.save(tx, row, None, work=work, **cleared)
+    return refusal
+
+
+def _not_own(row: Any, uai: str | None) -> Refusal | None:
     """`uai` is the school that acts; None is the agency, which may act on all."""
     if row is None:
         return NOT_FOUND
-    if uai is not None and row.uai != uai:
-        return NOT_YOURS
+    return NOT_YOURS if uai is not None and row.uai != uai else None
+
+
+def _why_not(row: Any, act: Act, uai: str | None) -> Refusal | None:
+    refusal = _not_own(row, uai)
+    if refusal is not None:
+        return refusal
     if row.state not in ALLOWED[act]:
         return Refusal("campaign_state", f"La campagne est {STATES_FR[row.state]} : cette action n’est pas possible.")
     if row.work is not None and act != "give_up":

@@ -38,7 +38,6 @@ class Candidates:
     pools: Sequence[Pool]
     wish_number: Sequence[int]
     dropped: dict[int, list[tuple[int, Dropped]]]
-    lottery: dict[str, int]
     bands: int
 
     def tier(self, wish: int) -> int:
@@ -71,7 +70,7 @@ class _Expansion:
                 at_this_distance = [number for _, code in group for number in self.by_place.get((prefix, code), ())]
                 for number in sorted(at_this_distance, key=lambda number: self.offers[number].offer_id):
                     if why_not(self.offers[number], seeker) is None:
-                        found.append((self.pool(number, seeker.weeks), self.band(km)))
+                        found.append((self.pool(number, seeker.weeks), distance_band(km, self.policy)))
                 if len(found) >= self.policy.offers_per_family_max:
                     break
             self._known[key] = tuple(found[: self.policy.offers_per_family_max])
@@ -85,7 +84,9 @@ class _Expansion:
         if (reason := why_not(self.offers[number], seeker)) is not None:
             return reason
         km = reference.km_between(seeker.commune_code, self.offers[number].commune_code)
-        return (self.pool(number, seeker.weeks), self.band(km)) if km <= seeker.radius_km else "distance"
+        return (
+            (self.pool(number, seeker.weeks), distance_band(km, self.policy)) if km <= seeker.radius_km else "distance"
+        )
 
     def pool(self, number: int, weeks: tuple[str, ...]) -> int:
         """The number of a pool."""
@@ -93,10 +94,6 @@ class _Expansion:
             self._numbers[number, weeks] = len(self.pools)
             self.pools.append(Pool(number, weeks))
         return self._numbers[number, weeks]
-
-    def band(self, km: float) -> int:
-        """0 for the nearest distance band."""
-        return distance_band(km, self.policy)
 
 
 def distance_band(km: float, policy: CampaignPolicy) -> int:
@@ -107,10 +104,16 @@ def distance_band(km: float, policy: CampaignPolicy) -> int:
 def host_priority(offer: FrozenOffer, seeker: FrozenSeeker, policy: CampaignPolicy) -> tuple[int, int]:
     """A host's priority for one seeker, the lottery aside, and the bits of the categories under which they may take a seat."""
     band = distance_band(reference.km_between(seeker.commune_code, offer.commune_code), policy)
-    partner = seeker.uai is not None and seeker.uai in offer.partner_uais
-    tier = band if partner else band + len(policy.distance_bands_km) + 1
     rare = underrepresented(offer.rome_codes, policy) == seeker.sex
-    return tier, _own_categories(seeker) | (CATEGORIES["UNDERREPRESENTED_SEX"] if rare else 0)
+    return _tier(offer, seeker, band, len(policy.distance_bands_km) + 1), _own_categories(seeker) | (
+        CATEGORIES["UNDERREPRESENTED_SEX"] if rare else 0
+    )
+
+
+def _tier(offer: FrozenOffer, seeker: FrozenSeeker, band: int, bands: int) -> int:
+    """The distance band for a partner school's pupils; everybody else comes after its last."""
+    partner = seeker.uai is not None and seeker.uai in offer.partner_uais
+    return band if partner else band + bands
 
 
 def _own_categories(seeker: FrozenSeeker) -> int:
@@ -157,9 +160,8 @@ def expand(
         own = _own_categories(seeker)
         for one, (band, number) in ranked.items():
             offer = expansion.pools[one].offer
-            partner = seeker.uai is not None and seeker.uai in offers[offer].partner_uais
             pool.append(one)
-            priority.append((band if partner else band + bands) * count + place)
+            priority.append(_tier(offers[offer], seeker, band, bands) * count + place)
             categories.append(own | (CATEGORIES["UNDERREPRESENTED_SEX"] if rare_sex[offer] == seeker.sex else 0))
             wish_number.append(number)
         first.append(len(pool))
@@ -168,7 +170,7 @@ def expand(
     capacity = array("i", (offers[one.offer].capacity(one.weeks) for one in expansion.pools))
     reserves = {n: offers[one.offer].reserves for n, one in enumerate(expansion.pools) if offers[one.offer].reserved}
     instance = Instance(first, pool, priority, categories, capacity, reserves)
-    return Candidates(instance, expansion.pools, wish_number, dropped, drawn, bands)
+    return Candidates(instance, expansion.pools, wish_number, dropped, bands)
 
 
 def _of_wish(expansion: _Expansion, seeker: FrozenSeeker, wish: str) -> Sequence[tuple[int, int]] | Dropped:

@@ -13,7 +13,6 @@ from uuid import UUID, uuid4
 
 from common.failures import Refusal
 from common.messages import Message
-from stage_matching import weeks
 from stage_matching.messages import (
     ApplicationAccepted,
     ApplicationConfirmed,
@@ -41,7 +40,7 @@ from stage_matching.state import (
     Seeker,
     Week,
 )
-from territory import reference
+from territory import reference, weeks
 from territory.working_time import PARIS
 
 Actor = Literal["host", "seeker", "time", "confirmation", "suspension", "agreement"]

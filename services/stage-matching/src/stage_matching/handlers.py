@@ -61,7 +61,7 @@ async def suspend_offer(tx: Transaction, host_id: UUID, offer_id: UUID, *, suspe
 
     def rule(settled: Offer, _: Policy, now: datetime) -> Decision:
         seats = {week: known.seats_count for week, known in settled.weeks.items()}
-        return domain.describe(settled, _suspended(settled.description, suspended), seats, now)
+        return domain.describe(settled, replace(settled.description, suspended=suspended), seats, now)
 
     return (await _decide(tx, offer, rule)).refusal
 
@@ -304,7 +304,3 @@ async def _decide(tx: Transaction, offer: Offer, rule: Rule) -> Decision:
     decision = await store.save(tx, offer, rule(settled.offer, policy, now).then(settled.messages))
     await notices.follow(tx, decision)
     return decision
-
-
-def _suspended(description: Description, suspended: bool) -> Description:
-    return replace(description, suspended=suspended)

@@ -17,11 +17,11 @@ from common.identity import Principal
 from common.pages import PARIS
 from common.spreadsheet import refused_line
 from common.transaction import Transaction
-from stage_matching import handlers, hosts, search, store, weeks
+from stage_matching import handlers, hosts, search, store
 from stage_matching.bodies import HostBody, OfferBody
 from stage_matching.http import host_of
 from stage_matching.messages import Commitment, RefusalReason
-from territory import reference
+from territory import reference, weeks
 
 _WEEKS_SHOWN = 20
 _FIELDS = {
@@ -52,9 +52,7 @@ class HostDesk(Desk):
             now = await tx.now()
             host = await hosts.find(tx, host_id)
             rows = await store.applications_of(tx, host_id=host_id)
-            offers = [
-                search.shown(row) | {"waiting_count": row.waiting_count} for row in await store.offers_of(tx, host_id)
-            ]
+            offers = [search.shown(row) for row in await store.offers_of(tx, host_id)]
         today = now.astimezone(PARIS).date()
         return self.page(
             request,

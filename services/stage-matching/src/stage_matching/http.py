@@ -20,7 +20,6 @@ from stage_matching.agreements import Role
 from stage_matching.bodies import (
     ApplicationBody,
     CharterBody,
-    CommuneCode,
     HostBody,
     IsoWeek,
     LabelEndBody,
@@ -31,6 +30,7 @@ from stage_matching.bodies import (
 )
 from stage_matching.handlers import Acting
 from stage_matching.messages import Audience, SuspensionReason
+from territory.reference import CommuneCode
 
 Agency = Annotated[Principal, Depends(caller_as("agency"))]
 Host = Annotated[Principal, Depends(caller_as("host"))]

@@ -9,15 +9,16 @@ from uuid import UUID, uuid5
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
+from common.bodies import Text
 from common.failures import Refusal
 from common.spreadsheet import Line, refused_line
-from stage_matching import weeks
-from stage_matching.bodies import CommuneCode, IsoWeek, OfferBody, Text, Wishes, checked_uai
+from stage_matching.bodies import IsoWeek, OfferBody, Wishes, checked_uai
 from stage_matching.hosts import Identity
 from stage_matching.messages import Audience, HostKind, OfferKind
 from stage_matching.requests import Wish
-from territory import reference
+from territory import reference, weeks
 from territory.identifiers import siret_is_valid
+from territory.reference import CommuneCode
 
 PUPIL_COLUMNS = ("uai", "classe", "eleve", "sexe", "age", "commune", "rayon_km", "semaine", "duree", "voeux")
 OFFER_COLUMNS = ("siret", "organisme", "type", "intitule", "nature", "rome", "commune", "publics", "age_min", "places")
@@ -45,7 +46,12 @@ _AUDIENCES = {
     "reconversion": Audience.ADULT_IN_RETRAINING,
     "demandeur": Audience.JOB_SEEKER,
 }
-_FIELDS = {"sex": "sexe", "iso_week": "semaine", "weeks_count": "duree", "wishes": "voeux", "pupil_code": "eleve"} | {
+_FIELDS = {
+    "sex": "sexe",
+    "iso_week": "semaine",
+    "weeks_count": "duree",
+    "wishes": "voeux",
+    "pupil_code": "eleve",
     "radius_km": "rayon_km",
     "class_group": "classe",
     "commune_code": "commune",

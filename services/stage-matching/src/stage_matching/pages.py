@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from common.app import Runtime
-from common.desk import Desk
+from common.desk import Desk, Routes, page_routes
 from stage_matching.campaign_pages import CampaignDesk
 from stage_matching.host_pages import HostDesk
 from stage_matching.seeker_pages import SeekerDesk
@@ -19,12 +16,9 @@ from territory import maps
 
 def routes(runtime: Runtime) -> APIRouter:
     """The pages, their assets, and the login."""
-    router = APIRouter(include_in_schema=False)
-    router.include_router(pages.assets())
-    router.include_router(runtime.identity.router())
     hall, seeker = Hall(runtime, pages), SeekerDesk(runtime, pages)
     host, leader = HostDesk(runtime, pages), CampaignDesk(runtime, pages)
-    shown: dict[str, Callable[..., Any]] = {
+    shown: Routes = {
         "/": hall.home,
         "/map.svg": maps.outlines_svg,
         "/stages": seeker.find,
@@ -40,7 +34,7 @@ def routes(runtime: Runtime) -> APIRouter:
         "/campagnes/{campaign_id}/listes": leader.lists,
         "/campagnes/{campaign_id}/eleves/{request_id}": leader.pupil,
     }
-    sent: dict[str, Callable[..., Any]] = {
+    sent: Routes = {
         "/stages/candidature": seeker.apply,
         "/mes-candidatures/moi": seeker.describe,
         "/mes-candidatures/{application_id}/{action}": seeker.act,
@@ -56,10 +50,7 @@ def routes(runtime: Runtime) -> APIRouter:
         "/campagnes/{campaign_id}/eleves/{request_id}/{action}": leader.answer,
         "/campagnes/{campaign_id}/{action}": leader.act,
     }
-    for method, table in (("GET", shown), ("POST", sent)):
-        for path, endpoint in table.items():
-            router.add_api_route(path, endpoint, methods=[method])
-    return router
+    return page_routes(runtime, pages, shown=shown, sent=sent)
 
 
 class Hall(Desk):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from common.transaction import Transaction
-from stage_matching import store, weeks
-from territory import reference
+from stage_matching import store
+from territory import reference, weeks
 from territory.working_time import PARIS
 
 _PUBLIC = (

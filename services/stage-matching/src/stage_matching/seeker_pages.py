@@ -10,7 +10,7 @@ from fastapi import HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import Field, ValidationError, field_validator
 
-from common.desk import Desk
+from common.desk import Desk, Form
 from common.failures import Refusal
 from common.http import Answer
 from common.identity import Principal
@@ -19,11 +19,11 @@ from common.pages import PARIS
 from common.query import Query
 from common.spreadsheet import refused_line
 from common.transaction import Transaction
-from stage_matching import agreement_store, handlers, search, store, weeks
+from stage_matching import agreement_store, handlers, search, store
 from stage_matching.bodies import ApplicationBody, RequestBody
 from stage_matching.handlers import Acting
 from stage_matching.messages import Audience
-from territory import maps, reference
+from territory import maps, reference, weeks
 
 _SHOWN_COUNT = 12
 _WEEKS_SHOWN = 26
@@ -117,11 +117,9 @@ class SeekerDesk(Desk):
         """Applies from the search."""
         principal, form = await self.posted(request, "seeker")
         wanted = Wanted.read(form)
-        count = form.get("duree", "1")
         try:
-            run_of = weeks.span(form.get("premiere", ""), int(count) if count.isdigit() else 1)
             body = ApplicationBody(
-                offer_id=UUID(form.get("offer_id", "")), iso_weeks=list(run_of), letter=form.get("lettre") or None
+                offer_id=UUID(form.get("offer_id", "")), iso_weeks=_weeks_of(form), letter=form.get("lettre") or None
             )
         except ValueError:
             problem = "Choisissez une semaine de la liste ; la lettre a deux mille signes au plus."
@@ -176,16 +174,14 @@ class SeekerDesk(Desk):
     async def describe(self, request: Request) -> Response:
         """A seeker tells who they are, as far as hosts need to know, and what they look for."""
         principal, form = await self.posted(request, "seeker")
-        count = form.get("duree", "1")
         try:
-            iso_weeks = weeks.span(form.get("premiere", ""), int(count) if count.isdigit() else 1)
             body = RequestBody.model_validate(
                 {
                     "audience": form.get("public", ""),
                     "age": form.get("age", ""),
                     "commune_code": reference.commune_code(form.get("commune", "")),
                     "radius_km": form.get("rayon", "30"),
-                    "iso_weeks": list(iso_weeks),
+                    "iso_weeks": _weeks_of(form),
                     "wishes": list(dict.fromkeys(form[name] for name in ("v1", "v2", "v3") if form.get(name))),
                     "sex": form.get("sexe") or "UNDECLARED",
                     "uai": form.get("uai") or None,
@@ -264,3 +260,9 @@ class SeekerDesk(Desk):
                 raise HTTPException(404, "Cette convention n'existe plus.")
             (row,) = await store.applications_of(tx, application_id=found.application_id)
         return self.page(request, "guardian.html", None, status, row=row, token=token, problem=problem)
+
+
+def _weeks_of(form: Form) -> list[str]:
+    """The weeks that a form names by the first and their number."""
+    count = form.get("duree", "1")
+    return list(weeks.span(form.get("premiere", ""), int(count) if count.isdigit() else 1))

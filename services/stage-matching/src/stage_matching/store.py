@@ -177,13 +177,11 @@ async def offers_due(tx: Transaction, now: datetime, limit: int) -> list[UUID]:
 
 
 async def offers_of(tx: Transaction, host_id: UUID) -> Sequence[Row[Any]]:
-    """A host's offers by title, with their weeks as JSON and how many applications wait for an answer."""
+    """A host's offers by title, with their weeks as JSON."""
     return await tx.fetch_all(
-        f"""SELECT o.*, {_WEEKS_JSON},
-                   (SELECT count(*) FROM application a WHERE a.offer_id = o.offer_id AND a.state IN ('submitted', 'seen') AND a.due_at > :now) AS waiting_count
+        f"""SELECT o.*, {_WEEKS_JSON}
             FROM offer o WHERE o.host_id = :host_id AND o.version > 0 ORDER BY o.title, o.offer_id""",
         host_id=host_id,
-        now=await tx.now(),
     )
 
 

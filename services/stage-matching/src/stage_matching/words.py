@@ -6,10 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 from common.pages import Pages, day
-from stage_matching import weeks
 from stage_matching.campaigns import STATES_FR as CAMPAIGN_STATES
 from stage_matching.messages import RefusalReason
-from territory import reference, rome
+from territory import reference, rome, weeks
 
 AUDIENCES = {
     "PUPIL": "Élève",
