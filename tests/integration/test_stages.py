@@ -126,7 +126,8 @@ async def test_refusals_say_what_to_do(stages: Stages) -> None:
         assert (await apply(seeker, offer_id, *weeks)).json()["reason"] == reason
     seeker = await stages.seeker(age=17)
     assert (await apply(seeker, uuid4())).status_code == 404
-    assert (await apply(seeker, offer_id, "2027-W54")).status_code == 422
+    for wrong_weeks in (("2027-W54",), ("0001-W01",), ("9999-W51", "9999-W52", "9999-W52")):
+        assert (await apply(seeker, offer_id, *wrong_weeks)).status_code == 422, wrong_weeks
     assert (await apply(seeker, offer_id)).status_code == 201
     assert (await apply(seeker, offer_id)).json()["reason"] == "already_applied"
     wrong: tuple[dict[str, Any], ...] = (
@@ -134,6 +135,7 @@ async def test_refusals_say_what_to_do(stages: Stages) -> None:
         {"commune_code": "75056"},
         {"audiences": ["UNKNOWN"]},
         {"seats": {"2027-W54": 1}},
+        {"seats": {"0001-W01": 1}},
         {"seats": {NEXT: -1}},
         {"reserved": {"OTHER": 1}},
         {"partner_uais": ["0760017A"]},

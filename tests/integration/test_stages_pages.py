@@ -78,6 +78,13 @@ async def test_from_an_offer_to_the_parent_signature(stages: Stages, browser: Br
         card = page.locator("li.prog", has_text=title)
         await card.locator("summary").click()
         await card.get_by_label("À partir du").select_option(LATER)
+        # A number of weeks that the list does not offer is refused in words, whatever its size.
+        await card.locator("select[name=duree] option").first.evaluate("option => option.value = '99999999'")
+        await card.get_by_role("button", name="Envoyer").click()
+        await expect(page.get_by_role("alert")).to_contain_text("semaine de la liste")
+        await page.goto(stages.url + search)
+        await card.locator("summary").click()
+        await card.get_by_label("À partir du").select_option(LATER)
         await card.get_by_label("Quelques mots").fill("J’aime le bois.")
         await card.get_by_role("button", name="Envoyer").click()
         await expect(page.get_by_role("status")).to_contain_text("envoyée")

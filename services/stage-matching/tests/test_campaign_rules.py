@@ -195,6 +195,6 @@ def test_weeks_follow_the_iso_calendar() -> None:
     assert span("2026-W52", 3) == ("2026-W52", "2026-W53", "2027-W01")
     assert consecutive(("2026-W53", "2027-W01")) and not consecutive(("2027-W01", "2027-W03")) and not consecutive(())
     assert week_of(monday("2027-W06")) == "2027-W06"
-    for wrong in ("2027-W54", "2027-W53", "2027-W00", "2027-6", "W06-2027", ""):
+    for wrong in ("2027-W54", "2027-W53", "2027-W00", "2027-6", "W06-2027", "", "1999-W10", "2101-W10"):
         with pytest.raises(ValueError, match="semaine"):
             monday(wrong)

@@ -6,15 +6,19 @@ import re
 from collections.abc import Sequence
 from datetime import date, timedelta
 
+# Far from where a calendar ends, so that no span, term or time zone steps over its edge.
+_YEARS = range(2000, 2101)
 _WEEK = re.compile(r"([0-9]{4})-W([0-9]{2})")
 
 
 def monday(week: str) -> date:
-    """The first day of a week; `ValueError` for one that no calendar has, such as week 54."""
+    """The first day of a week; `ValueError` for one that no calendar has, such as week 54, or of another century."""
     found = _WEEK.fullmatch(week)
     if found is None:
         raise ValueError(f"semaine « {week[:20]} » : écrivez par exemple 2027-W06")
     year, number = int(found[1]), int(found[2])
+    if year not in _YEARS:
+        raise ValueError(f"semaine « {week} » : l’année va de {_YEARS[0]} à {_YEARS[-1]}")
     try:
         return date.fromisocalendar(year, number, 1)
     except ValueError:

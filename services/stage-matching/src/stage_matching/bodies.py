@@ -18,6 +18,7 @@ from territory.identifiers import siret_is_valid, uai_is_valid
 from territory.reference import CommuneCode
 
 WISHES_MAX = 10
+WEEKS_MAX = 12
 WEEKS_OF_OFFER_MAX = 60
 SEATS_MAX = 500
 Letter = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")]
@@ -64,7 +65,7 @@ def _distinct(value: list[str]) -> list[str]:
 
 
 IsoWeek = Annotated[str, AfterValidator(_week)]
-IsoWeeks = Annotated[list[IsoWeek], Field(min_length=1, max_length=12), AfterValidator(_run)]
+IsoWeeks = Annotated[list[IsoWeek], Field(min_length=1, max_length=WEEKS_MAX), AfterValidator(_run)]
 RomeCode = Annotated[str, StringConstraints(pattern=r"^[A-N][0-9]{4}$")]
 Wishes = Annotated[
     list[Annotated[str, AfterValidator(wish)]], Field(min_length=1, max_length=WISHES_MAX), AfterValidator(_distinct)

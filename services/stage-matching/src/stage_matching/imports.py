@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from common.bodies import Text
 from common.failures import Refusal
 from common.spreadsheet import Line, refused_line
-from stage_matching.bodies import IsoWeek, OfferBody, Wishes, checked_uai
+from stage_matching.bodies import WEEKS_MAX, IsoWeek, OfferBody, Wishes, checked_uai
 from stage_matching.hosts import Identity
 from stage_matching.messages import Audience, HostKind, OfferKind
 from stage_matching.requests import Wish
@@ -107,7 +107,7 @@ class PupilLine(BaseModel):
     commune_code: Annotated[CommuneCode, BeforeValidator(_place)]
     radius_km: int = Field(ge=1, le=200)
     iso_week: IsoWeek
-    weeks_count: int = Field(ge=1, le=12)
+    weeks_count: int = Field(ge=1, le=WEEKS_MAX)
     wishes: Annotated[Wishes, BeforeValidator(_listed)]
 
     def wish(self) -> Wish:

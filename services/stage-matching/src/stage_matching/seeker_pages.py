@@ -20,7 +20,7 @@ from common.query import Query
 from common.spreadsheet import refused_line
 from common.transaction import Transaction
 from stage_matching import agreement_store, handlers, search, store
-from stage_matching.bodies import ApplicationBody, RequestBody
+from stage_matching.bodies import WEEKS_MAX, ApplicationBody, RequestBody
 from stage_matching.handlers import Acting
 from stage_matching.messages import Audience
 from territory import maps, reference, weeks
@@ -265,4 +265,5 @@ class SeekerDesk(Desk):
 def _weeks_of(form: Form) -> list[str]:
     """The weeks that a form names by the first and their number."""
     count = form.get("duree", "1")
-    return list(weeks.span(form.get("premiere", ""), int(count) if count.isdigit() else 1))
+    # One week too many is refused like a thousand, without counting them all.
+    return list(weeks.span(form.get("premiere", ""), min(int(count), WEEKS_MAX + 1) if count.isdigit() else 1))
