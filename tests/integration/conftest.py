@@ -16,6 +16,7 @@ from playwright.async_api import Browser, async_playwright
 from common.embedded.stack import Stack
 from common.testing import token_of, url_of
 from tests.integration.browsing import FLAGS, chromium
+from tests.integration.platforms import SERVICE, Platforms
 
 
 @dataclass
@@ -76,6 +77,12 @@ async def declare(
 def seats(stack: Stack) -> Seats:
     """The service of the running stack."""
     return Seats(stack, url_of(stack, "remediation-seats"))
+
+
+@pytest.fixture
+def platforms(stack: Stack) -> Platforms:
+    """Platform scheduling of the running stack."""
+    return Platforms(stack, url_of(stack, SERVICE))
 
 
 BoardOf = Callable[[], Awaitable[dict[str, dict[str, Any]]]]

@@ -9,9 +9,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from common.app import Runtime
 from common.embedded.stack import Stack
-from common.testing import FreshRuntime, Query
+from common.testing import FreshRuntime, Query, set_clock
 from stage_matching import handlers, hosts
 from stage_matching.handlers import Acting
 from tests.integration.stages import LATER, NEXT, Stages, apply, offer_body, request_body, siret
@@ -175,15 +174,6 @@ async def test_the_label_follows_the_charter(stages: Stages) -> None:
     assert listed[str(host_id)]["label_ends_on"] is None and listed[str(host_id)]["charter_ends_on"]
 
 
-async def _clock(runtime: Runtime, days: float) -> None:
-    async with runtime.database.transaction() as tx:
-        await tx.execute(
-            """INSERT INTO development_clock (id, offset_seconds) VALUES (1, :seconds)
-               ON CONFLICT (id) DO UPDATE SET offset_seconds = excluded.offset_seconds""",
-            seconds=days * 86400,
-        )
-
-
 async def test_a_silent_host_is_reminded_then_suspended_and_its_seekers_sent_elsewhere(
     fresh_runtime: FreshRuntime,
 ) -> None:
@@ -218,15 +208,15 @@ async def test_a_silent_host_is_reminded_then_suspended_and_its_seekers_sent_els
                 rows = await tx.fetch_all("SELECT subject, recipient FROM mail WHERE subject LIKE 'Rappel%'")
             return Counter(row.recipient for row in rows)
 
-        await _clock(runtime, 8)
+        await set_clock(runtime, 8)
         await sweep()
         assert await mails() == {"host@example.org": 5}
         async with runtime.database.transaction() as tx:
             late = await handlers.apply(tx, "person-5", offers[5], (LATER,), None)
-        await _clock(runtime, 14.5)
+        await set_clock(runtime, 14.5)
         await sweep()
         assert await mails() == {"host@example.org": 10}
-        await _clock(runtime, 15.5)
+        await set_clock(runtime, 15.5)
         await sweep()
         async with runtime.database.transaction() as tx:
             states = {
@@ -269,7 +259,7 @@ async def test_a_seeker_who_does_not_confirm_gives_the_seat_back(fresh_runtime: 
         async with runtime.database.transaction() as tx:
             refusal = await handlers.apply(tx, "second", offer_id, (LATER,), None)
         assert not isinstance(refusal, UUID) and refusal.reason == "no_free_seat"
-        await _clock(runtime, 15.1)
+        await set_clock(runtime, 15.1)
         async with runtime.database.transaction() as tx:
             second = await handlers.apply(tx, "second", offer_id, (LATER,), None)
         assert isinstance(second, UUID)

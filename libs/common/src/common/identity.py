@@ -21,7 +21,7 @@ from joserfc.jwk import KeySet, OctKey
 from common.failures import Unavailable
 from common.settings import Settings
 
-Role = Literal["agency", "operator", "partner", "prescriber", "host", "seeker", "school"]
+Role = Literal["agency", "operator", "partner", "prescriber", "host", "seeker", "school", "owner"]
 
 _ALGORITHMS = ["RS256", "ES256"]
 _KEYS_SECONDS = 600
@@ -268,10 +268,10 @@ async def caller(request: Request) -> Principal:
     return await identity.bearer(request)
 
 
-def caller_as(role: Role) -> Callable[[Request], Awaitable[Principal]]:
-    """A dependency: the caller, who must have the role."""
+def caller_as(*roles: Role) -> Callable[[Request], Awaitable[Principal]]:
+    """A dependency: the caller, who must have one of the roles."""
 
     async def checked(request: Request) -> Principal:
-        return (await caller(request)).require(role)
+        return (await caller(request)).require(*roles)
 
     return checked

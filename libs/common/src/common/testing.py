@@ -96,6 +96,16 @@ def fresh_runtime(parts: Stack) -> FreshRuntime:
     return make
 
 
+async def set_clock(runtime: Runtime, days: float) -> None:
+    """Moves the rules' now so many days ahead of the real one; the runtime must be a development one."""
+    async with runtime.database.transaction() as tx:
+        await tx.execute(
+            """INSERT INTO development_clock (id, offset_seconds) VALUES (1, :seconds)
+               ON CONFLICT (id) DO UPDATE SET offset_seconds = excluded.offset_seconds""",
+            seconds=days * 86400,
+        )
+
+
 Query = Callable[..., Awaitable[list[Any]]]
 
 

@@ -1,0 +1,156 @@
+"""Reads an owner's calendar (RFC 5545) into the time that it keeps, in a child process with little memory and time.
+
+A foreign file may hold a rule for a hundred years, or one that a library never stops computing: it ends the child alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from typing import Any
+
+from platform_scheduling.state import Span
+from territory.working_time import PARIS
+
+BYTES_MAX = 2_000_000
+_SPANS_MAX = 5000
+_CPU_SECONDS_MAX, _WALL_SECONDS_MAX = 5, 20
+# A rule by the second or the minute is no calendar of a workshop.
+_TOO_OFTEN = {"SECONDLY", "MINUTELY"}
+_TIMING = {"DTSTART", "DTEND", "DURATION", "RRULE", "EXDATE", "RDATE", "RECURRENCE-ID", None}
+_MEMORY_BYTES_MAX = 400_000_000
+_NOTE_MAX = 120
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """Why a calendar was not taken: a closed code, and a French sentence that says what to do."""
+
+    reason: str
+    detail: str
+
+
+_UNREADABLE = {
+    "not_a_calendar": "Ce fichier n’est pas un calendrier iCalendar (.ics) lisible.",
+    "bad_event": "Les dates d’un évènement du fichier ne se lisent pas : exportez-le à nouveau, sans cet évènement.",
+    "unknown_zone": "Un fuseau horaire du fichier n’est pas connu : exportez-le en heure de Paris ou en UTC.",
+    "too_many": f"Ce calendrier occupe plus de {_SPANS_MAX} créneaux sur la période : exportez moins d’évènements.",
+    "too_heavy": "Ce calendrier est trop lourd à lire (une répétition sans fin ?) : simplifiez-le puis recommencez.",
+    "too_large": f"Au plus {BYTES_MAX // 1_000_000} Mo : exportez une période plus courte.",
+}
+
+
+async def read(content: bytes, since: datetime, until: datetime) -> list[tuple[Span, str]] | Unreadable:
+    """Busy spans between two instants with a short note each, merged by nothing, earliest first; or why not."""
+    if len(content) > BYTES_MAX:
+        return _why("too_large")
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "platform_scheduling.busy_calendar",
+        since.isoformat(),
+        until.isoformat(),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        told, _ = await asyncio.wait_for(child.communicate(content), _WALL_SECONDS_MAX)
+    except TimeoutError:
+        return _why("too_heavy")
+    finally:
+        if child.returncode is None:
+            with suppress(ProcessLookupError):
+                child.kill()
+            await child.wait()
+    if child.returncode != 0:
+        return _why("too_heavy")
+    answer: dict[str, Any] = json.loads(told)
+    if "reason" in answer:
+        return _why(answer["reason"])
+    return [
+        (Span(datetime.fromisoformat(begin), datetime.fromisoformat(end)), note) for begin, end, note in answer["spans"]
+    ]
+
+
+def _why(reason: str) -> Unreadable:
+    return Unreadable(reason, _UNREADABLE[reason])
+
+
+# -- in the child
+
+
+class _Refused(Exception):
+    """Carries the reason."""
+
+
+def _spans(content: bytes, since: datetime, until: datetime) -> list[tuple[str, str, str]]:
+    import recurring_ical_events
+    from icalendar import Calendar
+
+    try:
+        calendar = Calendar.from_ical(content)
+    except (ValueError, IndexError, KeyError, UnicodeDecodeError):
+        raise _Refused("not_a_calendar") from None
+    if calendar.name != "VCALENDAR":
+        raise _Refused("not_a_calendar")
+    for event in calendar.walk("VEVENT"):
+        _check(event)
+    found = []
+    for event in recurring_ical_events.of(calendar).after(since):
+        begin, end = _instant(event["DTSTART"].dt), _instant(event["DTEND"].dt)
+        if begin >= until:
+            break
+        is_free = event.get("TRANSP", "OPAQUE") == "TRANSPARENT" or event.get("STATUS") == "CANCELLED"
+        if is_free or begin >= end:
+            continue
+        found.append(
+            (max(begin, since).isoformat(), min(end, until).isoformat(), str(event.get("SUMMARY", ""))[:_NOTE_MAX])
+        )
+        if len(found) > _SPANS_MAX:
+            raise _Refused("too_many")
+    return found
+
+
+def _check(event: Any) -> None:
+    if any(name in _TIMING for name, _ in event.errors):
+        raise _Refused("bad_event")
+    rules = event.get("RRULE") or []
+    for rule in rules if isinstance(rules, list) else [rules]:
+        if not _TOO_OFTEN.isdisjoint(str(one).upper() for one in rule.get("FREQ", [])):
+            raise _Refused("too_many")
+    for name in ("DTSTART", "DTEND"):
+        at = event.get(name)
+        if at is not None and "TZID" in at.params and isinstance(at.dt, datetime) and at.dt.tzinfo is None:
+            raise _Refused("unknown_zone")
+
+
+def _instant(value: date | datetime) -> datetime:
+    """A day alone begins at midnight in Paris, a time without a zone is a Paris clock."""
+    if not isinstance(value, datetime):
+        value = datetime.combine(value, time(0))
+    return (value.replace(tzinfo=PARIS) if value.tzinfo is None else value).astimezone(UTC)
+
+
+def _child() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES_MAX, _MEMORY_BYTES_MAX))
+    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS_MAX, _CPU_SECONDS_MAX))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    since, until = (datetime.fromisoformat(text) for text in sys.argv[1:3])
+    try:
+        answer: dict[str, Any] = {"spans": _spans(sys.stdin.buffer.read(), since, until)}
+    except _Refused as refused:
+        answer = {"reason": str(refused)}
+    except Exception:
+        # Whatever a foreign file makes a library raise is the file's fault.
+        answer = {"reason": "bad_event"}
+    print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    _child()

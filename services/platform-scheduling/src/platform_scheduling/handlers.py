@@ -1,0 +1,378 @@
+"""One function per command on platforms, their time and their bookings: lock, settle, decide, save."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+from common.failures import Refusal
+from common.transaction import Transaction
+from platform_scheduling import domain, notices, platform_requests, store, windows
+from platform_scheduling.messages import (
+    BookingOrigin,
+    BookingRefusalReason,
+    PlatformRefusalReason,
+    PlatformRequested,
+    PlatformRequestWithdrawn,
+)
+from platform_scheduling.state import (
+    HOLDING,
+    Ask,
+    Booking,
+    Busy,
+    Conduct,
+    Decision,
+    Description,
+    Platform,
+    Policy,
+    Span,
+)
+from platform_scheduling.windows import Window
+from territory.working_time import PARIS
+
+NOT_FOUND = Refusal("not_found", "Ce plateau ou cette réservation n’existe pas.")
+NOT_YOURS = Refusal("not_yours", "Ce plateau ou cette réservation appartient à quelqu’un d’autre.")
+
+# Windows are written out this much further than anybody may book, so that the sweeper may sleep for weeks.
+_OPENED_AHEAD_DAYS = 60
+_WINDOWS_MAX, _BLOCKS_MAX = 50, 2000
+
+Rule = Callable[[Platform, Policy, datetime], Decision]
+
+
+@dataclass(frozen=True)
+class Party:
+    """Who acts on a booking: its requester by account, or the owner of its platform by code."""
+
+    account: str | None = None
+    owner_code: str | None = None
+
+
+# -- the owner's side
+
+
+async def describe_platform(
+    tx: Transaction,
+    owner_code: str,
+    contact: str | None,
+    platform_id: UUID,
+    description: Description,
+    units: Sequence[str],
+) -> Refusal | None:
+    """An owner publishes, changes or withdraws one of its platforms; `units` are the titles of its places."""
+    await store.insert_platform(tx, platform_id, owner_code, contact, description)
+    platform = await _owned(tx, owner_code, platform_id)
+    if isinstance(platform, Refusal):
+        return platform
+    decision = await _decide(tx, platform, lambda one, _, now: domain.describe(one, description, units, now))
+    if decision.refusal is None:
+        await _open(tx, platform_id)
+    return decision.refusal
+
+
+async def put_window(tx: Transaction, owner_code: str, platform_id: UUID, window: Window) -> Refusal | None:
+    """The owner offers time, or changes what it offers. Bookings made before stay."""
+    platform = await _owned(tx, owner_code, platform_id)
+    if isinstance(platform, Refusal):
+        return platform
+    if len(await store.windows_of(tx, platform_id)) >= _WINDOWS_MAX:
+        return Refusal("too_many_windows", f"Au plus {_WINDOWS_MAX} plages : supprimez celles qui ne servent plus.")
+    if not await store.put_window(tx, platform_id, window):
+        return NOT_YOURS
+    await _open(tx, platform_id)
+    return None
+
+
+async def drop_window(tx: Transaction, owner_code: str, platform_id: UUID, window_id: UUID) -> Refusal | None:
+    """The owner no longer offers this time. Bookings made before stay."""
+    platform = await _owned(tx, owner_code, platform_id)
+    if isinstance(platform, Refusal):
+        return platform
+    if not await store.drop_window(tx, platform_id, window_id):
+        return NOT_FOUND
+    await _open(tx, platform_id)
+    return None
+
+
+async def block(
+    tx: Transaction, owner_code: str, platform_id: UUID, busy_id: UUID, busy: Busy, note: str
+) -> Refusal | None:
+    """The owner keeps time for itself; what is booked is not overridden, the owner cancels it first."""
+    platform = await _owned(tx, owner_code, platform_id)
+    if isinstance(platform, Refusal):
+        return platform
+    platform = await _settled(tx, platform)
+    if busy.unit_number is not None and busy.unit_number not in {unit.number for unit in platform.units}:
+        return Refusal("no_such_unit", "Ce plateau n’a pas cette place.", {"unit_number": busy.unit_number})
+    taken = [
+        str(one.booking_id)
+        for one in platform.bookings
+        if one.state in HOLDING and one.span.overlaps(busy.span) and busy.unit_number in (None, one.unit_number)
+    ]
+    if taken:
+        detail = f"{len(taken)} réservations tombent à ce moment : refusez-les ou annulez-les d’abord."
+        return Refusal("booked", detail, {"bookings": taken})
+    if await store.block_count(tx, platform_id, await tx.now()) >= _BLOCKS_MAX:
+        return Refusal("too_many_blocks", f"Au plus {_BLOCKS_MAX} périodes gardées.")
+    if not await store.put_busy(tx, platform_id, busy_id, busy, source="block", note=note):
+        return NOT_YOURS
+    await _open(tx, platform_id, windows_too=False)
+    return None
+
+
+async def unblock(tx: Transaction, owner_code: str, platform_id: UUID, busy_id: UUID) -> Refusal | None:
+    """The owner gives time back that it had kept; who waits in line for it moves up."""
+    platform = await _owned(tx, owner_code, platform_id)
+    if isinstance(platform, Refusal):
+        return platform
+    if not await store.drop_busy(tx, platform_id, busy_id=busy_id):
+        return NOT_FOUND
+    await _open(tx, platform_id, windows_too=False)
+    return None
+
+
+async def import_calendar(
+    tx: Transaction, owner_code: str, platform_id: UUID, spans: Sequence[tuple[Span, str]]
+) -> Refusal | list[UUID]:
+    """Replaces what came from the owner's calendar. Bookings in the way stay; they are named, for the owner to decide."""
+    platform = await _owned(tx, owner_code, platform_id)
+    if isinstance(platform, Refusal):
+        return platform
+    platform = await _settled(tx, platform)
+    await store.drop_busy(tx, platform_id)
+    await store.write_calendar(tx, platform_id, spans)
+    await _open(tx, platform_id, windows_too=False)
+    kept = [span for span, _ in spans]
+    return [
+        one.booking_id
+        for one in platform.bookings
+        if one.state in HOLDING and any(one.span.overlaps(span) for span in kept)
+    ]
+
+
+async def put_photo(
+    tx: Transaction, owner_code: str, platform_id: UUID, number: int, caption: str, content: bytes
+) -> Refusal | None:
+    """The owner shows the platform; photos are not told on Kafka."""
+    platform = await _owned(tx, owner_code, platform_id)
+    if isinstance(platform, Refusal):
+        return platform
+    await store.put_photo(tx, platform_id, number, caption, content)
+    return None
+
+
+async def drop_photo(tx: Transaction, owner_code: str, platform_id: UUID, number: int) -> Refusal | None:
+    """The owner takes a photo away."""
+    platform = await _owned(tx, owner_code, platform_id)
+    if isinstance(platform, Refusal):
+        return platform
+    return None if await store.drop_photo(tx, platform_id, number) else NOT_FOUND
+
+
+async def approve(tx: Transaction, owner_code: str, booking_id: UUID) -> Refusal | None:
+    """The owner says yes."""
+    return await _on_booking(
+        tx, Party(owner_code=owner_code), booking_id, lambda p, one, _, now: domain.approve(p, one, now)
+    )
+
+
+async def refuse(tx: Transaction, owner_code: str, booking_id: UUID, reason: BookingRefusalReason) -> Refusal | None:
+    """The owner says no."""
+    return await _on_booking(
+        tx,
+        Party(owner_code=owner_code),
+        booking_id,
+        lambda p, one, policy, now: domain.refuse(p, one, reason, policy, now),
+    )
+
+
+async def miss(tx: Transaction, owner_code: str, booking_id: UUID) -> Refusal | None:
+    """The owner says that nobody came."""
+    return await _on_booking(tx, Party(owner_code=owner_code), booking_id, domain.miss)
+
+
+# -- the requester's side
+
+
+async def book(
+    tx: Transaction, *, account: str, title: str, contact: str | None, platform_id: UUID, ask: Ask, purpose: str
+) -> Refusal | Booking:
+    """Somebody asks for a slot of a platform."""
+    requester_id = await store.lock_requester(tx, account=account, title=title, contact=contact)
+    platform = await store.lock_platform(tx, platform_id, ask.span)
+    if platform is None or platform.version == 0:
+        return NOT_FOUND
+    now = await tx.now()
+    conduct = await store.conduct_of(tx, requester_id, now, await store.policy_at(tx, now))
+    asked = Ask(**{**ask.__dict__, "requester_id": requester_id})
+    decision = await _decide(tx, platform, lambda one, policy, at: domain.request(one, asked, conduct, policy, at))
+    if decision.refusal is not None:
+        return decision.refusal
+    assert decision.booking is not None
+    if purpose:
+        await store.set_purpose(tx, decision.booking.booking_id, purpose)
+    return decision.booking
+
+
+async def cancel(tx: Transaction, who: Party, booking_id: UUID) -> Refusal | None:
+    """Requester or owner gives a booking up."""
+    by: Literal["requester", "owner"] = "owner" if who.owner_code is not None else "requester"
+    return await _on_booking(tx, who, booking_id, lambda p, one, policy, now: domain.cancel(p, one, by, policy, now))
+
+
+async def move(tx: Transaction, who: Party, booking_id: UUID, span: Span) -> Refusal | None:
+    """Requester or owner moves a booking to another slot of the platform."""
+    by: Literal["requester", "owner"] = "owner" if who.owner_code is not None else "requester"
+    return await _on_booking(
+        tx, who, booking_id, lambda p, one, policy, now: domain.move(p, one, span, by, policy, now), around=span
+    )
+
+
+# -- the events service
+
+
+async def book_for_event(tx: Transaction, message: PlatformRequested) -> None:
+    """An event needs a platform: booked, refused with why, or held until the owner has answered."""
+    known = await platform_requests.register(tx, message)
+    requester_id = await platform_requests.organiser(tx, message.organiser_id)
+    span = Span(message.starts_at, message.ends_at)
+    platform = await store.lock_platform(tx, message.platform_id, span)
+    if known.state != "pending" or known.booking_id is not None:
+        # Asked again with the same id, after a restore of the other side: the same answer, again.
+        await platform_requests.repeat(tx, message.aggregate_id)
+        return
+    if platform is None or platform.version == 0:
+        await platform_requests.refuse(tx, message.aggregate_id, PlatformRefusalReason.PLATFORM_UNKNOWN)
+        return
+    if span.minutes < 1 or message.group_size < 1:
+        await platform_requests.refuse(tx, message.aggregate_id, PlatformRefusalReason.OUTSIDE_LIMITS)
+        return
+    ask = Ask(
+        requester_id,
+        span,
+        message.group_size,
+        frozenset(message.habilitation_codes),
+        origin=BookingOrigin.EVENT,
+        request_id=message.aggregate_id,
+    )
+    decision = await _decide(tx, platform, lambda one, policy, now: domain.request(one, ask, Conduct(), policy, now))
+    if decision.refusal is not None:
+        await platform_requests.refuse(tx, message.aggregate_id, platform_requests.reason_of(decision.refusal))
+
+
+async def withdraw_request(tx: Transaction, message: PlatformRequestWithdrawn) -> None:
+    """The event no longer needs the platform: its booking is cancelled, or is refused before the owner has answered."""
+    known = await platform_requests.register(tx, message)
+    platform = await store.lock_platform(tx, message.platform_id)
+    if platform is not None and known.booking_id is not None:
+        found = await store.find_booking(tx, known.booking_id)
+        assert found is not None
+        await _decide(
+            tx,
+            platform,
+            lambda one, policy, now: domain.cancel(one, _current(one, found[0]), "event", policy, now),
+        )
+    await platform_requests.withdraw(tx, message.aggregate_id)
+
+
+# -- sweepers
+
+
+async def settle_due(tx: Transaction, limit: int) -> int:
+    """Settles what is overdue; nothing that reads or decides depends on its having run."""
+    ids = await store.due(tx, await tx.now(), limit)
+    for platform_id in ids:
+        platform = await store.lock_platform(tx, platform_id)
+        assert platform is not None
+        await _settled(tx, platform)
+    return len(ids)
+
+
+async def open_further(tx: Transaction, limit: int) -> int:
+    """Writes windows out further as days go by."""
+    now = await tx.now()
+    policy = await store.policy_at(tx, now)
+    day = (now + timedelta(days=policy.horizon_days + _OPENED_AHEAD_DAYS - 7)).astimezone(PARIS).date()
+    ids = await store.to_open(tx, day, limit)
+    for platform_id in ids:
+        await _open(tx, platform_id)
+    return len(ids)
+
+
+# -- the lines around every rule
+
+
+async def _owned(tx: Transaction, owner_code: str, platform_id: UUID) -> Platform | Refusal:
+    platform = await store.lock_platform(tx, platform_id)
+    if platform is None:
+        return NOT_FOUND
+    return platform if platform.owner_code == owner_code else NOT_YOURS
+
+
+async def _open(tx: Transaction, platform_id: UUID, *, windows_too: bool = True) -> None:
+    """Writes out what the windows offer from today on, tells the weeks in which that is another, lets who waits move up."""
+    platform = await store.lock_platform(tx, platform_id)
+    assert platform is not None
+    now = await tx.now()
+    policy = (await store.policy_at(tx, now)).of(platform.description.access)
+    first = now.astimezone(PARIS).date()
+    last = first + timedelta(days=policy.horizon_days + _OPENED_AHEAD_DAYS)
+    if windows_too:
+        found = [] if platform.description.withdrawn else await store.windows_of(tx, platform_id)
+        occurrences = {one.window_id: windows.occurrences(one, first, last) for one in found}
+        await store.write_open_time(tx, platform_id, occurrences, first, last)
+    offered = await store.changed_weeks(tx, platform_id, first, last)
+    await _decide(tx, platform, lambda one, policy, at: domain.reopen(one, offered, policy, at))
+
+
+async def _on_booking(
+    tx: Transaction,
+    who: Party,
+    booking_id: UUID,
+    rule: Callable[[Platform, Booking, Policy, datetime], Decision],
+    *,
+    around: Span | None = None,
+) -> Refusal | None:
+    found = await store.find_booking(tx, booking_id)
+    if found is None:
+        return NOT_FOUND
+    known, platform_id = found
+    if who.account is not None:
+        requester = await store.find_requester(tx, who.account)
+        if requester is None or requester.requester_id != known.requester_id:
+            return NOT_YOURS
+    platform = await store.lock_platform(tx, platform_id, around)
+    assert platform is not None
+    if who.owner_code is not None and platform.owner_code != who.owner_code:
+        return NOT_YOURS
+    # What we read before the lock may have changed since.
+    fresh = await store.find_booking(tx, booking_id)
+    assert fresh is not None
+    decision = await _decide(tx, platform, lambda one, policy, now: rule(one, _current(one, fresh[0]), policy, now))
+    return decision.refusal
+
+
+def _current(platform: Platform, known: Booking) -> Booking:
+    """The booking as the locked and settled platform has it; one that ended before is not loaded with it."""
+    live = {one.booking_id: one for one in platform.bookings}
+    return live.get(known.booking_id, known)
+
+
+async def _settled(tx: Transaction, platform: Platform) -> Platform:
+    """The platform with what time made due, saved."""
+    return (await _decide(tx, platform, lambda settled, _, __: Decision(settled))).platform
+
+
+async def _decide(tx: Transaction, platform: Platform, rule: Rule) -> Decision:
+    """Settles what time made due, decides, saves both, answers the events service, writes to whom it concerns."""
+    now = await tx.now()
+    policy = await store.policy_at(tx, now)
+    settled = domain.settle(platform, policy, now)
+    decision = rule(settled.platform, policy, now).after(settled)
+    decision = await store.save(tx, platform, decision)
+    await platform_requests.answer(tx, decision)
+    await notices.follow(tx, decision)
+    return decision

@@ -1,0 +1,471 @@
+"""HTTP: parse, handler, answer. Whose platform or booking it is comes from the token, never from the body."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from datetime import date, timedelta
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
+from fastapi.responses import Response
+from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
+
+from common.app import Runtime
+from common.failures import Refusal
+from common.http import Answer, problem, run_command
+from common.identity import Principal, Role, caller_as
+from common.transaction import Database, Transaction
+from platform_scheduling import busy_calendar, calendar_feed, handlers, photos, search, store
+from platform_scheduling.bodies import (
+    CAPACITY_MAX,
+    BlockBody,
+    BookingBody,
+    PlatformBody,
+    RefusalBody,
+    SlotBody,
+    WindowBody,
+    checked_owner,
+)
+from platform_scheduling.busy_calendar import Unreadable
+from platform_scheduling.handlers import Party
+from territory.equipment import EQUIPMENT
+from territory.reference import CommuneCode
+
+# Professionals book: schools, hosts, partner structures, prescribers, owners themselves, the agency.
+REQUESTERS: tuple[Role, ...] = ("school", "host", "partner", "prescriber", "owner", "agency")
+FEED_PAST, CALENDAR_AHEAD = timedelta(days=90), timedelta(days=400)
+FREE_DAYS_MAX = 31
+
+Owner = Annotated[Principal, Depends(caller_as("owner"))]
+Requester = Annotated[Principal, Depends(caller_as(*REQUESTERS))]
+PhotoNumber = Annotated[int, Path(ge=1, le=photos.PHOTOS_MAX)]
+
+router = APIRouter(prefix="/v1")
+feeds = APIRouter()
+
+
+# -- the catalogue
+
+
+@router.get("/equipment")
+async def list_equipment() -> list[dict[str, Any]]:
+    """Every kind of equipment: code, French title, ROME codes."""
+    return [one.__dict__ for one in EQUIPMENT.values()]
+
+
+@router.get("/free-slots")
+async def find_free_slots(
+    request: Request,
+    commune_code: CommuneCode,
+    on: date,
+    radius_km: Annotated[int, Query(ge=1, le=200)] = 30,
+    equipment: str | None = None,
+    group_size: Annotated[int, Query(ge=1, le=CAPACITY_MAX)] = 1,
+    minutes: Annotated[int, Query(ge=15, le=1440)] = 60,
+    accessible: bool = False,
+) -> dict[str, Any]:
+    """Platforms with free time on a day around a commune, nearest first; open to everyone."""
+    if equipment is not None and equipment not in EQUIPMENT:
+        raise HTTPException(422, f"Équipement inconnu ; connus : {', '.join(EQUIPMENT)}.")
+    async with database_of(request).transaction() as tx:
+        return await search.platforms(
+            tx,
+            commune_code,
+            radius_km,
+            _sensible(on),
+            minutes=minutes,
+            group_size=group_size,
+            equipment=equipment,
+            accessible=accessible,
+        )
+
+
+@router.get("/platforms/mine")
+async def my_platforms(request: Request, principal: Owner) -> list[dict[str, Any]]:
+    """The owner's platforms with their windows, and the address of each one's calendar."""
+    async with database_of(request).transaction() as tx:
+        return [
+            search.shown(row)
+            | {
+                "unit_count": row.unit_count,
+                "withdrawn": row.withdrawn,
+                "access": row.access,
+                "windows": [window.__dict__ for window in await store.windows_of(tx, row.platform_id)],
+                "calendar": tx.address(f"/calendriers/{row.feed_secret}.ics"),
+            }
+            for row in await store.platforms_of(tx, owner_of(principal))
+        ]
+
+
+@router.get("/platforms/{platform_id}")
+async def show_platform(request: Request, platform_id: UUID) -> dict[str, Any]:
+    """A platform as everybody may see it."""
+    async with database_of(request).transaction() as tx:
+        row = await published(tx, platform_id)
+        units = await store.units_of(tx, platform_id)
+        return search.shown(row) | {"units": [{"number": unit.number, "title": unit.title} for unit in units]}
+
+
+@router.get("/platforms/{platform_id}/free")
+async def free_time(
+    request: Request, platform_id: UUID, on: date, days: Annotated[int, Query(ge=1, le=FREE_DAYS_MAX)] = 7
+) -> dict[str, Any]:
+    """The free time of one platform over some days; why the rest is not free stays hidden."""
+    async with database_of(request).transaction() as tx:
+        row = await published(tx, platform_id)
+        found = await search.free_of(tx, row, search.day_span(_sensible(on), days))
+        return {"as_of": await tx.now(), "free": [slot.__dict__ for slot in found]}
+
+
+# -- the owner's side
+
+
+@router.put("/platforms/{platform_id}")
+async def describe_platform(request: Request, platform_id: UUID, body: PlatformBody, principal: Owner) -> Response:
+    """An owner publishes, changes or withdraws a platform; `units` are the titles of its places, in order."""
+
+    async def run(tx: Transaction) -> Answer:
+        owner = owner_of(principal)
+        refusal = await handlers.describe_platform(
+            tx, owner, principal.contact, platform_id, body.description(), body.units
+        )
+        return answer(refusal, {"platform_id": platform_id})
+
+    return await command(request, principal, body, run)
+
+
+@router.put("/platforms/{platform_id}/windows/{window_id}")
+async def put_window(
+    request: Request, platform_id: UUID, window_id: UUID, body: WindowBody, principal: Owner
+) -> Response:
+    """The owner offers time."""
+
+    async def run(tx: Transaction) -> Answer:
+        refusal = await handlers.put_window(tx, owner_of(principal), platform_id, body.window(window_id))
+        return answer(refusal, {"window_id": window_id})
+
+    return await command(request, principal, body, run)
+
+
+@router.delete("/platforms/{platform_id}/windows/{window_id}")
+async def drop_window(request: Request, platform_id: UUID, window_id: UUID, principal: Owner) -> Response:
+    """The owner no longer offers it; bookings stay."""
+
+    async def run(tx: Transaction) -> Answer:
+        refusal = await handlers.drop_window(tx, owner_of(principal), platform_id, window_id)
+        return answer(refusal, {"window_id": window_id})
+
+    return await command(request, principal, None, run)
+
+
+@router.put("/platforms/{platform_id}/blocks/{block_id}")
+async def put_block(request: Request, platform_id: UUID, block_id: UUID, body: BlockBody, principal: Owner) -> Response:
+    """The owner keeps time for itself."""
+
+    async def run(tx: Transaction) -> Answer:
+        refusal = await handlers.block(tx, owner_of(principal), platform_id, block_id, body.busy(), body.note)
+        return answer(refusal, {"block_id": block_id})
+
+    return await command(request, principal, body, run)
+
+
+@router.delete("/platforms/{platform_id}/blocks/{block_id}")
+async def drop_block(request: Request, platform_id: UUID, block_id: UUID, principal: Owner) -> Response:
+    """The owner gives kept time back."""
+
+    async def run(tx: Transaction) -> Answer:
+        refusal = await handlers.unblock(tx, owner_of(principal), platform_id, block_id)
+        return answer(refusal, {"block_id": block_id})
+
+    return await command(request, principal, None, run)
+
+
+@router.put("/platforms/{platform_id}/calendar")
+async def import_calendar(request: Request, platform_id: UUID, principal: Owner) -> Response:
+    """The owner's own calendar (text/calendar), which replaces the one before; bookings in its way are named and stay."""
+    spans = await busy_spans(request, await request.body())
+    if isinstance(spans, Unreadable):
+        return problem(422, spans.detail, reason=spans.reason)
+
+    async def run(tx: Transaction) -> Answer:
+        result = await handlers.import_calendar(tx, owner_of(principal), platform_id, spans)
+        if isinstance(result, Refusal):
+            return answer(result, None)
+        return 200, {"span_count": len(spans), "bookings_in_the_way": result}
+
+    facts = hashlib.sha256(repr(spans).encode()).hexdigest()
+    return await run_command(request, database_of(request), principal, facts, run)
+
+
+@router.put("/platforms/{platform_id}/photos/{number}")
+async def put_photo(
+    request: Request,
+    platform_id: UUID,
+    number: PhotoNumber,
+    principal: Owner,
+    caption: Annotated[str, Query(max_length=120)] = "",
+) -> Response:
+    """A photo (JPEG, PNG, WebP), written anew at 1,280 pixels; `caption` says what is on it to those who do not see it."""
+    try:
+        content = await run_in_threadpool(photos.rewritten, await request.body())
+    except ValueError as error:
+        return problem(422, f"{error}.", reason="unreadable_photo")
+
+    async def run(tx: Transaction) -> Answer:
+        refusal = await handlers.put_photo(tx, owner_of(principal), platform_id, number, caption, content)
+        return answer(refusal, {"photo": f"/plateaux/{platform_id}/photos/{number}"})
+
+    return await run_command(request, database_of(request), principal, hashlib.sha256(content).hexdigest(), run)
+
+
+@router.delete("/platforms/{platform_id}/photos/{number}")
+async def drop_photo(request: Request, platform_id: UUID, number: PhotoNumber, principal: Owner) -> Response:
+    """Takes a photo away."""
+
+    async def run(tx: Transaction) -> Answer:
+        return answer(await handlers.drop_photo(tx, owner_of(principal), platform_id, number), {"number": number})
+
+    return await command(request, principal, None, run)
+
+
+@router.get("/received-bookings")
+async def received_bookings(request: Request, principal: Owner) -> list[dict[str, Any]]:
+    """Bookings of the owner's platforms that are not over, and those of the last days."""
+    async with database_of(request).transaction() as tx:
+        rows = await store.bookings(tx, owner_code=owner_of(principal), since=await tx.now() - FEED_PAST)
+        return [shown_booking(row) | {"requester_title": row.requester_title, "purpose": row.purpose} for row in rows]
+
+
+@router.post("/received-bookings/{booking_id}/refusal")
+async def refuse(request: Request, booking_id: UUID, body: RefusalBody, principal: Owner) -> Response:
+    """The owner refuses with a closed reason."""
+
+    async def run(tx: Transaction) -> Answer:
+        refusal = await handlers.refuse(tx, owner_of(principal), booking_id, body.reason)
+        return answer(refusal, await _shown(tx, booking_id))
+
+    return await command(request, principal, body, run)
+
+
+@router.post("/received-bookings/{booking_id}/move")
+async def owner_moves(request: Request, booking_id: UUID, body: SlotBody, principal: Owner) -> Response:
+    """The owner moves a booking; what was approved stays so."""
+    return await _move(request, booking_id, body, principal, Party(owner_code=owner_of(principal)))
+
+
+@router.post("/received-bookings/{booking_id}/{action}")
+async def owner_acts(
+    request: Request, booking_id: UUID, action: Literal["approval", "cancellation", "no-show"], principal: Owner
+) -> Response:
+    """The owner approves, cancels, or says that nobody came."""
+    owner = owner_of(principal)
+
+    async def run(tx: Transaction) -> Answer:
+        match action:
+            case "approval":
+                refusal = await handlers.approve(tx, owner, booking_id)
+            case "cancellation":
+                refusal = await handlers.cancel(tx, Party(owner_code=owner), booking_id)
+            case _:
+                refusal = await handlers.miss(tx, owner, booking_id)
+        return answer(refusal, await _shown(tx, booking_id))
+
+    return await command(request, principal, None, run)
+
+
+# -- the requester's side
+
+
+@router.post("/bookings")
+async def book(request: Request, body: BookingBody, principal: Requester) -> Response:
+    """Asks for a slot: 201 with the booking, approved, tentative or in line; 409 with the reason."""
+
+    async def run(tx: Transaction) -> Answer:
+        result = await book_as(tx, principal, body)
+        return (201, await _shown(tx, result.booking_id)) if not isinstance(result, Refusal) else answer(result, None)
+
+    return await command(request, principal, body, run)
+
+
+@router.get("/bookings")
+async def my_bookings(request: Request, principal: Requester) -> dict[str, Any]:
+    """The requester's bookings, and the address of their calendar once they have booked."""
+    async with database_of(request).transaction() as tx:
+        requester = await store.find_requester(tx, account_of(principal))
+        if requester is None:
+            return {"bookings": [], "calendar": None}
+        rows = await store.bookings(tx, requester_id=requester.requester_id, since=await tx.now() - FEED_PAST)
+        return {
+            "bookings": [shown_booking(row) for row in rows],
+            "calendar": tx.address(f"/calendriers/{requester.feed_secret}.ics"),
+        }
+
+
+@router.post("/bookings/{booking_id}/cancellation")
+async def requester_cancels(request: Request, booking_id: UUID, principal: Requester) -> Response:
+    """The requester gives a booking up; late ones are counted."""
+
+    async def run(tx: Transaction) -> Answer:
+        refusal = await handlers.cancel(tx, Party(account=account_of(principal)), booking_id)
+        return answer(refusal, await _shown(tx, booking_id))
+
+    return await command(request, principal, None, run)
+
+
+@router.post("/bookings/{booking_id}/move")
+async def requester_moves(request: Request, booking_id: UUID, body: SlotBody, principal: Requester) -> Response:
+    """The requester moves a booking; the owner answers anew unless the platform approves by itself."""
+    return await _move(request, booking_id, body, principal, Party(account=account_of(principal)))
+
+
+async def _move(request: Request, booking_id: UUID, body: SlotBody, principal: Principal, who: Party) -> Response:
+    async def run(tx: Transaction) -> Answer:
+        refusal = await handlers.move(tx, who, booking_id, body.span())
+        return answer(refusal, await _shown(tx, booking_id))
+
+    return await command(request, principal, body, run)
+
+
+# -- what anybody's software may fetch
+
+
+@feeds.get("/calendriers/{secret}.ics", include_in_schema=False)
+async def calendar(request: Request, secret: UUID) -> Response:
+    """A platform's bookings, or a requester's: whoever has the address may read it, nobody can guess it."""
+    async with database_of(request).transaction() as tx:
+        since = await tx.now() - FEED_PAST
+        platform = await tx.fetch_one("SELECT * FROM platform WHERE feed_secret = :secret", secret=secret)
+        requester = await tx.fetch_one("SELECT * FROM requester WHERE feed_secret = :secret", secret=secret)
+        if platform is not None:
+            rows = await store.bookings(tx, platform_id=platform.platform_id, since=since, limit=5000)
+            # Who waits in line takes nothing of the owner's time yet.
+            content = calendar_feed.feed(
+                platform.title, [row for row in rows if row.state != "requested"], for_owner=True
+            )
+        elif requester is not None:
+            rows = await store.bookings(tx, requester_id=requester.requester_id, since=since, limit=5000)
+            content = calendar_feed.feed("Plateaux réservés", rows, for_owner=False)
+        else:
+            raise HTTPException(404, "Ce calendrier n'existe pas ou son adresse a changé.")
+    tag = f'"{hashlib.sha256(content).hexdigest()[:24]}"'
+    headers = {"ETag": tag, "Cache-Control": "private, max-age=60", "X-Robots-Tag": "noindex"}
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type="text/calendar", headers=headers)
+
+
+@feeds.get("/plateaux/{platform_id}/photos/{number}", include_in_schema=False)
+async def photo(request: Request, platform_id: UUID, number: PhotoNumber) -> Response:
+    """A photo of a platform."""
+    async with database_of(request).transaction() as tx:
+        row = await tx.fetch_one(
+            "SELECT content FROM photo WHERE platform_id = :id AND number = :number", id=platform_id, number=number
+        )
+    if row is None:
+        raise HTTPException(404, "Cette photo n'existe pas.")
+    headers = {"Cache-Control": "public, max-age=3600", "X-Content-Type-Options": "nosniff"}
+    return Response(row.content, media_type="image/jpeg", headers=headers)
+
+
+# -- what routes and pages share
+
+
+async def book_as(tx: Transaction, principal: Principal, body: BookingBody) -> Any:
+    """Books for a person: the structure that they belong to, or themselves."""
+    return await handlers.book(
+        tx,
+        account=account_of(principal),
+        title=principal.display or "Sans nom",
+        contact=principal.contact,
+        platform_id=body.platform_id,
+        ask=body.ask(),
+        purpose=body.purpose,
+    )
+
+
+async def busy_spans(request: Request, content: bytes) -> Any:
+    """What an imported calendar keeps from now on, or why it cannot be read."""
+    async with database_of(request).transaction() as tx:
+        now = await tx.now()
+    return await busy_calendar.read(content, now, now + CALENDAR_AHEAD)
+
+
+async def published(tx: Transaction, platform_id: UUID) -> Any:
+    """A platform that everybody may see; 404 otherwise."""
+    row = await store.find_platform(tx, platform_id)
+    if row is None:
+        raise HTTPException(404, "Ce plateau n'existe pas.")
+    return row
+
+
+def account_of(principal: Principal) -> str:
+    """For whom a person books: their structure, so that colleagues see the same bookings, or themselves."""
+    return principal.structure_id or principal.subject
+
+
+def owner_of(principal: Principal) -> str:
+    """The owner that an account belongs to; 403 when it belongs to none."""
+    try:
+        return checked_owner(str(principal.structure_id))
+    except ValueError:
+        raise HTTPException(403, "Ce compte n'est rattaché à aucun propriétaire de plateaux (UAI ou SIRET).") from None
+
+
+def database_of(request: Request) -> Database:
+    """The service's database."""
+    runtime: Runtime = request.app.state.runtime
+    return runtime.database
+
+
+async def command(
+    request: Request, principal: Principal, body: BaseModel | None, run: Callable[[Transaction], Awaitable[Answer]]
+) -> Response:
+    """Runs a command with its body as part of the idempotency key."""
+    return await run_command(
+        request, database_of(request), principal, body.model_dump(mode="json") if body else None, run
+    )
+
+
+def answer(refusal: Refusal | None, content: Any) -> Answer:
+    """200, or the status of a refusal."""
+    if refusal is None:
+        return 200, content
+    return {"not_found": 404, "not_yours": 403}.get(refusal.reason, 409), refusal
+
+
+def shown_booking(row: Any) -> dict[str, Any]:
+    """A booking as both sides may see it."""
+    names = (
+        "booking_id",
+        "platform_id",
+        "title",
+        "owner_title",
+        "commune_code",
+        "unit_title",
+        "state",
+        "origin",
+        "starts_at",
+        "ends_at",
+        "group_size",
+        "requested_at",
+        "due_at",
+        "ended_at",
+        "refusal_reason",
+        "late",
+        "revision",
+    )
+    return {name: getattr(row, name) for name in names}
+
+
+async def _shown(tx: Transaction, booking_id: UUID) -> dict[str, Any]:
+    rows = await store.bookings(tx, booking_id=booking_id)
+    return shown_booking(rows[0]) if rows else {}
+
+
+def _sensible(day: date) -> date:
+    if not 2020 <= day.year <= 2100:
+        raise HTTPException(422, "L'année va de 2020 à 2100.")
+    return day

@@ -1,0 +1,126 @@
+"""Who is written to, and when: what happened to a booking, and the owner who has not answered yet.
+
+Mails are rows of the command's own transaction, once per occasion and recipient.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from common.pages import PARIS, moment
+from common.transaction import Transaction
+from platform_scheduling import store
+from platform_scheduling.messages import (
+    BookingApproved,
+    BookingEnded,
+    BookingEndReason,
+    BookingHeld,
+    BookingMoved,
+    BookingRequested,
+)
+from platform_scheduling.state import Decision
+from territory import reference
+
+_REMINDED_BEFORE, _NOT_SOONER_THAN = timedelta(hours=48), timedelta(hours=24)
+_ENDS_FOR_REQUESTER = {
+    BookingEndReason.REFUSED: "Le plateau ne peut pas vous accueillir à ce moment",
+    BookingEndReason.EXPIRED: "Le plateau n’a pas répondu à temps ; le créneau est rendu",
+    BookingEndReason.CANCELLED_BY_OWNER: "Le plateau a dû annuler votre réservation",
+}
+_ENDS_FOR_OWNER = {
+    BookingEndReason.CANCELLED_BY_REQUESTER: "La réservation est annulée ; le créneau est libre à nouveau",
+    BookingEndReason.CANCELLED_BY_EVENT: "L’évènement n’a plus besoin du plateau ; le créneau est libre à nouveau",
+}
+
+
+async def follow(tx: Transaction, decision: Decision) -> None:
+    """Writes to those whom a decision concerns; called once for each, after it is saved."""
+    for message in decision.messages:
+        booking_id = getattr(message, "booking_id", None)
+        if booking_id is None:
+            continue
+        (row,) = await store.bookings(tx, booking_id=booking_id)
+        for recipient, subject, body in _mails(tx, message, row):
+            if recipient is not None:
+                key = f"{message.record_name()}:{booking_id}:{row.revision}"
+                await tx.mail(message_key=key, recipient=recipient, subject=subject, body=body)
+
+
+def slot(row: Any) -> str:
+    """ "jeudi 26 novembre à 14:00 → 16:00", with the day when it ends on another one."""
+    begin, end = row.starts_at.astimezone(PARIS), row.ends_at.astimezone(PARIS)
+    return f"{moment(begin)} → {f'{end:%H:%M}' if begin.date() == end.date() else moment(end)}"
+
+
+def _mails(tx: Transaction, message: Any, row: Any) -> list[tuple[str | None, str, str]]:
+    mine, owned = tx.address("/mes-reservations"), tx.address("/mes-plateaux")
+    where = f"{row.title}, {reference.commune_label(row.commune_code)}\n{slot(row)}\n"
+    match message:
+        case BookingHeld(expires_at=expires_at):
+            body = f"{where}{row.group_size} personnes, demandé par {row.requester_title}.\nSans réponse avant {moment(expires_at)}, le créneau est rendu.\n\n{owned}"
+            held = f"{where}Le créneau est gardé pour vous jusqu’à la réponse du plateau, au plus tard {moment(expires_at)}.\n\n{mine}"
+            return [
+                (row.owner_contact, f"Réservation à accepter : {row.title}", body),
+                (row.contact_email, f"Créneau gardé : {row.title}", held),
+            ]
+        case BookingRequested():
+            body = (
+                f"{where}Un autre groupe a une option : vous êtes en file, prévenu si le créneau se libère.\n\n{mine}"
+            )
+            return [(row.contact_email, f"En file d’attente : {row.title}", body)]
+        case BookingApproved():
+            told = f"{where}Réservé par {row.requester_title}, {row.group_size} personnes.\n\n{owned}"
+            return [
+                (
+                    row.contact_email,
+                    f"Réservation acceptée : {row.title}",
+                    f"{where}La réservation est acceptée.\n\n{mine}",
+                ),
+                (row.owner_contact, f"Réservation : {row.title}", told),
+            ]
+        case BookingMoved(expires_at=expires_at):
+            answer = f"Une réponse est attendue avant {moment(expires_at)}.\n" if expires_at else ""
+            subject = f"Réservation déplacée : {row.title}"
+            return [
+                (row.contact_email, subject, f"{where}{answer}\n{mine}"),
+                (row.owner_contact, subject, f"{where}{answer}\n{owned}"),
+            ]
+        case BookingEnded(reason=reason) if reason in _ENDS_FOR_REQUESTER:
+            body = f"{where}{_ENDS_FOR_REQUESTER[reason]}.\nD’autres créneaux :\n\n{tx.address('/plateaux')}"
+            return [(row.contact_email, f"Réservation close : {row.title}", body)]
+        case BookingEnded(reason=reason) if reason in _ENDS_FOR_OWNER:
+            return [
+                (
+                    row.owner_contact,
+                    f"Réservation annulée : {row.title}",
+                    f"{where}{_ENDS_FOR_OWNER[reason]}.\n\n{owned}",
+                )
+            ]
+        case _:
+            return []
+
+
+async def remind(tx: Transaction, limit: int) -> int:
+    """One reminder to the owner of an option that ends within two days; the row's count says that it was sent."""
+    now: datetime = await tx.now()
+    rows = await tx.fetch_all(
+        """SELECT booking_id FROM booking WHERE state = 'tentative' AND reminder_count = 0 AND due_at <= :soon AND due_at > :now
+               AND requested_at <= :since ORDER BY booking_id LIMIT :limit FOR UPDATE SKIP LOCKED""",
+        soon=now + _REMINDED_BEFORE,
+        now=now,
+        since=now - _NOT_SOONER_THAN,
+        limit=limit,
+    )
+    for locked in rows:
+        (row,) = await store.bookings(tx, booking_id=locked.booking_id)
+        await tx.execute("UPDATE booking SET reminder_count = 1 WHERE booking_id = :id", id=row.booking_id)
+        if row.owner_contact is not None:
+            where = f"{row.title}\n{slot(row)}\n"
+            await tx.mail(
+                message_key=f"reminder:{row.booking_id}",
+                recipient=row.owner_contact,
+                subject=f"Rappel, réservation à accepter : {row.title}",
+                body=f"{where}Sans réponse avant {moment(row.due_at)}, le créneau est rendu.\n\n{tx.address('/mes-plateaux')}",
+            )
+    return len(rows)

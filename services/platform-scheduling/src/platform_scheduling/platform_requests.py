@@ -1,0 +1,182 @@
+"""Requests of the events service: what was asked by Kafka, what was answered, and the answer that follows a booking.
+
+pending → booked | refused, booked → released. Each is an aggregate of its own, keyed by the request's id.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from common.failures import Refusal
+from common.messages import Message
+from common.transaction import Transaction
+from platform_scheduling import store
+from platform_scheduling.messages import (
+    BookingApproved,
+    BookingEnded,
+    BookingEndReason,
+    PlatformBooked,
+    PlatformRefusalReason,
+    PlatformRefused,
+    PlatformReleased,
+    PlatformReleaseReason,
+    PlatformRequested,
+    PlatformRequestWithdrawn,
+)
+from platform_scheduling.state import Booking, Decision
+
+_REFUSED = {
+    "platform_withdrawn": PlatformRefusalReason.PLATFORM_UNKNOWN,
+    "not_offered": PlatformRefusalReason.NOT_OFFERED,
+    "slot_taken": PlatformRefusalReason.SLOT_TAKEN,
+    "group_too_large": PlatformRefusalReason.GROUP_TOO_LARGE,
+    "habilitation_missing": PlatformRefusalReason.HABILITATION_MISSING,
+}
+# How the end of a booking is told to the event: before it was booked, and after. What took place is told by nobody.
+_ENDED: dict[BookingEndReason, tuple[PlatformRefusalReason, PlatformReleaseReason]] = {
+    BookingEndReason.REFUSED: (PlatformRefusalReason.OWNER_REFUSED, PlatformReleaseReason.OWNER_CANCELLED),
+    BookingEndReason.EXPIRED: (PlatformRefusalReason.OWNER_SILENT, PlatformReleaseReason.OWNER_CANCELLED),
+    BookingEndReason.CANCELLED_BY_OWNER: (PlatformRefusalReason.OWNER_REFUSED, PlatformReleaseReason.OWNER_CANCELLED),
+    BookingEndReason.CANCELLED_BY_EVENT: (
+        PlatformRefusalReason.REQUEST_WITHDRAWN,
+        PlatformReleaseReason.REQUEST_WITHDRAWN,
+    ),
+}
+
+
+def reason_of(refusal: Refusal) -> PlatformRefusalReason:
+    """Why a rule refused, in the words of the contract."""
+    return _REFUSED.get(refusal.reason, PlatformRefusalReason.OUTSIDE_LIMITS)
+
+
+async def register(tx: Transaction, message: PlatformRequested | PlatformRequestWithdrawn) -> Any:
+    """Notes a request the first time; its state, and the booking that was made for it, if any."""
+    await tx.execute(
+        """INSERT INTO platform_request (request_id, for_event_id, platform_id, state, version)
+           VALUES (:id, :for_event_id, :platform_id, 'pending', 0) ON CONFLICT DO NOTHING""",
+        id=message.aggregate_id,
+        for_event_id=message.for_event_id,
+        platform_id=message.platform_id,
+    )
+    return await find(tx, message.aggregate_id)
+
+
+async def find(tx: Transaction, request_id: UUID) -> Any:
+    """A request as it is, or None."""
+    return await tx.fetch_one(
+        """SELECT r.*, b.booking_id, b.starts_at, b.ends_at
+           FROM platform_request r LEFT JOIN booking b ON b.request_id = r.request_id WHERE r.request_id = :id""",
+        id=request_id,
+    )
+
+
+async def organiser(tx: Transaction, organiser_id: UUID) -> UUID:
+    """The requester that stands for an organiser of events."""
+    return await store.lock_requester(tx, account=f"events/{organiser_id}", title="Service Évènements", contact=None)
+
+
+async def refuse(tx: Transaction, request_id: UUID, reason: PlatformRefusalReason) -> None:
+    """Nothing is booked."""
+    await _move(tx, request_id, "refused", reason.value)
+
+
+async def withdraw(tx: Transaction, request_id: UUID) -> None:
+    """The event gave up. What the end of the booking has not answered yet is answered here; what was refused stays so."""
+    row = await find(tx, request_id)
+    if row.state == "pending":
+        await _move(tx, request_id, "refused", PlatformRefusalReason.REQUEST_WITHDRAWN.value)
+    elif row.state == "booked":
+        await _move(tx, request_id, "released", PlatformReleaseReason.REQUEST_WITHDRAWN.value)
+
+
+async def answer(tx: Transaction, decision: Decision) -> None:
+    """Tells the events service what a saved decision means for its requests."""
+    known: dict[UUID, Booking] = {one.booking_id: one for one in decision.platform.bookings}
+    for message in decision.messages:
+        if not isinstance(message, BookingApproved | BookingEnded):
+            continue
+        one = known.get(message.booking_id) or decision.booking
+        if one is None or one.request_id is None:
+            continue
+        if isinstance(message, BookingApproved):
+            await _move(tx, one.request_id, "booked", None)
+        elif message.reason in _ENDED:
+            before, after = _ENDED[message.reason]
+            row = await find(tx, one.request_id)
+            if row.state == "pending":
+                await _move(tx, one.request_id, "refused", before.value)
+            elif row.state == "booked":
+                await _move(tx, one.request_id, "released", after.value)
+
+
+async def repeat(tx: Transaction, request_id: UUID) -> None:
+    """The same answer again, if there was one."""
+    row = await find(tx, request_id)
+    if row.state != "pending":
+        await _emit(tx, row, row.version)
+
+
+async def restate(tx: Transaction, request_id: UUID, version: int, told: Any) -> None:
+    """The answer as this database has it; a request that it forgot holds nothing."""
+    row = await find(tx, request_id)
+    if row is None:
+        known = next(iter(told.values()))
+        gone = await tx.now()
+        reason = PlatformReleaseReason.OWNER_CANCELLED
+        message: Message = (
+            PlatformReleased(
+                occurred_at=gone,
+                for_event_id=known.for_event_id,
+                platform_id=known.platform_id,
+                booking_id=known.booking_id,
+                reason=reason,
+            )
+            if isinstance(known, PlatformBooked | PlatformReleased)
+            else PlatformRefused(
+                occurred_at=gone,
+                for_event_id=known.for_event_id,
+                platform_id=known.platform_id,
+                reason=PlatformRefusalReason.OWNER_REFUSED,
+            )
+        )
+        await tx.emit([message], aggregate_id=request_id, version=version)
+        return
+    await _emit(tx, row, version)
+
+
+async def versions(tx: Transaction) -> dict[UUID, int]:
+    """Version of every request that was answered."""
+    rows = await tx.fetch_all("SELECT request_id, version FROM platform_request")
+    return {row.request_id: row.version for row in rows}
+
+
+async def _move(tx: Transaction, request_id: UUID, state: str, reason: str | None) -> None:
+    await tx.execute(
+        "UPDATE platform_request SET state = :state, reason = :reason WHERE request_id = :id",
+        id=request_id,
+        state=state,
+        reason=reason,
+    )
+    row = await find(tx, request_id)
+    await _emit(tx, row, row.version)
+
+
+async def _emit(tx: Transaction, row: Any, version: int) -> None:
+    now = await tx.now()
+    asked = {"occurred_at": now, "for_event_id": row.for_event_id, "platform_id": row.platform_id}
+    messages: list[Message] = []
+    match row.state:
+        case "booked":
+            messages.append(
+                PlatformBooked(**asked, booking_id=row.booking_id, starts_at=row.starts_at, ends_at=row.ends_at)
+            )
+        case "refused":
+            messages.append(PlatformRefused(**asked, reason=PlatformRefusalReason(row.reason)))
+        case "released":
+            reason = PlatformReleaseReason(row.reason)
+            messages.append(PlatformReleased(**asked, booking_id=row.booking_id, reason=reason))
+    version = await tx.emit(messages, aggregate_id=row.request_id, version=version)
+    await tx.execute(
+        "UPDATE platform_request SET version = :version WHERE request_id = :id", id=row.request_id, version=version
+    )

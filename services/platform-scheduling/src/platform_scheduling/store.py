@@ -1,0 +1,534 @@
+"""Loads and saves platforms, their time and their bookings. Locks: requester, then platform, then request of the events service."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+from sqlalchemy import Row
+
+from common.transaction import Transaction
+from platform_scheduling.messages import BookingApproval, BookingOrigin, BookingRefusalReason
+from platform_scheduling.state import Booking, Busy, Conduct, Decision, Description, Platform, Policy, Span, Unit
+from platform_scheduling.windows import Window
+from territory import weeks
+from territory.working_time import PARIS
+
+_LISTS = ("equipment_codes", "rncp_codes", "habilitation_codes")
+_DESCRIPTION_COLUMNS = (
+    "owner_title",
+    "title",
+    "commune_code",
+    *_LISTS,
+    "capacity_count",
+    "accessible",
+    "approval",
+    "access",
+    "rules",
+    "withdrawn",
+    "fictitious",
+)
+_BOOKING_COLUMNS = (
+    "booking_id",
+    "requester_id",
+    "origin",
+    "state",
+    "occupied_until",
+    "group_size",
+    "requested_at",
+    "due_at",
+    "request_id",
+    "revision",
+    "late",
+    "refusal_reason",
+    "ended_at",
+)
+_LIVE = "b.state IN ('requested', 'tentative', 'approved')"
+
+
+async def policy_at(tx: Transaction, now: datetime) -> Policy:
+    """The limits in force at an instant."""
+    row = await tx.fetch_one(
+        "SELECT limits FROM policy WHERE valid_on <= :day ORDER BY valid_on DESC LIMIT 1",
+        day=now.astimezone(PARIS).date(),
+    )
+    assert row is not None, "the first migration stores a policy"
+    return Policy(**row.limits)
+
+
+# -- platforms
+
+
+async def insert_platform(
+    tx: Transaction, platform_id: UUID, owner_code: str, contact: str | None, description: Description
+) -> None:
+    """Makes room for a new platform, so that its row can be locked; of an existing one, only the owner's contact changes."""
+    values = _description_values(description)
+    await tx.execute(
+        f"""INSERT INTO platform (platform_id, owner_code, owner_contact, feed_secret, version, {", ".join(values)})
+            VALUES (:platform_id, :owner_code, :contact, :feed_secret, 0, {", ".join(_cast(name) for name in values)})
+            ON CONFLICT (platform_id) DO UPDATE SET owner_contact = COALESCE(excluded.owner_contact, platform.owner_contact)
+                WHERE platform.owner_code = excluded.owner_code""",
+        platform_id=platform_id,
+        owner_code=owner_code,
+        contact=contact,
+        feed_secret=uuid4(),
+        **values,
+    )
+
+
+async def lock_platform(tx: Transaction, platform_id: UUID, around: Span | None = None) -> Platform | None:
+    """The platform with its live bookings, its row locked; with what is offered and kept around a slot, if one is given."""
+    row = await tx.fetch_one("SELECT * FROM platform WHERE platform_id = :id FOR UPDATE", id=platform_id)
+    if row is None:
+        return None
+    units = await tx.fetch_all("SELECT * FROM unit WHERE platform_id = :id ORDER BY number", id=platform_id)
+    rows = await tx.fetch_all(
+        f"""SELECT {_columns()} FROM booking b LEFT JOIN unit u USING (unit_id)
+            WHERE b.platform_id = :id AND {_LIVE} ORDER BY b.requested_at, b.booking_id""",
+        id=platform_id,
+    )
+    bookings = tuple(_booking(one) for one in rows)
+    waiting = [one.span for one in bookings if one.state == "requested"] + ([around] if around else [])
+    open_rows = await _time(tx, "open_time", platform_id, [around] if around else [])
+    busy_rows = await _time(tx, "busy_time", platform_id, waiting)
+    return Platform(
+        platform_id,
+        row.owner_code,
+        description_of(row),
+        tuple(Unit(one.unit_id, one.number, one.title) for one in units),
+        bookings,
+        tuple(Span(one.starts_at, one.ends_at) for one in open_rows),
+        tuple(Busy(Span(one.starts_at, one.ends_at), one.unit_number) for one in busy_rows),
+        row.version,
+    )
+
+
+async def _time(
+    tx: Transaction, table: Literal["open_time", "busy_time"], platform_id: UUID, spans: Sequence[Span]
+) -> Sequence[Row[Any]]:
+    if not spans:
+        return []
+    return await tx.fetch_all(
+        f"SELECT * FROM {table} WHERE platform_id = :id AND starts_at < :until AND ends_at > :since ORDER BY starts_at",
+        id=platform_id,
+        since=min(span.starts_at for span in spans),
+        until=max(span.ends_at for span in spans),
+    )
+
+
+async def save(tx: Transaction, before: Platform, decision: Decision) -> Decision:
+    """Writes what a decision changed, emits its messages in version order; returns the decision with the new version."""
+    after = decision.platform
+    version = await tx.emit(decision.messages, aggregate_id=after.platform_id, version=before.version)
+    if after == before and not decision.messages:
+        return decision
+    values = _description_values(after.description)
+    await tx.execute(
+        f"UPDATE platform SET version = :version, {', '.join(f'{name} = {_cast(name)}' for name in values)} WHERE platform_id = :id",
+        id=after.platform_id,
+        version=version,
+        **values,
+    )
+    if after.units != before.units:
+        await _save_units(tx, before, after)
+    unit_ids = {unit.number: unit.unit_id for unit in after.units}
+    known = {one.booking_id: one for one in before.bookings}
+    changed = [one for one in after.bookings if known.get(one.booking_id) != one]
+    # What ends or moves away is written before what takes its place: the constraint looks at each row.
+    for one in sorted(changed, key=lambda one: (one.due_at is not None, one is not decision.booking)):
+        await _save_booking(tx, after.platform_id, one, unit_ids.get(one.unit_number or 0), await tx.now())
+    return replace(decision, platform=replace(after, version=version))
+
+
+async def _save_units(tx: Transaction, before: Platform, after: Platform) -> None:
+    gone = [unit.unit_id for unit in before.units[len(after.units) :]]
+    # Of a unit that is taken away, past bookings forget which it was.
+    await tx.execute("UPDATE booking SET unit_id = NULL WHERE unit_id = ANY(:gone)", gone=gone)
+    await tx.execute("DELETE FROM unit WHERE unit_id = ANY(:gone)", gone=gone)
+    for unit in after.units:
+        await tx.execute(
+            """INSERT INTO unit (unit_id, platform_id, number, title) VALUES (:unit_id, :platform_id, :number, :title)
+               ON CONFLICT (unit_id) DO UPDATE SET title = excluded.title""",
+            platform_id=after.platform_id,
+            **unit.__dict__,
+        )
+
+
+async def _save_booking(tx: Transaction, platform_id: UUID, one: Booking, unit_id: UUID | None, now: datetime) -> None:
+    values = {name: getattr(one, name) for name in _BOOKING_COLUMNS} | {
+        "platform_id": platform_id,
+        "unit_id": unit_id,
+        "starts_at": one.span.starts_at,
+        "ends_at": one.span.ends_at,
+        "origin": one.origin.value,
+        "refusal_reason": one.refusal_reason and one.refusal_reason.value,
+        "changed_at": now,
+    }
+    await tx.execute(
+        f"""INSERT INTO booking ({", ".join(values)}) VALUES ({", ".join(":" + name for name in values)})
+            ON CONFLICT (booking_id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in values if name != "booking_id")}""",
+        **values,
+    )
+
+
+async def due(tx: Transaction, now: datetime, limit: int) -> list[UUID]:
+    """Platforms with a booking that time has ended and nobody has settled yet."""
+    rows = await tx.fetch_all(
+        "SELECT DISTINCT platform_id FROM booking WHERE due_at <= :now LIMIT :limit", now=now, limit=limit
+    )
+    return sorted(row.platform_id for row in rows)
+
+
+async def find_platform(tx: Transaction, platform_id: UUID) -> Any:
+    """A platform that has been published, or None; unlocked."""
+    return await tx.fetch_one("SELECT * FROM platform WHERE platform_id = :id AND version > 0", id=platform_id)
+
+
+async def platforms_of(tx: Transaction, owner_code: str) -> Sequence[Row[Any]]:
+    """An owner's platforms by title, with how many units each has."""
+    return await tx.fetch_all(
+        """SELECT p.*, (SELECT count(*) FROM unit u WHERE u.platform_id = p.platform_id) AS unit_count
+           FROM platform p WHERE owner_code = :owner_code AND version > 0 ORDER BY title, platform_id""",
+        owner_code=owner_code,
+    )
+
+
+async def units_of(tx: Transaction, platform_id: UUID) -> Sequence[Row[Any]]:
+    """The units of a platform by number."""
+    return await tx.fetch_all("SELECT * FROM unit WHERE platform_id = :id ORDER BY number", id=platform_id)
+
+
+async def put_photo(tx: Transaction, platform_id: UUID, number: int, caption: str, content: bytes) -> None:
+    """Stores a photo, or replaces the one of this number."""
+    await tx.execute(
+        """INSERT INTO photo (platform_id, number, caption, content) VALUES (:id, :number, :caption, :content)
+           ON CONFLICT (platform_id, number) DO UPDATE SET caption = excluded.caption, content = excluded.content""",
+        id=platform_id,
+        number=number,
+        caption=caption,
+        content=content,
+    )
+
+
+async def drop_photo(tx: Transaction, platform_id: UUID, number: int) -> bool:
+    """Whether there was one to take away."""
+    return (
+        await tx.execute(
+            "DELETE FROM photo WHERE platform_id = :id AND number = :number", id=platform_id, number=number
+        )
+        == 1
+    )
+
+
+async def photos_of(tx: Transaction, platform_id: UUID) -> Sequence[Row[Any]]:
+    """Number and caption of each photo of a platform."""
+    return await tx.fetch_all(
+        "SELECT number, caption FROM photo WHERE platform_id = :id ORDER BY number", id=platform_id
+    )
+
+
+async def versions(tx: Transaction) -> dict[UUID, int]:
+    """Version of every platform."""
+    return {row.platform_id: row.version for row in await tx.fetch_all("SELECT platform_id, version FROM platform")}
+
+
+# -- what is offered, what the owner keeps
+
+
+async def windows_of(tx: Transaction, platform_id: UUID) -> list[Window]:
+    """The owner's windows, oldest first."""
+    rows = await tx.fetch_all(
+        "SELECT * FROM offer_window WHERE platform_id = :id ORDER BY starts_at_local, window_id", id=platform_id
+    )
+    return [Window(**{name: getattr(row, name) for name in Window.__dataclass_fields__}) for row in rows]
+
+
+async def put_window(tx: Transaction, platform_id: UUID, window: Window) -> bool:
+    """Stores a window of a platform; False when its id is another platform's."""
+    return (
+        await tx.execute(
+            """INSERT INTO offer_window (window_id, platform_id, starts_at_local, length_minutes, rrule, in_school_holidays, in_public_holidays)
+           VALUES (:window_id, :platform_id, :starts_at_local, :length_minutes, :rrule, :in_school_holidays, :in_public_holidays)
+           ON CONFLICT (window_id) DO UPDATE SET starts_at_local = excluded.starts_at_local, length_minutes = excluded.length_minutes,
+               rrule = excluded.rrule, in_school_holidays = excluded.in_school_holidays, in_public_holidays = excluded.in_public_holidays
+               WHERE offer_window.platform_id = excluded.platform_id""",
+            platform_id=platform_id,
+            **window.__dict__,
+        )
+        == 1
+    )
+
+
+async def drop_window(tx: Transaction, platform_id: UUID, window_id: UUID) -> bool:
+    """Whether there was one to take away."""
+    return (
+        await tx.execute(
+            "DELETE FROM offer_window WHERE window_id = :window_id AND platform_id = :platform_id",
+            window_id=window_id,
+            platform_id=platform_id,
+        )
+        == 1
+    )
+
+
+async def write_open_time(
+    tx: Transaction, platform_id: UUID, occurrences: Mapping[UUID, Sequence[Span]], first: date, last: date
+) -> None:
+    """Replaces what windows offer from one day on; what began earlier stays as it was."""
+    since = datetime.combine(first, time(0), PARIS).astimezone(UTC)
+    await tx.execute(
+        "DELETE FROM open_time WHERE platform_id = :id AND starts_at >= :since", id=platform_id, since=since
+    )
+    rows = [
+        {"window_id": str(window_id), "starts_at": span.starts_at.isoformat(), "ends_at": span.ends_at.isoformat()}
+        for window_id, spans in occurrences.items()
+        for span in spans
+    ]
+    await tx.execute(
+        """INSERT INTO open_time (window_id, starts_at, ends_at, platform_id)
+           SELECT window_id, starts_at, ends_at, :id
+           FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(window_id uuid, starts_at timestamptz, ends_at timestamptz)""",
+        id=platform_id,
+        rows=json.dumps(rows),
+    )
+    await tx.execute("UPDATE platform SET opened_until = :last WHERE platform_id = :id", id=platform_id, last=last)
+
+
+async def to_open(tx: Transaction, day: date, limit: int) -> list[UUID]:
+    """Platforms whose windows are not written out up to a day."""
+    rows = await tx.fetch_all(
+        "SELECT platform_id FROM platform WHERE opened_until < :day ORDER BY platform_id LIMIT :limit",
+        day=day,
+        limit=limit,
+    )
+    return [row.platform_id for row in rows]
+
+
+async def changed_weeks(tx: Transaction, platform_id: UUID, first: date, last: date) -> dict[str, int]:
+    """Minutes offered per ISO week, summed over the units, of the weeks whose sum is not what the log was last told; stores them."""
+    monday = weeks.monday(weeks.week_of(first))
+    listed = []
+    while monday <= last:
+        begin, end = (datetime.combine(day, time(0), PARIS).isoformat() for day in (monday, monday + timedelta(days=7)))
+        listed.append({"iso_week": weeks.week_of(monday), "begins_at": begin, "ends_at": end})
+        monday += timedelta(days=7)
+    rows = await tx.fetch_all(
+        """WITH open AS (SELECT range_agg(tstzrange(starts_at, ends_at)) AS times FROM open_time WHERE platform_id = :id),
+                usable AS (SELECT (SELECT times FROM open) - COALESCE((SELECT range_agg(tstzrange(b.starts_at, b.ends_at)) FROM busy_time b
+                               WHERE b.platform_id = :id AND (b.unit_number IS NULL OR b.unit_number = u.number)), '{}') AS times
+                           FROM unit u WHERE u.platform_id = :id),
+                summed AS (SELECT w.iso_week, COALESCE((SELECT round(sum(extract(epoch FROM upper(piece) - lower(piece))) / 60)
+                               FROM usable, unnest(usable.times * tstzmultirange(tstzrange(w.begins_at, w.ends_at))) AS piece), 0) AS minutes
+                           FROM jsonb_to_recordset(CAST(:weeks AS jsonb)) AS w(iso_week text, begins_at timestamptz, ends_at timestamptz))
+           INSERT INTO offered_week (platform_id, iso_week, offered_minutes) SELECT :id, iso_week, minutes FROM summed s
+               WHERE s.minutes <> COALESCE((SELECT offered_minutes FROM offered_week o WHERE o.platform_id = :id AND o.iso_week = s.iso_week), 0)
+           ON CONFLICT (platform_id, iso_week) DO UPDATE SET offered_minutes = excluded.offered_minutes
+           RETURNING iso_week, offered_minutes""",
+        id=platform_id,
+        weeks=json.dumps(listed),
+    )
+    return {row.iso_week: row.offered_minutes for row in sorted(rows, key=lambda row: str(row.iso_week))}
+
+
+async def offered_weeks(tx: Transaction, platform_id: UUID) -> dict[str, int]:
+    """What the log was told of every week."""
+    rows = await tx.fetch_all(
+        "SELECT iso_week, offered_minutes FROM offered_week WHERE platform_id = :id ORDER BY iso_week", id=platform_id
+    )
+    return {row.iso_week: row.offered_minutes for row in rows}
+
+
+async def put_busy(
+    tx: Transaction, platform_id: UUID, busy_id: UUID, busy: Busy, *, source: Literal["block", "calendar"], note: str
+) -> bool:
+    """Stores time that the owner keeps; False when its id is another platform's."""
+    return (
+        await tx.execute(
+            """INSERT INTO busy_time (busy_id, platform_id, unit_number, source, starts_at, ends_at, note)
+           VALUES (:busy_id, :platform_id, :unit_number, :source, :starts_at, :ends_at, :note)
+           ON CONFLICT (busy_id) DO UPDATE SET unit_number = excluded.unit_number, starts_at = excluded.starts_at,
+               ends_at = excluded.ends_at, note = excluded.note WHERE busy_time.platform_id = excluded.platform_id""",
+            busy_id=busy_id,
+            platform_id=platform_id,
+            unit_number=busy.unit_number,
+            source=source,
+            starts_at=busy.span.starts_at,
+            ends_at=busy.span.ends_at,
+            note=note,
+        )
+        == 1
+    )
+
+
+async def drop_busy(tx: Transaction, platform_id: UUID, *, busy_id: UUID | None = None) -> int:
+    """Takes one block away, or everything that came from the imported calendar; how many there were."""
+    return await tx.execute(
+        f"""DELETE FROM busy_time WHERE platform_id = :platform_id
+            AND {"source = 'calendar'" if busy_id is None else "busy_id = :busy_id AND source = 'block'"}""",
+        platform_id=platform_id,
+        **({} if busy_id is None else {"busy_id": busy_id}),
+    )
+
+
+async def write_calendar(tx: Transaction, platform_id: UUID, spans: Sequence[tuple[Span, str]]) -> None:
+    """Stores what an imported calendar keeps, whole."""
+    rows = [
+        {"starts_at": span.starts_at.isoformat(), "ends_at": span.ends_at.isoformat(), "note": note}
+        for span, note in spans
+    ]
+    await tx.execute(
+        """INSERT INTO busy_time (busy_id, platform_id, source, starts_at, ends_at, note)
+           SELECT gen_random_uuid(), :id, 'calendar', starts_at, ends_at, note
+           FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(starts_at timestamptz, ends_at timestamptz, note text)""",
+        id=platform_id,
+        rows=json.dumps(rows),
+    )
+
+
+async def block_count(tx: Transaction, platform_id: UUID, now: datetime) -> int:
+    """How many blocks of the owner are not over."""
+    row = await tx.fetch_one(
+        "SELECT count(*) AS n FROM busy_time WHERE platform_id = :id AND source = 'block' AND ends_at > :now",
+        id=platform_id,
+        now=now,
+    )
+    assert row is not None
+    return int(row.n)
+
+
+async def time_of(
+    tx: Transaction, table: Literal["open_time", "busy_time"], platform_id: UUID, span: Span
+) -> Sequence[Row[Any]]:
+    """What windows offer, or what the owner keeps, in a stretch of time."""
+    return await _time(tx, table, platform_id, [span])
+
+
+# -- requesters and bookings
+
+
+async def lock_requester(tx: Transaction, *, account: str, title: str, contact: str | None) -> UUID:
+    """Creates the requester the first time; orders everything that they ask for."""
+    row = await tx.fetch_one(
+        """INSERT INTO requester (requester_id, account, requester_title, contact_email, feed_secret)
+           VALUES (:id, :account, :title, :contact, :secret)
+           ON CONFLICT (account) DO UPDATE SET requester_title = excluded.requester_title,
+               contact_email = COALESCE(excluded.contact_email, requester.contact_email) RETURNING requester_id""",
+        id=uuid4(),
+        account=account,
+        title=title,
+        contact=contact,
+        secret=uuid4(),
+    )
+    assert row is not None
+    requester_id: UUID = row.requester_id
+    return requester_id
+
+
+async def find_requester(tx: Transaction, account: str) -> Any:
+    """The requester of an account, or None."""
+    return await tx.fetch_one("SELECT * FROM requester WHERE account = :account", account=account)
+
+
+async def conduct_of(tx: Transaction, requester_id: UUID, now: datetime, policy: Policy) -> Conduct:
+    """What the policy looks at in a requester, who is locked; a booking that time has ended no longer counts."""
+    row = await tx.fetch_one(
+        """SELECT count(*) FILTER (WHERE due_at > :now) AS live,
+                  count(*) FILTER (WHERE ended_at > :since AND (late OR state = 'no_show')) AS late
+           FROM booking WHERE requester_id = :id""",
+        id=requester_id,
+        now=now,
+        since=now - timedelta(days=policy.late_window_days),
+    )
+    assert row is not None
+    return Conduct(row.live, row.late)
+
+
+async def find_booking(tx: Transaction, booking_id: UUID) -> tuple[Booking, UUID] | None:
+    """A booking as it is now and its platform, unlocked: only its identity and owners may be relied on."""
+    row = await tx.fetch_one(
+        f"SELECT {_columns()}, b.platform_id FROM booking b LEFT JOIN unit u USING (unit_id) WHERE booking_id = :id",
+        id=booking_id,
+    )
+    return (_booking(row), row.platform_id) if row else None
+
+
+async def set_purpose(tx: Transaction, booking_id: UUID, purpose: str) -> None:
+    """What the requester wrote to the owner; never leaves this database."""
+    await tx.execute("UPDATE booking SET purpose = :purpose WHERE booking_id = :id", purpose=purpose, id=booking_id)
+
+
+async def bookings(
+    tx: Transaction,
+    *,
+    requester_id: UUID | None = None,
+    owner_code: str | None = None,
+    platform_id: UUID | None = None,
+    booking_id: UUID | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    limit: int = 500,
+) -> Sequence[Row[Any]]:
+    """Bookings with what each side may see of the other, by their begin."""
+    return await tx.fetch_all(
+        f"""SELECT {_columns()}, b.platform_id, b.purpose, b.changed_at, b.reminder_count, u.title AS unit_title, p.title, p.commune_code,
+                   p.owner_code, p.owner_title, p.owner_contact, p.fictitious, r.requester_title, r.contact_email,
+                   (SELECT count(*) FROM unit x WHERE x.platform_id = p.platform_id) AS unit_count
+            FROM booking b JOIN platform p USING (platform_id) JOIN requester r USING (requester_id) LEFT JOIN unit u USING (unit_id)
+            WHERE (CAST(:requester_id AS uuid) IS NULL OR b.requester_id = :requester_id)
+              AND (CAST(:owner_code AS text) IS NULL OR p.owner_code = :owner_code)
+              AND (CAST(:platform_id AS uuid) IS NULL OR b.platform_id = :platform_id)
+              AND (CAST(:booking_id AS uuid) IS NULL OR b.booking_id = :booking_id)
+              AND (CAST(:since AS timestamptz) IS NULL OR b.ends_at > :since)
+              AND (CAST(:until AS timestamptz) IS NULL OR b.starts_at < :until)
+            ORDER BY b.starts_at, b.requested_at, b.booking_id LIMIT :limit""",
+        requester_id=requester_id,
+        owner_code=owner_code,
+        platform_id=platform_id,
+        booking_id=booking_id,
+        since=since,
+        until=until,
+        limit=limit,
+    )
+
+
+# -- rows
+
+
+def _columns() -> str:
+    columns = ", ".join(f"b.{name}" for name in _BOOKING_COLUMNS)
+    return f"{columns}, b.starts_at, b.ends_at, u.number AS unit_number"
+
+
+def _booking(row: Row[Any]) -> Booking:
+    values = {name: getattr(row, name) for name in _BOOKING_COLUMNS}
+    return Booking(
+        **values
+        | {
+            "span": Span(row.starts_at, row.ends_at),
+            "unit_number": row.unit_number,
+            "origin": BookingOrigin(row.origin),
+            "refusal_reason": BookingRefusalReason(row.refusal_reason) if row.refusal_reason else None,
+        }
+    )
+
+
+def description_of(row: Row[Any]) -> Description:
+    """The description in a row of `platform`."""
+    values = {name: getattr(row, name) for name in _DESCRIPTION_COLUMNS}
+    lists = {name: tuple(values[name]) for name in _LISTS}
+    return Description(**values | lists | {"approval": BookingApproval(row.approval)})
+
+
+def _description_values(description: Description) -> dict[str, Any]:
+    values = {name: getattr(description, name) for name in _DESCRIPTION_COLUMNS}
+    lists = {name: list(values[name]) for name in _LISTS}
+    return values | lists | {"approval": description.approval.value, "access": json.dumps(dict(description.access))}
+
+
+def _cast(name: str) -> str:
+    return "CAST(:access AS jsonb)" if name == "access" else f":{name}"
