@@ -52,7 +52,7 @@ def test_a_planted_import_is_found(tmp_path: Path, file: str, line: str, contrac
             "libs/common/src",
             "services/remediation-seats/src",
             "services/stage-matching/src",
-        "services/platform-scheduling/src",
+            "services/platform-scheduling/src",
             "services/projections/src",
             "demonstration/src",
         )

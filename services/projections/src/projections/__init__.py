@@ -1,4 +1,9 @@
 """Read models and live dashboards, built from the topics only."""
 
 DEFAULT_PORT = 8000
-PAGES = (("Places", "seat", "/places"), ("Marché", "table", "/marche"), ("Flux", "path", "/pipeline"))
+PAGES = (
+    ("Places", "seat", "/places"),
+    ("Marché", "table", "/marche"),
+    ("Usage", "clock", "/usage-plateaux"),
+    ("Flux", "path", "/pipeline"),
+)

@@ -10,21 +10,30 @@ from fastapi import APIRouter
 from common.app import Runtime, Service, run
 from common.rebuild import ReadModel
 from common.verdicts import Consumes
-from projections import pipeline, seat_board, stage_market
+from projections import pipeline, platform_use, seat_board, stage_market
 from projections.http import render_card, routes
 from projections.live import Hub, LiveModel
-from projections.tables import BoardProgramme, BoardStructure, MarketApplication, MarketHost, MarketOffer, MarketRequest
+from projections.tables import (
+    BoardProgramme,
+    BoardStructure,
+    MarketApplication,
+    MarketHost,
+    MarketOffer,
+    MarketRequest,
+    UseBooking,
+    UsePlatform,
+)
 
 _BOARD = LiveModel(seat_board.read_as_of, seat_board.read_changed, render_card)
-_MARKET = LiveModel(stage_market.read_as_of, stage_market.read_changed, lambda _, __: {})
+_MARKET, _USE = LiveModel(stage_market.read_as_of), LiveModel(platform_use.read_as_of)
 
 
 def _routes(runtime: Runtime) -> APIRouter:
-    return routes(runtime, _hub(runtime, _BOARD), _hub(runtime, _MARKET))
+    return routes(runtime, _hub(runtime, _BOARD), _hub(runtime, _MARKET), _hub(runtime, _USE))
 
 
 def _background(runtime: Runtime) -> list[Callable[[], Awaitable[None]]]:
-    return [_hub(runtime, model).run for model in (_BOARD, _MARKET)]
+    return [_hub(runtime, model).run for model in (_BOARD, _MARKET, _USE)]
 
 
 @cache
@@ -42,8 +51,11 @@ service = Service(
         "stage-market": ReadModel(
             topics=stage_market.MARKET_TOPICS, tables=(MarketOffer, MarketHost, MarketApplication, MarketRequest)
         ),
+        "platform-use": ReadModel(topics=(platform_use.TOPIC,), tables=(UsePlatform, UseBooking)),
     },
     consumes={
+        platform_use.TOPIC: Consumes(messages=platform_use.MESSAGES, fold=platform_use.fold),
+        "platform-scheduling.pipeline.v1": Consumes(messages=pipeline.MESSAGES, fold=pipeline.fold),
         stage_market.HOSTS_TOPIC: Consumes(messages=stage_market.HOST_MESSAGES, fold=stage_market.fold_hosts),
         stage_market.OFFERS_TOPIC: Consumes(messages=stage_market.OFFER_MESSAGES, fold=stage_market.fold_offers),
         stage_market.REQUESTS_TOPIC: Consumes(messages=stage_market.REQUEST_MESSAGES, fold=stage_market.fold_requests),

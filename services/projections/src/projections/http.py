@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable
-from dataclasses import asdict, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
@@ -13,12 +14,24 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 
 from common.app import Runtime
-from common.pages import PARIS, Pages, count
-from projections import board_page, live, pipeline, region_map, seat_board, seat_feed, stage_market
+from common.pages import PARIS, Pages, count, grouped
+from common.transaction import Transaction
+from projections import board_page, live, pipeline, platform_use, region_map, seat_board, seat_feed, stage_market
 from projections.as_of import AsOf
 from projections.board_page import Filters
 from projections.rows import Row
 from territory import maps, outlines, reference
+
+
+def percent(share: float | None) -> str:
+    """ "12 %", or a dash when there is nothing to divide by."""
+    return "–" if share is None else f"{100 * share:.0f}\u202f%"
+
+
+def hours(minutes: int) -> str:
+    """ "1 240 h"."""
+    return f"{grouped(round(minutes / 60))}\u202fh"
+
 
 _pages = Pages(
     "projections",
@@ -31,15 +44,19 @@ _pages = Pages(
         "shade": region_map.shade,
         "state_of": live.state,
         "commune_label": reference.commune_label,
+        "rate_shade": region_map.rate_shade,
+        "percent": percent,
+        "hours": hours,
     },
 )
 
 
-def routes(runtime: Runtime, board_hub: live.Hub, market_hub: live.Hub) -> APIRouter:
+def routes(runtime: Runtime, board_hub: live.Hub, market_hub: live.Hub, use_hub: live.Hub) -> APIRouter:
     """Every route of the service."""
     router = APIRouter()
     router.include_router(_pages.assets())
-    router.include_router(_market(runtime, market_hub))
+    router.include_router(_totals(runtime, _MARKET_PAGE, market_hub))
+    router.include_router(_totals(runtime, _USE_PAGE, use_hub))
 
     async def read_board() -> tuple[AsOf, list[Row]]:
         async with runtime.database.transaction() as tx:
@@ -124,47 +141,90 @@ def _stream(hub: live.Hub, request: Request) -> Response:
     )
 
 
-def _market(runtime: Runtime, hub: live.Hub) -> APIRouter:
-    """The stage market as a page, its moving part, its stream, and JSON."""
+async def _read_market(tx: Transaction, now: datetime, query: Mapping[str, str]) -> dict[str, Any]:
+    department = query.get("territoire", "")
+    department = department if department in reference.departments() else ""
+    return {"market": await stage_market.read(tx, now, department), "department": department}
+
+
+async def _read_use(tx: Transaction, now: datetime, query: Mapping[str, str]) -> dict[str, Any]:
+    territory, period = query.get("territoire", ""), query.get("periode", "")
+    known = {*reference.departments(), *reference.epcis()}
+    territory = territory if territory in known else ""
+    chosen: platform_use.Period = next((one for one in platform_use.PERIODS if one == period), "12")
+    use = await platform_use.read(tx, now, territory, chosen)
+    return {
+        "use": use,
+        "territory": territory,
+        "period": chosen,
+        "periods": platform_use.PERIODS,
+        "epcis": _epcis_by_department(),
+        "outlines": outlines.outlines(),
+        "map_address": f"/map.svg?v={outlines.version()}",
+        "view_box": outlines.view_box(territory),
+        "epci_titles": {siren: epci.title for siren, epci in reference.epcis().items()},
+    }
+
+
+@dataclass(frozen=True)
+class _TotalsPage:
+    """A page of totals: where it is, what it reads for a query, the name of that and of its moving part's template."""
+
+    path: str
+    api_path: str
+    template: str
+    part: str
+    subject: str
+    read_as_of: Callable[[Transaction], Awaitable[AsOf]]
+    read: Callable[[Transaction, datetime, Mapping[str, str]], Awaitable[dict[str, Any]]]
+
+
+_MARKET_PAGE = _TotalsPage(
+    "/marche", "/api/stage-market", "market", "marche", "market", stage_market.read_as_of, _read_market
+)
+_USE_PAGE = _TotalsPage(
+    "/usage-plateaux", "/api/platform-use", "use", "usage", "use", platform_use.read_as_of, _read_use
+)
+
+
+def _totals(runtime: Runtime, page: _TotalsPage, hub: live.Hub) -> APIRouter:
+    """A page of totals, its moving part, its stream, and JSON."""
     router = APIRouter()
 
     async def read(request: Request) -> dict[str, Any]:
-        department = request.query_params.get("territoire", "")
-        department = department if department in reference.departments() else ""
         async with runtime.database.transaction() as tx:
-            as_of = await stage_market.read_as_of(tx)
-            market = await stage_market.read(tx, as_of.now, department)
+            as_of = await page.read_as_of(tx)
+            found = await page.read(tx, as_of.now, request.query_params)
         return {
-            "market": market,
-            "department": department,
+            **found,
             "departments": reference.departments(),
             "today": as_of.now.astimezone(PARIS).date(),
-            **_frame(runtime, "/marche", as_of),
+            **_frame(runtime, page.path, as_of),
         }
 
-    @router.get("/marche", include_in_schema=False)
-    async def page(request: Request) -> Response:
-        """Supply, demand, answers and engagement; whole without JavaScript."""
-        return _pages.page("market.html", **await read(request))
+    @router.get(page.path, include_in_schema=False)
+    async def whole(request: Request) -> Response:
+        """Whole without JavaScript."""
+        return _pages.page(f"{page.template}.html", **await read(request))
 
-    @router.get("/marche/resume", include_in_schema=False)
+    @router.get(f"{page.path}/resume", include_in_schema=False)
     async def parts(request: Request) -> Response:
         """What moves in the page."""
-        text = _pages.text("market_parts.html", **await read(request))
-        return HTMLResponse(f'<div data-part="marche">{text}</div>', headers={"Cache-Control": "no-store"})
+        text = _pages.text(f"{page.template}_parts.html", **await read(request))
+        return HTMLResponse(f'<div data-part="{page.part}">{text}</div>', headers={"Cache-Control": "no-store"})
 
-    @router.get("/marche/live", include_in_schema=False)
+    @router.get(f"{page.path}/live", include_in_schema=False)
     async def stream(request: Request) -> Response:
         """Server-sent events: `board` with `moved` when the totals are to be asked for anew."""
         return _stream(hub, request)
 
-    @router.get("/api/stage-market")
+    @router.get(page.api_path)
     async def as_json(request: Request) -> Response:
-        """The market as JSON, for `territoire` a department or the region; people are counted from eleven up."""
+        """The same as JSON, for the same query; people are counted from eleven up."""
         found = await read(request)
-        market, as_of = found["market"], found["as_of"]
-        content = _plain({**asdict(market), "as_of": as_of.as_of, "lag_seconds": as_of.lag_seconds})
-        return JSONResponse(content, headers={"Cache-Control": "no-store"})
+        as_of = found["as_of"]
+        facts = {**asdict(found[page.subject]), "as_of": as_of.as_of, "lag_seconds": as_of.lag_seconds}
+        return JSONResponse(_plain(facts), headers={"Cache-Control": "no-store"})
 
     return router
 

@@ -27,8 +27,8 @@ class LiveModel:
     """
 
     read_as_of: Callable[[Transaction], Awaitable[AsOf]]
-    read_changed: Callable[[Transaction, dict[int, int], AsOf], Awaitable[list[Row]]]
-    render: Callable[[Row, AsOf], dict[str, Any]]
+    read_changed: Callable[[Transaction, dict[int, int], AsOf], Awaitable[list[Row]]] | None = None
+    render: Callable[[Row, AsOf], dict[str, Any]] = lambda _, __: {}
 
 
 def state(lag_seconds: float | None) -> str:
@@ -65,7 +65,7 @@ class Hub:
             as_of = await self._model.read_as_of(tx)
             went_back = _is_ahead(self._positions, as_of) or self._generation != as_of.generation
             moved = bool(self._positions) and as_of.positions != self._positions
-            changed = await self._model.read_changed(tx, self._positions, as_of) if moved and not went_back else []
+            changed = await self._changed(tx, self._positions, as_of) if moved and not went_back else []
         self._positions, self._generation = as_of.positions, as_of.generation
         self._following.set()
         if went_back and followed:
@@ -74,6 +74,9 @@ class Hub:
         if moved or now >= self._said_at + STATUS_EVERY_SECONDS:
             self._said_at = now
             self._publish(_event(as_of, [self._model.render(row, as_of) for row in changed], moved=moved))
+
+    async def _changed(self, tx: Transaction, since: dict[int, int], as_of: AsOf) -> list[Row]:
+        return await self._model.read_changed(tx, since, as_of) if self._model.read_changed else []
 
     def _publish(self, event: str) -> None:
         for queue in list(self._queues):
@@ -97,7 +100,7 @@ class Hub:
             async with self._database.transaction() as tx:
                 as_of = await self._model.read_as_of(tx)
                 since = _positions(last_id, as_of)
-                missed = await self._model.read_changed(tx, since, as_of) if since else []
+                missed = await self._changed(tx, since, as_of) if since else []
             if last_id and since is None:
                 yield _reload(as_of)
             yield _event(as_of, [self._model.render(row, as_of) for row in missed], moved=since != as_of.positions)

@@ -53,6 +53,15 @@ def shade(territory: Territory | None) -> str:
     return next(name for least, name in ((16, "c5"), (10, "c4"), (5, "c3"), (1, "c2")) if territory.free_count >= least)
 
 
+def rate_shade(rate: float | None) -> str:
+    """CSS class of a rate of use: five classes, blank when nothing is offered."""
+    if rate is None:
+        return ""
+    return next(
+        name for least, name in ((0.6, "c5"), (0.4, "c4"), (0.2, "c3"), (0.05, "c2"), (0.0, "c1")) if rate >= least
+    )
+
+
 def labels(territories: Mapping[str, Territory]) -> list[Label]:
     """Numbers stand in their territory, the greatest first, names below the largest towns; what would touch stays in the table."""
     shown = [

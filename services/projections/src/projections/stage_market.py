@@ -216,11 +216,6 @@ async def read_as_of(tx: Transaction) -> AsOf:
     return await as_of.read_as_of(tx, MARKET_TOPICS, OFFERS_TOPIC)
 
 
-async def read_changed(tx: Transaction, since: dict[int, int], upto: AsOf) -> list[Row]:
-    """A page of totals has no rows of its own."""
-    return []
-
-
 async def read(tx: Transaction, now: datetime, department: str = "") -> Market:
     """The market of a department, or of the whole region; weeks that have begun no longer count as supply."""
     communes = [c.code for c in reference.communes().values() if department in ("", c.department_code)]

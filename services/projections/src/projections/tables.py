@@ -143,6 +143,45 @@ class MarketRequest(ReadModel, table=True):
     log_offset: int = Field(sa_type=BigInteger)
 
 
+class UsePlatform(ReadModel, table=True):
+    """Platform use: a technical platform and the minutes that it was offered, by ISO week, over its units."""
+
+    __tablename__ = "use_platform"
+    platform_id: UUID = Field(primary_key=True)
+    owner_title: str = ""
+    title: str = ""
+    commune_code: str = ""
+    equipment: list[Any] = Field(default_factory=list, sa_type=JSONB)
+    capacity_count: int = 0
+    unit_count: int = 0
+    withdrawn: bool = False
+    fictitious: bool = False
+    offered: dict[str, int] = Field(default_factory=dict, sa_type=JSONB)
+    aggregate_version: int = Field(sa_type=BigInteger)
+    log_topic: str
+    log_partition: int
+    log_offset: int = Field(sa_type=BigInteger)
+
+
+class UseBooking(ReadModel, table=True):
+    """Platform use: a booking, its slot, and how it ended. Who booked is not kept."""
+
+    __tablename__ = "use_booking"
+    __table_args__ = (Index("use_booking_when", "starts_at"), Index("use_booking_platform", "platform_id"))
+    booking_id: UUID = Field(primary_key=True)
+    platform_id: UUID
+    origin: str
+    state: str
+    starts_at: datetime = instant()
+    ends_at: datetime = instant()
+    group_size: int
+    end_reason: str | None = None
+    late: bool
+    log_topic: str
+    log_partition: int
+    log_offset: int = Field(sa_type=BigInteger)
+
+
 class PipelineService(ReadModel, table=True):
     """Pipeline health: what each service last said of itself."""
 
