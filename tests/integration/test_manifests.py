@@ -122,10 +122,14 @@ def test_every_variable_is_a_setting_and_none_is_missing() -> None:
 
 def test_the_navigation_has_every_page_of_every_service() -> None:
     """In both deployments, the links are those that the services name."""
-    pages = {page for service in SERVICES for page in importlib.import_module(service.replace("-", "_")).PAGES}
+    packages = [importlib.import_module(service.replace("-", "_")) for service in SERVICES]
+    pages = {(package.SECTION, *page) for package in packages for page in package.PAGES}
     shared = next(d for _, d in documents() if d["kind"] == "ConfigMap")["data"]["ESTUAIRE_NAVIGATION"]
     for text in (shared, compose()["services"]["projections"]["environment"]["ESTUAIRE_NAVIGATION"]):
-        links = {(one["label"], one["icon"], "/" + one["address"].split("/", 3)[3]) for one in json.loads(text)}
+        links = {
+            (one["section"], one["label"], one["icon"], "/" + one["address"].split("/", 3)[3])
+            for one in json.loads(text)
+        }
         assert links == pages
 
 

@@ -189,7 +189,7 @@ async def test_the_first_of_two_requests_for_one_slot_has_it(platforms: Platform
     """The second hears that the slot is taken."""
     _, owner = await platforms.owner()
     platform_id = await platforms.platform(owner, approval="AUTOMATIC", habilitation_codes=["sst"])
-    holds = {"habilitation_codes": ["sst"]}
+    holds: dict[str, Any] = {"habilitation_codes": ["sst"]}
     missing = events.ask(platform_id)
     (refused,) = await events.told(missing, "PlatformRefused")
     assert refused.fields is not None and refused.fields["reason"] == "HABILITATION_MISSING"

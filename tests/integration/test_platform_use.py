@@ -111,7 +111,7 @@ async def test_the_figures_of_a_territory(stack: Stack, platforms: Platforms) ->
             return dict(answer.json())
 
         async def arrived() -> bool:
-            return (await use(territoire="50"))["total"]["booking_count"] >= 2
+            return bool((await use(territoire="50"))["total"]["booking_count"] >= 2)
 
         await eventually(arrived, 60)
         found = await use(territoire="50")

@@ -24,7 +24,7 @@ from common.testing import FreshRuntime, Query, set_clock
 from platform_scheduling import handlers, notices, search
 from platform_scheduling.bodies import PlatformBody, WindowBody
 from platform_scheduling.messages import BookingApproval
-from platform_scheduling.state import Ask, Span
+from platform_scheduling.state import Ask, Busy, Span
 from tests.integration.platforms import PARIS, SERVICE, Platforms, at, book, slot, window
 from tests.integration.stages import siret
 
@@ -130,7 +130,8 @@ async def test_several_units_are_booked_side_by_side(platforms: Platforms, query
 
 def overlaps(rows: list[Any]) -> list[Any]:
     """An independent sweep: bookings of one unit by begin, each against the end of the one before."""
-    found, reached = [], {}
+    found: list[Any] = []
+    reached: dict[Any, Any] = {}
     for row in sorted(rows, key=lambda row: (str(row.unit_id), row.starts_at)):
         if row.starts_at < reached.get(row.unit_id, row.starts_at):
             found.append(row)
@@ -310,7 +311,7 @@ async def test_offered_minutes_are_those_of_the_windows_less_what_is_kept(fresh_
             )
             assert await handlers.put_window(tx, code, platform_id, night.window(uuid4())) is None
             busy = Span(at(8, 6), at(8, 12))
-            assert await handlers.block(tx, code, platform_id, uuid4(), handlers.Busy(busy, 2), "") is None
+            assert await handlers.block(tx, code, platform_id, uuid4(), Busy(busy, 2), "") is None
             opened = await tx.fetch_all(
                 "SELECT starts_at, ends_at FROM open_time WHERE platform_id = :id", id=platform_id
             )
@@ -341,14 +342,18 @@ async def test_free_slots_agree_with_a_plain_count(fresh_runtime: FreshRuntime) 
         made = []
         for number in range(12):
             gap = draw.choice((0, 0, 15))
-            more = {"units": ["A", "B"][: draw.randint(1, 2)], "access": {"gap_minutes": gap}, "approval": "AUTOMATIC"}
+            more: dict[str, Any] = {
+                "units": ["A", "B"][: draw.randint(1, 2)],
+                "access": {"gap_minutes": gap},
+                "approval": "AUTOMATIC",
+            }
             commune = draw.choice(("76540", "27229", "14118"))
             code, platform_id = await _prepared(runtime, commune_code=commune, **more)
-            made.append((platform_id, len(more["units"]), gap, commune))  # type: ignore[arg-type]
+            made.append((platform_id, len(more["units"]), gap, commune))
             async with runtime.database.transaction() as tx:
                 for _ in range(draw.randint(0, 2)):
                     begin = draw.randint(8, 15)
-                    kept = handlers.Busy(Span(at(5, begin), at(5, begin + draw.randint(1, 2))), draw.choice((None, 1)))
+                    kept = Busy(Span(at(5, begin), at(5, begin + draw.randint(1, 2))), draw.choice((None, 1)))
                     await handlers.block(tx, code, platform_id, uuid4(), kept, "")
             for n in range(4):
                 begin = draw.randint(8, 15)

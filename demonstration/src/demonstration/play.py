@@ -17,9 +17,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from common import clock
 from common.embedded.stack import Stack
 from demonstration import cast
+from demonstration import workshops as platforms
 from demonstration.caller import Caller
 from demonstration.cast import Programme
 from demonstration.internships import Internships, hosts, personas
+from demonstration.workshops import Workshops
 from territory.working_time import is_working_day
 
 HISTORY_DAYS = 300
@@ -46,6 +48,7 @@ class Demonstration:
         self._loop = asyncio.new_event_loop()
         self._caller = Caller(stack, say)
         self._internships = Internships(self._caller, seed)
+        self._workshops = Workshops(self._caller, seed)
         self._done = stack.settings.home / "demonstration.done"
         self._offset_seconds = 0.0
 
@@ -55,7 +58,11 @@ class Demonstration:
         """Gives the development issuer its accounts."""
         self._stack.settings.home.mkdir(parents=True, exist_ok=True)
         (self._stack.settings.home / "personas.json").write_text(
-            json.dumps(cast.personas(self._structures) | personas(hosts(self._seed)), ensure_ascii=False, indent=1)
+            json.dumps(
+                cast.personas(self._structures) | personas(hosts(self._seed)) | platforms.personas(self._seed),
+                ensure_ascii=False,
+                indent=1,
+            )
         )
 
     def play_history(self) -> None:
@@ -82,7 +89,8 @@ class Demonstration:
         await self._set_clock(-self._history_days)
         await asyncio.gather(*(self._register(structure) for structure in self._structures))
         await asyncio.gather(*(self._describe(programme) for programme in self._programmes))
-        await self._internships.register(today - timedelta(days=self._history_days))
+        first_day = today - timedelta(days=self._history_days)
+        await asyncio.gather(self._internships.register(first_day), self._workshops.register(first_day))
         with Progress(
             TextColumn("          {task.description}"),
             BarColumn(),
@@ -94,8 +102,12 @@ class Demonstration:
             for back in range(self._history_days, 0, -_STEP_DAYS):
                 await self._set_clock(-back)
                 day = today - timedelta(days=back)
-                # Two services that know nothing of each other: what happens in one cannot change the other's play.
-                await asyncio.gather(self._play_days(day, last=back <= _STEP_DAYS), self._internships.play_days(day))
+                # Services that know nothing of each other: what happens in one cannot change another's play.
+                await asyncio.gather(
+                    self._play_days(day, last=back <= _STEP_DAYS),
+                    self._internships.play_days(day),
+                    self._workshops.play_days(day),
+                )
                 bar.update(task, advance=_STEP_DAYS, description=f"{today - timedelta(days=back):%d/%m/%Y}  ")
         await self._set_clock(0)
         await self._internships.campaign(today)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, HTTPException
@@ -62,6 +64,7 @@ class Pages:
             duration=duration,
             grouped=grouped,
             long_day=long_day,
+            menu=menu,
             moment=moment,
             **words,
         )
@@ -87,6 +90,27 @@ class Pages:
             return Response(content, media_type=media_type, headers={"Cache-Control": "public, max-age=3600"})
 
         return router
+
+
+@dataclass(frozen=True)
+class Menu:
+    """The navigation around a page: the sections, which of them it is in, that section's pages, and which of them it is or is under."""
+
+    sections: Mapping[str, Any]
+    section: str
+    pages: Sequence[Any]
+    page: Any
+
+
+def menu(navigation: Sequence[Any], path: str) -> Menu:
+    """From the links of the settings (`section`, `label`, `icon`, `address`); a section opens on its first page."""
+    sections: dict[str, Any] = {}
+    for link in navigation:
+        sections.setdefault(link.section, link)
+    under = [link for link in navigation if f"{path}/".startswith(f"{urlsplit(link.address).path}/")]
+    page = max(under, key=lambda link: len(link.address), default=None)
+    section = page.section if page is not None else ""
+    return Menu(sections, section, [link for link in navigation if link.section == section], page)
 
 
 @cache

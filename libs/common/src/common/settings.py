@@ -14,8 +14,9 @@ _EXIT_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
 
 
 class Link(BaseModel):
-    """An entry of the pages' navigation."""
+    """An entry of the pages' navigation: a page, in the section that its service has."""
 
+    section: str
     label: str
     icon: str
     address: str

@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from common.app import Runtime, Service, run
 from common.failures import forever
 from common.verdicts import Consumes
-from platform_scheduling import handlers, http, notices
+from platform_scheduling import handlers, http, notices, pages
 from platform_scheduling.messages import PlatformRequested, PlatformRequestWithdrawn
 from platform_scheduling.restate import AGGREGATES
 from platform_scheduling.settings import SchedulingSettings
@@ -37,6 +37,7 @@ def routes(runtime: Runtime) -> APIRouter:
     both = APIRouter()
     both.include_router(http.router)
     both.include_router(http.feeds)
+    both.include_router(pages.routes(runtime))
     return both
 
 

@@ -10,7 +10,6 @@ import json
 import resource
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from typing import Any
 
@@ -27,12 +26,12 @@ _MEMORY_BYTES_MAX = 400_000_000
 _NOTE_MAX = 120
 
 
-@dataclass(frozen=True)
-class Unreadable:
-    """Why a calendar was not taken: a closed code, and a French sentence that says what to do."""
+class Unreadable(ValueError):
+    """Why a calendar was not taken: `reason` is a closed code, the text a French sentence that says what to do."""
 
-    reason: str
-    detail: str
+    def __init__(self, reason: str) -> None:
+        super().__init__(_UNREADABLE[reason])
+        self.reason = reason
 
 
 _UNREADABLE = {
@@ -45,10 +44,10 @@ _UNREADABLE = {
 }
 
 
-async def read(content: bytes, since: datetime, until: datetime) -> list[tuple[Span, str]] | Unreadable:
-    """Busy spans between two instants with a short note each, merged by nothing, earliest first; or why not."""
+async def read(content: bytes, since: datetime, until: datetime) -> list[tuple[Span, str]]:
+    """Busy spans between two instants with a short note each, as the file has them; raises `Unreadable`."""
     if len(content) > BYTES_MAX:
-        return _why("too_large")
+        raise Unreadable("too_large")
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -62,24 +61,20 @@ async def read(content: bytes, since: datetime, until: datetime) -> list[tuple[S
     try:
         told, _ = await asyncio.wait_for(child.communicate(content), _WALL_SECONDS_MAX)
     except TimeoutError:
-        return _why("too_heavy")
+        raise Unreadable("too_heavy") from None
     finally:
         if child.returncode is None:
             with suppress(ProcessLookupError):
                 child.kill()
             await child.wait()
     if child.returncode != 0:
-        return _why("too_heavy")
+        raise Unreadable("too_heavy")
     answer: dict[str, Any] = json.loads(told)
     if "reason" in answer:
-        return _why(answer["reason"])
+        raise Unreadable(answer["reason"])
     return [
         (Span(datetime.fromisoformat(begin), datetime.fromisoformat(end)), note) for begin, end, note in answer["spans"]
     ]
-
-
-def _why(reason: str) -> Unreadable:
-    return Unreadable(reason, _UNREADABLE[reason])
 
 
 # -- in the child

@@ -31,6 +31,7 @@ from platform_scheduling.bodies import (
 )
 from platform_scheduling.busy_calendar import Unreadable
 from platform_scheduling.handlers import Party
+from platform_scheduling.state import Booking, Span
 from territory.equipment import EQUIPMENT
 from territory.reference import CommuneCode
 
@@ -71,7 +72,7 @@ async def find_free_slots(
     if equipment is not None and equipment not in EQUIPMENT:
         raise HTTPException(422, f"Équipement inconnu ; connus : {', '.join(EQUIPMENT)}.")
     async with database_of(request).transaction() as tx:
-        return await search.platforms(
+        found = await search.platforms(
             tx,
             commune_code,
             radius_km,
@@ -81,6 +82,9 @@ async def find_free_slots(
             equipment=equipment,
             accessible=accessible,
         )
+    for one in found["platforms"]:
+        one["free"] = [slot.__dict__ for slot in one["free"]]
+    return found
 
 
 @router.get("/platforms/mine")
@@ -186,9 +190,10 @@ async def drop_block(request: Request, platform_id: UUID, block_id: UUID, princi
 @router.put("/platforms/{platform_id}/calendar")
 async def import_calendar(request: Request, platform_id: UUID, principal: Owner) -> Response:
     """The owner's own calendar (text/calendar), which replaces the one before; bookings in its way are named and stay."""
-    spans = await busy_spans(request, await request.body())
-    if isinstance(spans, Unreadable):
-        return problem(422, spans.detail, reason=spans.reason)
+    try:
+        spans = await busy_spans(request, await request.body())
+    except Unreadable as error:
+        return problem(422, str(error), reason=error.reason)
 
     async def run(tx: Transaction) -> Answer:
         result = await handlers.import_calendar(tx, owner_of(principal), platform_id, spans)
@@ -373,7 +378,7 @@ async def photo(request: Request, platform_id: UUID, number: PhotoNumber) -> Res
 # -- what routes and pages share
 
 
-async def book_as(tx: Transaction, principal: Principal, body: BookingBody) -> Any:
+async def book_as(tx: Transaction, principal: Principal, body: BookingBody) -> Refusal | Booking:
     """Books for a person: the structure that they belong to, or themselves."""
     return await handlers.book(
         tx,
@@ -386,8 +391,8 @@ async def book_as(tx: Transaction, principal: Principal, body: BookingBody) -> A
     )
 
 
-async def busy_spans(request: Request, content: bytes) -> Any:
-    """What an imported calendar keeps from now on, or why it cannot be read."""
+async def busy_spans(request: Request, content: bytes) -> list[tuple[Span, str]]:
+    """What an imported calendar keeps from now on; raises `Unreadable`."""
     async with database_of(request).transaction() as tx:
         now = await tx.now()
     return await busy_calendar.read(content, now, now + CALENDAR_AHEAD)

@@ -148,7 +148,7 @@ async def platforms(
         shown(row)
         | {
             "distance_km": near[row.commune_code],
-            "free": [{"starts_at": slot.starts_at, "ends_at": slot.ends_at} for slot in free[row.platform_id]],
+            "free": free[row.platform_id],
         }
         for row in rows
     ]

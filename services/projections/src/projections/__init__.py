@@ -1,6 +1,7 @@
 """Read models and live dashboards, built from the topics only."""
 
 DEFAULT_PORT = 8000
+SECTION = "Tableaux"
 PAGES = (
     ("Places", "seat", "/places"),
     ("Marché", "table", "/marche"),

@@ -71,7 +71,8 @@ class ServiceSpec:
 
     name: str
     default_port: int
-    # Label, icon and path of each page that belongs in the navigation.
+    # The navigation's section, and label, icon and path of each page in it.
+    section: str = ""
     pages: tuple[tuple[str, str, str], ...] = ()
 
     @property
@@ -87,9 +88,11 @@ class ServiceSpec:
 
 
 def installed_services() -> list[ServiceSpec]:
-    """The services of this workspace: entry points `estuaire.services`, each a package with DEFAULT_PORT and PAGES."""
+    """The services of this workspace: entry points `estuaire.services`, each a package with DEFAULT_PORT, SECTION and PAGES."""
     packages = {entry.name: entry.load() for entry in importlib.metadata.entry_points(group="estuaire.services")}
-    found = (ServiceSpec(name, package.DEFAULT_PORT, package.PAGES) for name, package in packages.items())
+    found = (
+        ServiceSpec(name, package.DEFAULT_PORT, package.SECTION, package.PAGES) for name, package in packages.items()
+    )
     return sorted(found, key=lambda service: -service.default_port)
 
 
@@ -275,7 +278,12 @@ class Stack:
     def _navigation(self) -> list[dict[str, str]]:
         """The pages that the installed services offer, in the order of the services' ports."""
         return [
-            {"label": label, "icon": icon, "address": f"http://127.0.0.1:{service.port(self.settings)}{path}"}
+            {
+                "section": service.section,
+                "label": label,
+                "icon": icon,
+                "address": f"http://127.0.0.1:{service.port(self.settings)}{path}",
+            }
             for service in sorted(self.services, key=lambda service: service.default_port)
             for label, icon, path in service.pages
         ]

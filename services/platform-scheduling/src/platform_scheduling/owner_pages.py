@@ -1,0 +1,448 @@
+"""An owner's pages: what to answer first, the platforms, one platform's description and time, and its week."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID, uuid4
+
+from fastapi import HTTPException, Request
+from fastapi.responses import RedirectResponse, Response
+from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+
+from common.desk import Desk, Form
+from common.failures import Refusal
+from common.http import Answer
+from common.identity import Principal
+from common.pages import PARIS
+from common.spreadsheet import refused_line
+from common.transaction import Transaction
+from platform_scheduling import handlers, photos, search, store, week_page, words
+from platform_scheduling.bodies import BlockBody, PlatformBody, WindowBody
+from platform_scheduling.handlers import Party
+from platform_scheduling.http import busy_spans, owner_of
+from platform_scheduling.messages import BookingRefusalReason
+from platform_scheduling.requester_pages import moved_to
+from platform_scheduling.state import HOLDING, Span
+from territory import reference, weeks
+
+_FIELDS = {
+    "owner_title": "nom du propriétaire",
+    "title": "nom du plateau",
+    "commune_code": "commune",
+    "equipment_codes": "équipements",
+    "rncp_codes": "certifications",
+    "capacity_count": "personnes par place",
+    "units": "places",
+    "habilitation_codes": "habilitations",
+    "access": "règles d’accès",
+    "rules": "consignes",
+    "starts_at_local": "début",
+    "length_minutes": "durée",
+    "rrule": "répétition",
+}
+_PROBLEMS = {"string_pattern_mismatch": "écrivez par exemple RNCP37489"}
+
+
+class OwnerDesk(Desk):
+    """The routes of an owner."""
+
+    async def mine(self, request: Request) -> Response:
+        """What waits for an answer, the nearest deadline first; then the platforms."""
+        principal = self.who(request, "owner")
+        return principal if isinstance(principal, Response) else await self._mine(request, principal)
+
+    async def _mine(self, request: Request, principal: Principal, *, status: int = 200, problem: str = "") -> Response:
+        owner = owner_of(principal)
+        async with self.database.transaction() as tx:
+            now = await tx.now()
+            policy = await store.policy_at(tx, now)
+            platforms = await store.platforms_of(tx, owner)
+            rows = await store.bookings(tx, owner_code=owner, since=now - timedelta(days=policy.no_show_days))
+            in_the_way = await tx.fetch_all(
+                """SELECT DISTINCT b.booking_id FROM booking b JOIN platform p USING (platform_id)
+                        JOIN busy_time t ON t.platform_id = b.platform_id AND t.source = 'calendar'
+                             AND t.starts_at < b.ends_at AND t.ends_at > b.starts_at
+                   WHERE p.owner_code = :owner AND b.state IN ('tentative', 'approved') AND b.ends_at > :now""",
+                owner=owner,
+                now=now,
+            )
+        live = [row for row in rows if row.due_at is not None and row.due_at > now]
+        return self.page(
+            request,
+            "mine.html",
+            principal,
+            status,
+            now=now,
+            waiting=sorted((row for row in live if row.state == "tentative"), key=lambda row: row.due_at),
+            in_line={row.platform_id for row in live if row.state == "requested"},
+            approved=[row for row in live if row.state == "approved"],
+            past=[row for row in rows if row.state == "done" or (row.state == "approved" and row.starts_at <= now)],
+            in_the_way={row.booking_id for row in in_the_way},
+            platforms=platforms,
+            this_week=weeks.week_of(now.astimezone(PARIS).date()),
+            said=request.query_params.get("fait", ""),
+            problem=problem,
+        )
+
+    async def answer(self, request: Request, booking_id: UUID, action: str) -> Response:
+        """Accepts, refuses, cancels, moves, says that nobody came."""
+        principal, form = await self.posted(request, "owner")
+        owner = owner_of(principal)
+        said = {
+            "acceptation": "Réservation acceptée : la personne est prévenue.",
+            "refus": "Réservation refusée : la personne est prévenue.",
+            "annulation": "Réservation annulée : la personne est prévenue.",
+            "deplacement": "Réservation déplacée : la personne est prévenue.",
+            "absence": "Absence notée.",
+        }
+        if action not in said:
+            raise HTTPException(404, "Cette action n'existe pas.")
+        span: Span | None = None
+        if action == "deplacement":
+            try:
+                span = moved_to(form)
+            except (ValueError, OverflowError):
+                problem = "Choisissez un jour, une heure de début et une durée."
+                return await self._mine(request, principal, status=422, problem=problem)
+
+        async def run(tx: Transaction) -> Answer:
+            refusal: Refusal | None
+            match action:
+                case "acceptation":
+                    refusal = await handlers.approve(tx, owner, booking_id)
+                case "refus":
+                    reason = form.get("raison", "")
+                    known = BookingRefusalReason(reason) if reason in words.REFUSALS else BookingRefusalReason.OTHER
+                    refusal = await handlers.refuse(tx, owner, booking_id, known)
+                case "annulation":
+                    refusal = await handlers.cancel(tx, Party(owner_code=owner), booking_id)
+                case "deplacement":
+                    assert span is not None
+                    refusal = await handlers.move(tx, Party(owner_code=owner), booking_id, span)
+                case _:
+                    refusal = await handlers.miss(tx, owner, booking_id)
+            return (200, {}) if refusal is None else (409, refusal)
+
+        status, content = await self.execute(request, principal, form, run)
+        if status >= 400:
+            return await self._mine(request, principal, status=status, problem=content["detail"])
+        back = form.get("retour", "")
+        where = back if back.startswith("/mes-plateaux/") else "/mes-plateaux"
+        return RedirectResponse(f"{where}{'&' if '?' in where else '?'}{urlencode({'fait': said[action]})}", 303)
+
+    # -- a platform's description
+
+    async def edit(self, request: Request, platform_id: UUID | None = None) -> Response:
+        """The form of a new platform, or of one of the owner's."""
+        principal = self.who(request, "owner")
+        if isinstance(principal, Response):
+            return principal
+        return await self._form(request, principal, platform_id or uuid4(), new=platform_id is None)
+
+    async def _form(
+        self,
+        request: Request,
+        principal: Principal,
+        platform_id: UUID,
+        *,
+        new: bool = False,
+        status: int = 200,
+        problem: str = "",
+        typed: Form | None = None,
+    ) -> Response:
+        async with self.database.transaction() as tx:
+            known = {row.platform_id: row for row in await store.platforms_of(tx, owner_of(principal))}
+            row = known.get(platform_id)
+            if row is None and not new:
+                raise HTTPException(404, "Ce plateau n'existe pas.")
+            now = await tx.now()
+            policy = await store.policy_at(tx, now)
+            units = await store.units_of(tx, platform_id)
+            shown = await store.photos_of(tx, platform_id)
+            windows = await store.windows_of(tx, platform_id)
+            calendar = await tx.fetch_one(
+                "SELECT count(*) AS n FROM busy_time WHERE platform_id = :id AND source = 'calendar' AND ends_at > :now",
+                id=platform_id,
+                now=now,
+            )
+            feed = tx.address(f"/calendriers/{row.feed_secret}.ics") if row is not None else ""
+        assert calendar is not None
+        others = sorted(known.values(), key=lambda one: str(one.platform_id))
+        return self.page(
+            request,
+            "edit.html",
+            principal,
+            status,
+            row=row,
+            platform_id=platform_id,
+            typed=typed or {},
+            owner_title=row.owner_title if row else others[0].owner_title if others else principal.display or "",
+            units=[unit.title for unit in units],
+            photos=shown,
+            photos_max=photos.PHOTOS_MAX,
+            windows=windows,
+            busy_count=calendar.n,
+            feed=feed,
+            policy=policy,
+            today=now.astimezone(PARIS).date(),
+            suggestions=reference.suggestions(),
+            this_week=weeks.week_of(now.astimezone(PARIS).date()),
+            said=request.query_params.get("fait", ""),
+            problem=problem,
+        )
+
+    async def save(self, request: Request, platform_id: UUID) -> Response:
+        """Publishes or changes a platform."""
+        principal, form = await self.posted(request, "owner")
+        fields = await request.form()
+        access = {
+            name.removeprefix("access_"): value for name, value in form.items() if name.startswith("access_") and value
+        }
+        try:
+            body = PlatformBody.model_validate(
+                {
+                    "owner_title": form.get("owner_title", ""),
+                    "title": form.get("title", ""),
+                    "commune_code": reference.commune_code(form.get("commune", "")),
+                    "equipment_codes": [str(one) for one in fields.getlist("equipment")],
+                    "rncp_codes": [one.strip().upper() for one in form.get("rncp", "").split(",") if one.strip()],
+                    "capacity_count": form.get("capacity_count", ""),
+                    "units": [one.strip() for one in form.get("units", "").splitlines() if one.strip()],
+                    "accessible": form.get("accessible") == "1",
+                    "habilitation_codes": [str(one) for one in fields.getlist("habilitation")],
+                    "approval": form.get("approval", "OWNER"),
+                    "access": access,
+                    "rules": form.get("rules", "").replace("\r\n", "\n"),
+                    "withdrawn": form.get("withdrawn") == "1",
+                }
+            )
+        except ValidationError as error:
+            problem = refused_line(error, _FIELDS, _PROBLEMS).detail
+            return await self._form(request, principal, platform_id, new=True, status=422, problem=problem, typed=form)
+
+        async def run(tx: Transaction) -> Answer:
+            row = await store.find_platform(tx, platform_id)
+            kept = body.model_copy(update={"fictitious": row.fictitious}) if row is not None else body
+            refusal = await handlers.describe_platform(
+                tx, owner_of(principal), principal.contact, platform_id, kept.description(), kept.units
+            )
+            return (200, {}) if refusal is None else (409, refusal)
+
+        status, content = await self.execute(request, principal, form, run)
+        if status >= 400:
+            return await self._form(
+                request, principal, platform_id, new=True, status=status, problem=content["detail"], typed=form
+            )
+        return _done(f"/mes-plateaux/{platform_id}", "Plateau enregistré.", "plages")
+
+    async def change(self, request: Request, platform_id: UUID, action: str) -> Response:
+        """Photos, windows and the owner's own calendar."""
+        principal, form = await self.posted(request, "owner")
+        owner, fields = owner_of(principal), await request.form()
+        said, anchor = "", ""
+        command: Any = None
+        try:
+            match action:
+                case "photo":
+                    picture = await run_in_threadpool(photos.rewritten, await _uploaded(fields.get("photo")))
+                    number, caption = await self._photo_number(platform_id), form.get("caption", "")[:120]
+                    command = partial(
+                        handlers.put_photo,
+                        owner_code=owner,
+                        platform_id=platform_id,
+                        number=number,
+                        caption=caption,
+                        content=picture,
+                    )
+                    said, anchor = "Photo ajoutée.", "photos"
+                case "photo-retrait":
+                    command = partial(
+                        handlers.drop_photo,
+                        owner_code=owner,
+                        platform_id=platform_id,
+                        number=int(form.get("number", "0")),
+                    )
+                    said, anchor = "Photo retirée.", "photos"
+                case "plage-retrait":
+                    window_id = UUID(form.get("window_id", ""))
+                    command = partial(
+                        handlers.drop_window, owner_code=owner, platform_id=platform_id, window_id=window_id
+                    )
+                    said, anchor = "Plage retirée ; les réservations restent.", "plages"
+                case "calendrier":
+                    spans = await busy_spans(request, await _uploaded(fields.get("calendar")))
+                    command = partial(handlers.import_calendar, owner_code=owner, platform_id=platform_id, spans=spans)
+                    said, anchor = f"Calendrier lu : {len(spans)} créneaux occupés d’ici un an.", "calendrier"
+                case _:
+                    raise HTTPException(404, "Cette action n'existe pas.")
+        except ValueError as error:
+            return await self._form(request, principal, platform_id, status=422, problem=f"{error}".rstrip(".") + ".")
+
+        async def run(tx: Transaction) -> Answer:
+            result = await command(tx)
+            return (409, result) if isinstance(result, Refusal) else (200, {"in_the_way": len(result or [])})
+
+        status, content = await self.execute(request, principal, form, run)
+        if status >= 400:
+            return await self._form(request, principal, platform_id, status=status, problem=content["detail"])
+        if content["in_the_way"]:
+            said += f" {content['in_the_way']} réservations tombent dessus : voyez « Mes plateaux »."
+        return _done(f"/mes-plateaux/{platform_id}", said, anchor)
+
+    async def _photo_number(self, platform_id: UUID) -> int:
+        async with self.database.transaction() as tx:
+            taken = {row.number for row in await store.photos_of(tx, platform_id)}
+        free = [number for number in range(1, photos.PHOTOS_MAX + 1) if number not in taken]
+        if not free:
+            raise ValueError(f"au plus {photos.PHOTOS_MAX} photos : retirez-en une")
+        return free[0]
+
+    # -- its week
+
+    async def week(self, request: Request, platform_id: UUID) -> Response:
+        """The owner's week: windows, bookings, what is kept; to print as it is."""
+        principal = self.who(request, "owner")
+        return principal if isinstance(principal, Response) else await self._week(request, principal, platform_id)
+
+    async def _week(
+        self,
+        request: Request,
+        principal: Principal,
+        platform_id: UUID,
+        *,
+        status: int = 200,
+        problem: str = "",
+        typed: Form | None = None,
+    ) -> Response:
+        async with self.database.transaction() as tx:
+            row = await store.find_platform(tx, platform_id)
+            if row is None or row.owner_code != owner_of(principal):
+                raise HTTPException(404, "Ce plateau n'existe pas.")
+            now = await tx.now()
+            monday = _monday((typed or request.query_params).get("semaine", ""), now.astimezone(PARIS).date())
+            span = search.day_span(monday, 7)
+            units = await store.units_of(tx, platform_id)
+            opened = await store.time_of(tx, "open_time", platform_id, span)
+            busy = await store.time_of(tx, "busy_time", platform_id, span)
+            rows = await store.bookings(tx, platform_id=platform_id, since=span.starts_at, until=span.ends_at)
+        shown = [
+            r
+            for r in rows
+            if r.state in ("approved", "done") or (r.state in HOLDING | {"requested"} and r.due_at > now)
+        ]
+        return self.page(
+            request,
+            "week.html",
+            principal,
+            status,
+            row=row,
+            units=units,
+            now=now,
+            week=weeks.week_of(monday),
+            earlier=weeks.week_of(monday - timedelta(days=7)),
+            later=weeks.week_of(monday + timedelta(days=7)),
+            grid=week_page.grid(monday, len(units), opened, busy, [r for r in shown if r.unit_number]),
+            bookings=shown,
+            blocks=[one for one in busy if one.source == "block"],
+            typed=typed or {},
+            today=now.astimezone(PARIS).date(),
+            said=request.query_params.get("fait", ""),
+            problem=problem,
+        )
+
+    async def plan(self, request: Request, platform_id: UUID, action: str) -> Response:
+        """Offers or keeps the time that was drawn or typed, or gives kept time back."""
+        principal, form = await self.posted(request, "owner")
+        owner = owner_of(principal)
+        try:
+            command, said = _planned(owner, platform_id, form, action)
+        except ValidationError as error:
+            problem = refused_line(error, _FIELDS, {}).detail
+            return await self._week(request, principal, platform_id, status=422, problem=problem, typed=form)
+        except (ValueError, OverflowError):
+            problem = "Choisissez un jour, un début et une fin qui le suit."
+            return await self._week(request, principal, platform_id, status=422, problem=problem, typed=form)
+
+        async def run(tx: Transaction) -> Answer:
+            refusal = await command(tx)
+            return (200, {}) if refusal is None else (409, refusal)
+
+        status, content = await self.execute(request, principal, form, run)
+        if status >= 400:
+            return await self._week(
+                request, principal, platform_id, status=status, problem=content["detail"], typed=form
+            )
+        week = weeks.week_of(_monday(form.get("semaine", ""), datetime.now(UTC).date()))
+        return _done(f"/mes-plateaux/{platform_id}/semaine?semaine={week}", said, "")
+
+
+def _planned(owner: str, platform_id: UUID, form: Form, action: str) -> tuple[Any, str]:
+    """The command that a form of the week asks for, and what is said when it is done."""
+    if action == "liberation":
+        block_id = UUID(form.get("block_id", ""))
+        return (lambda tx: handlers.unblock(tx, owner, platform_id, block_id)), "Temps rendu."
+    if action != "plage":
+        raise HTTPException(404, "Cette action n'existe pas.")
+    day = date.fromisoformat(form.get("jour", ""))
+    begin = datetime.combine(day, time.fromisoformat(form.get("debut", "")))
+    end = datetime.combine(day, time.fromisoformat(form.get("fin", "")))
+    if end <= begin:
+        end += timedelta(days=1)  # until after midnight
+    length = round((end - begin).total_seconds() / 60)
+    if form.get("quoi") == "garder":
+        span = words.paris_span(day.isoformat(), f"{begin:%H:%M}", str(length))
+        unit = form.get("place", "")
+        block = BlockBody(
+            starts_at=span.starts_at,
+            ends_at=span.ends_at,
+            unit_number=int(unit) if unit else None,
+            note=form.get("note", ""),
+        )
+        return (
+            lambda tx: handlers.block(tx, owner, platform_id, uuid4(), block.busy(), block.note)
+        ), "Temps gardé : il n’est plus proposé."
+    window = WindowBody(
+        starts_at_local=begin,
+        length_minutes=length,
+        rrule=_rule(form.get("repetition", ""), begin, form.get("jusqu_au", "")),
+        in_school_holidays=form.get("vacances") == "1",
+        in_public_holidays=form.get("feries") == "1",
+    )
+    return (lambda tx: handlers.put_window(tx, owner, platform_id, window.window(uuid4()))), "Temps proposé."
+
+
+def _rule(kind: str, begin: datetime, until: str) -> str | None:
+    day = words.CODES[begin.weekday()]
+    rank = (begin.day - 1) // 7 + 1
+    rules = {
+        "WEEKLY": f"FREQ=WEEKLY;BYDAY={day}",
+        "FORTNIGHTLY": f"FREQ=WEEKLY;INTERVAL=2;BYDAY={day}",
+        "WORKDAYS": "FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR",
+        # A fifth Monday is not in every month: the last one is.
+        "MONTHLY": f"FREQ=MONTHLY;BYDAY={rank if rank < 5 else -1}{day}",
+    }
+    rule = rules.get(kind)
+    return f"{rule};UNTIL={date.fromisoformat(until):%Y%m%d}" if rule and until else rule
+
+
+async def _uploaded(field: Any) -> bytes:
+    if not isinstance(field, UploadFile) or not field.filename:
+        raise ValueError("Choisissez un fichier")
+    return await field.read()
+
+
+def _monday(typed: str, today: date) -> date:
+    try:
+        return weeks.monday(typed)
+    except ValueError:
+        return weeks.monday(weeks.week_of(today))
+
+
+def _done(path: str, said: str, anchor: str) -> Response:
+    joint = "&" if "?" in path else "?"
+    return RedirectResponse(f"{path}{joint}{urlencode({'fait': said})}{f'#{anchor}' if anchor else ''}", 303)

@@ -1,0 +1,48 @@
+"""Every page of the service, and which desk serves it. Whole without JavaScript."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+
+from common.app import Runtime
+from common.desk import Desk, Routes, page_routes
+from platform_scheduling.owner_pages import OwnerDesk
+from platform_scheduling.requester_pages import RequesterDesk
+from platform_scheduling.words import pages
+from territory import maps
+
+
+def routes(runtime: Runtime) -> APIRouter:
+    """The pages, their assets, and the login."""
+    hall, requester, owner = Hall(runtime, pages), RequesterDesk(runtime, pages), OwnerDesk(runtime, pages)
+    shown: Routes = {
+        "/": hall.home,
+        "/map.svg": maps.outlines_svg,
+        "/plateaux": requester.find,
+        "/plateaux/{platform_id}": requester.platform,
+        "/mes-reservations": requester.bookings,
+        "/mes-plateaux": owner.mine,
+        "/mes-plateaux/nouveau": owner.edit,
+        "/mes-plateaux/{platform_id}": owner.edit,
+        "/mes-plateaux/{platform_id}/semaine": owner.week,
+    }
+    sent: Routes = {
+        "/plateaux/{platform_id}": requester.book,
+        "/mes-reservations/{booking_id}/{action}": requester.act,
+        "/mes-plateaux/{platform_id}": owner.save,
+        "/mes-plateaux/{platform_id}/semaine/{action}": owner.plan,
+        "/mes-plateaux/{platform_id}/{action}": owner.change,
+        "/reservations-recues/{booking_id}/{action}": owner.answer,
+    }
+    return page_routes(runtime, pages, shown=shown, sent=sent)
+
+
+class Hall(Desk):
+    """The way in."""
+
+    async def home(self, request: Request) -> Response:
+        """Where a person's own work is; a stranger may search."""
+        principal = self.identity.session(request)
+        is_owner = principal is not None and "owner" in principal.roles
+        return RedirectResponse("/mes-plateaux" if is_owner else "/plateaux", 303)
