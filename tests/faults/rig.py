@@ -32,17 +32,26 @@ from tests.faults.history import History
 from tests.faults.workload import Workload
 
 REPOSITORY = Path(__file__).parents[2]
-SEATS, STAGES, PROJECTIONS, LEDGER = "remediation-seats", "stage-matching", "projections", "ledger"
+SEATS, STAGES, PLATFORMS = "remediation-seats", "stage-matching", "platform-scheduling"
+PROJECTIONS, LEDGER = "projections", "ledger"
 PROGRAMMES, STRUCTURES = "remediation-seats.programmes.v1", "remediation-seats.structures.v1"
 # The topics that the projections fold.
-FACTS = [PROGRAMMES, STRUCTURES, *(f"stage-matching.{name}.v1" for name in ("hosts", "offers", "requests"))]
+FACTS = [
+    PROGRAMMES,
+    STRUCTURES,
+    *(f"stage-matching.{name}.v1" for name in ("hosts", "offers", "requests")),
+    "platform-scheduling.platforms.v1",
+]
+REQUESTS_OF_EVENTS = "events.platform-requests.v1"
 CONSUMERS = {
     PROJECTIONS: [
         *FACTS,
         "remediation-seats.pipeline.v1",
         "stage-matching.pipeline.v1",
+        "platform-scheduling.pipeline.v1",
         "projections.pipeline.v1",
     ],
+    PLATFORMS: [REQUESTS_OF_EVENTS],
     LEDGER: [PROGRAMMES],
 }
 _NEVER = ("", float("inf"), 0.0)
@@ -164,7 +173,7 @@ class Rig(Stack):
         return [*inside, *super().command_of(service)]
 
     async def _migrate_and_create_topics(self) -> None:
-        for name in (SEATS, STAGES, PROJECTIONS):
+        for name in (SEATS, STAGES, PLATFORMS, PROJECTIONS):
             package = name.replace("-", "_")
             await migrations.upgrade(self.postgres.url(package), package)
         for statements in (migrations.DELIVERY_1, migrations.DELIVERY_2, ledger.TABLES):
@@ -412,7 +421,7 @@ class Cell:
     async def backlog(self) -> str:
         """What is not published or not consumed yet, in words; empty when all is done."""
         left = []
-        for name in (SEATS, STAGES, PROJECTIONS, LEDGER):
+        for name in (SEATS, STAGES, PLATFORMS, PROJECTIONS, LEDGER):
             rows = await self.rig.query(
                 name,
                 "SELECT topic, count(*) AS n FROM outbox WHERE published_at IS NULL AND parked_reason IS NULL"
@@ -436,7 +445,7 @@ class Cell:
         try:
             return {
                 (topic, number): consumer.get_watermark_offsets(TopicPartition(topic, number), 10)[1]
-                for topic in FACTS
+                for topic in (*FACTS, REQUESTS_OF_EVENTS)
                 for number in range(4)
             }
         finally:
@@ -585,7 +594,7 @@ class Cell:
             "bootstrap": rig.bootstrap_servers,
             "registry": f"http://127.0.0.1:{rig.settings.registry_port}/apis/ccompat/v7",
             "schemas_dir": str(rig.schemas_dir),
-            "databases": {name: rig.dsn(name) for name in (SEATS, STAGES, PROJECTIONS, LEDGER)},
+            "databases": {name: rig.dsn(name) for name in (SEATS, STAGES, PLATFORMS, PROJECTIONS, LEDGER)},
             "consumers": CONSUMERS,
             "history": str(self.history.path),
             "waived": self.waived,

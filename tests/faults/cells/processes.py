@@ -12,7 +12,8 @@ import httpx
 import psutil
 
 from tests.faults.cells.registry import cell
-from tests.faults.rig import LEDGER, PROJECTIONS, SEATS, STAGES, Cell
+from tests.faults.platforms_workload import PlatformsWorkload
+from tests.faults.rig import LEDGER, PLATFORMS, PROJECTIONS, SEATS, STAGES, Cell
 from tests.faults.stages_workload import StagesWorkload
 
 
@@ -85,6 +86,53 @@ async def _job_of_a_campaign(*, seconds_max: float = 40) -> psutil.Process:
                     return process
         await asyncio.sleep(0.02)
     raise AssertionError("no campaign was ever worked on")
+
+
+@cell(
+    "43",
+    "kill -9 of platform scheduling at each failpoint, as HTTP service, relay and consumer",
+    short=True,
+    processes=1,
+)
+async def kill_platforms(cell: Cell) -> None:
+    """No unit is held twice, every request of an event has its answer once, and the use is the fold, as if nobody had died."""
+    points = (
+        "http.before_commit",
+        "consumer.before_commit",
+        "relay.after_send",
+        "consumer.after_commit",
+        "http.after_commit",
+        "relay.before_mark",
+        "consumer.before_tx",
+    )
+    rig = cell.rig
+    async with cell.running():
+        load = PlatformsWorkload(
+            cell.history, seed=cell.seed, endpoints=[rig.url_of(PLATFORMS)], issuer_url=rig.issuer_url
+        )
+        accounts = rig.settings.home / "personas.json"
+        accounts.write_text(json.dumps(cell.workload.personas() | load.personas()))
+        rig.start_service(PLATFORMS)
+        await rig.ready(PLATFORMS)
+        await load.prepare()
+        load.start()
+
+        async def events() -> None:
+            while not load.stopping:
+                await asyncio.to_thread(load.ask_for_events, cell, 4)
+                await asyncio.sleep(0.2)
+
+        asking = asyncio.create_task(events())
+        try:
+            plan = [
+                (PLATFORMS, points[n % len(points)], cell.draw.randrange(1, 12)) for n in range(min(cell.kills, 10))
+            ]
+            await cell.deaths(plan)
+            await load.stop()
+            await asking
+        finally:
+            asking.cancel()
+            await load.cancel()
 
 
 def _nth(cell: Cell) -> int:

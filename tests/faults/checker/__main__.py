@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.faults.checker import delivery, seats, stages
+from tests.faults.checker import delivery, platforms, seats, stages
 from tests.faults.checker.world import World, load
 
 _SHOWN_MAX = 5
@@ -66,6 +66,12 @@ INVARIANTS: dict[str, Callable[[World], Iterator[str]]] = {
     "S16": stages.s16_authority,
     "S18": stages.s18_one_effect_per_command,
     "S19": stages.s19_campaigns_give_each_seat_once,
+    "P7": platforms.p7_no_double_booking,
+    "P8": platforms.p8_table_and_log_agree,
+    "P9": platforms.p9_use_is_the_fold,
+    "P16": platforms.p16_authority,
+    "P18": platforms.p18_one_effect_per_command,
+    "P20": platforms.p20_requests_are_answered,
 }
 
 

@@ -116,10 +116,10 @@ def s9_market_is_the_fold(world: World) -> Iterator[str]:
         ("market_request", "request_id"),
     ):
         shown = {
-            str(row[key]): {name: _text(value) for name, value in row.items()}
+            str(row[key]): {name: text_of(value) for name, value in row.items()}
             for row in world.databases["projections"][table]
         }
-        wanted = {one: {name: _text(value) for name, value in row.items()} for one, row in expected[table].items()}
+        wanted = {one: {name: text_of(value) for name, value in row.items()} for one, row in expected[table].items()}
         for one in sorted(shown.keys() | wanted.keys()):
             if shown.get(one) != wanted.get(one):
                 yield f"{table} {one}: shown {shown.get(one)}, folded {wanted.get(one)}"
@@ -260,11 +260,11 @@ def s19_campaigns_give_each_seat_once(world: World) -> Iterator[str]:
         yield "the campaign gave nothing"
 
 
-def _text(value: Any) -> Any:
+def text_of(value: Any) -> Any:
     if isinstance(value, str) and value.startswith(("[", "{")):  # JSON columns come as text
         return json.loads(value)
     if isinstance(value, bool | int | str | type(None) | dict):
         return value
     if isinstance(value, list):
-        return [_text(item) for item in value]
+        return [text_of(item) for item in value]
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
