@@ -25,6 +25,15 @@ INVARIANTS = {
 }
 
 
+DESCRIBED: dict[str, Any] = dict.fromkeys(("owner_title", "title", "commune_code"), "t") | {
+    "capacity_count": 5,
+    "unit_count": 1,
+    "withdrawn": False,
+    "fictitious": True,
+    "equipment": [],
+}
+
+
 class _Elsewhere:
     hex = "elsewhere"
 
@@ -42,7 +51,7 @@ def true_world() -> World:
     """One unit; a booking that is held and approved, an event's after it, which is booked."""
     held: dict[str, Any] = {"origin": "PERSON", "unit_number": 1, "group_size": 5}
     log = [
-        record(1, "PlatformDescribed", **dict.fromkeys(("owner_title", "title", "commune_code"), "t"), capacity_count=5, unit_count=1, withdrawn=False, fictitious=True, equipment=[]),
+        record(1, "PlatformDescribed", **DESCRIBED),
         record(2, "TimeOffered", weeks=[{"iso_week": "2027-W06", "offered_minutes": 600}]),
         record(3, "BookingHeld", correlation_id=_Booking, booking_id="a", starts_at=8, ends_at=10, expires_at=7, **held),
         record(4, "BookingApproved", booking_id="a", starts_at=8, ends_at=10, **held),
@@ -77,11 +86,14 @@ def true_world() -> World:
 def shown(log: list[Record]) -> dict[str, list[dict[str, Any]]]:
     """The read model, written down by hand."""
     place = {"log_topic": platforms.PLATFORMS, "log_partition": 0}
-    platform = {"platform_id": PLATFORM, "owner_title": "t", "title": "t", "commune_code": "t", "capacity_count": 5, "unit_count": 1, "withdrawn": False, "fictitious": True, "equipment": [], "offered": {"2027-W06": 600}, "aggregate_version": 5, "log_offset": 5, **place}  # fmt: skip
+    platform = {"platform_id": PLATFORM, **DESCRIBED, "offered": {"2027-W06": 600}, "aggregate_version": 5}
+    facts: dict[str, Any] = {"platform_id": PLATFORM, "state": "approved", "group_size": 5, "end_reason": None}
     bookings = [
-        {"booking_id": one, "platform_id": PLATFORM, "origin": origin, "state": "approved", "starts_at": begin, "ends_at": begin + 2, "group_size": 5, "end_reason": None, "late": False, "log_offset": offset, **place}
+        {"booking_id": one, "origin": origin, "starts_at": begin, "ends_at": begin + 2, "late": False}
+        | {**facts, "log_offset": offset, **place}
         for one, origin, begin, offset in (("a", "PERSON", 8, 4), ("b", "EVENT", 10, 5))
-    ]  # fmt: skip
+    ]
+    platform |= {"log_offset": 5, **place}
     return {"use_platform": [platform], "use_booking": bookings}
 
 

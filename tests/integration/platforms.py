@@ -10,8 +10,12 @@ from zoneinfo import ZoneInfo
 
 import httpx
 
+from common.app import Runtime
 from common.embedded.stack import Stack
 from common.testing import token_of
+from platform_scheduling import handlers
+from platform_scheduling.bodies import PlatformBody, WindowBody
+from platform_scheduling.state import Ask, Span
 from tests.integration.stages import siret
 
 SERVICE = "platform-scheduling"
@@ -105,3 +109,59 @@ async def window(owner: httpx.AsyncClient, platform_id: UUID, **more: Any) -> UU
 async def book(client: httpx.AsyncClient, platform_id: UUID, when: dict[str, str], **more: Any) -> httpx.Response:
     """Asks for a slot."""
     return await client.post("/v1/bookings", json={"platform_id": str(platform_id), "group_size": 8, **when, **more})
+
+
+# -- in the test's own process
+
+
+def platform_body(**more: Any) -> dict[str, Any]:
+    """A platform as its owner describes it."""
+    return {
+        "owner_title": "Lycée",
+        "title": "Atelier",
+        "commune_code": "76540",
+        "equipment_codes": ["usinage"],
+        "capacity_count": 12,
+        **more,
+    }
+
+
+def window_body(**more: Any) -> dict[str, Any]:
+    """Every day from 8 to 18, holidays included."""
+    return {
+        "starts_at_local": "2026-01-05T08:00",
+        "length_minutes": 600,
+        "rrule": "FREQ=DAILY",
+        "in_school_holidays": True,
+        "in_public_holidays": True,
+        **more,
+    }
+
+
+async def prepared(runtime: Runtime, **more: Any) -> tuple[str, UUID]:
+    """An owner and an open platform, in the test's own process."""
+    owner_code, platform_id = siret(), uuid4()
+    async with runtime.database.transaction() as tx:
+        body = PlatformBody.model_validate(platform_body(**more))
+        refusal = await handlers.describe_platform(
+            tx, owner_code, "owner@example.org", platform_id, body.description(), body.units
+        )
+        assert refusal is None
+        opened = WindowBody.model_validate(window_body()).window(uuid4())
+        assert await handlers.put_window(tx, owner_code, platform_id, opened) is None
+    return owner_code, platform_id
+
+
+async def booked_by(runtime: Runtime, platform_id: UUID, account: str, days: int, hour: int = 9, **more: Any) -> Any:
+    """Books in the test\'s own process, for an account."""
+    span = Span(at(days, hour), at(days, hour + 2))
+    async with runtime.database.transaction() as tx:
+        return await handlers.book(
+            tx,
+            account=account,
+            title=account,
+            contact=f"{account}@example.org",
+            platform_id=platform_id,
+            ask=Ask(uuid4(), span, 8, **more),
+            purpose="",
+        )

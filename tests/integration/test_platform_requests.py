@@ -17,12 +17,10 @@ from common.app import Runtime
 from common.embedded.stack import Stack
 from common.testing import FreshRuntime, Query, set_clock
 from platform_scheduling import handlers, platform_requests
-from platform_scheduling.bodies import PlatformBody, WindowBody
 from platform_scheduling.messages import BookingRefusalReason, PlatformRequested, PlatformRequestWithdrawn
 from tests.integration.conftest import eventually
-from tests.integration.platforms import SERVICE, Platforms, at, book, slot
+from tests.integration.platforms import SERVICE, Platforms, at, book, prepared, slot
 from tests.integration.referee import Record, read_topic
-from tests.integration.stages import siret
 
 ASKED, ANSWERS = "events.platform-requests.v1", "platform-scheduling.requests.v1"
 
@@ -226,28 +224,7 @@ AFTER_WITHDRAWAL = {
 async def test_every_order_ends_consistent(fresh_runtime: FreshRuntime, happens: str, withdrawn: bool) -> None:
     """Each history has its answers, numbered without a gap, and the slot is held by nobody once it is given up."""
     async with fresh_runtime("platform_scheduling", development=True) as runtime:
-        owner_code, platform_id, request_id = siret(), uuid4(), uuid4()
-        async with runtime.database.transaction() as tx:
-            body = PlatformBody.model_validate(
-                {
-                    "owner_title": "L",
-                    "title": "A",
-                    "commune_code": "76540",
-                    "equipment_codes": ["usinage"],
-                    "capacity_count": 12,
-                }
-            )
-            await handlers.describe_platform(tx, owner_code, None, platform_id, body.description(), body.units)
-            opened = WindowBody.model_validate(
-                {
-                    "starts_at_local": "2026-01-05T08:00",
-                    "length_minutes": 600,
-                    "rrule": "FREQ=DAILY",
-                    "in_school_holidays": True,
-                    "in_public_holidays": True,
-                }
-            )
-            await handlers.put_window(tx, owner_code, platform_id, opened.window(uuid4()))
+        (owner_code, platform_id), request_id = await prepared(runtime), uuid4()
         asked = PlatformRequested(
             aggregate_id=request_id,
             for_event_id=uuid4(),

@@ -17,16 +17,26 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from common.app import Runtime
 from common.embedded.stack import Stack
 from common.failures import Refusal
 from common.testing import FreshRuntime, Query, set_clock
 from platform_scheduling import handlers, notices, search
-from platform_scheduling.bodies import PlatformBody, WindowBody
+from platform_scheduling.bodies import WindowBody
 from platform_scheduling.messages import BookingApproval
-from platform_scheduling.state import Ask, Busy, Span
-from tests.integration.platforms import PARIS, SERVICE, Platforms, at, book, slot, window
-from tests.integration.stages import siret
+from platform_scheduling.state import Busy, Span
+from tests.integration.platforms import (
+    PARIS,
+    SERVICE,
+    Platforms,
+    at,
+    book,
+    booked_by,
+    platform_body,
+    prepared,
+    slot,
+    window,
+    window_body,
+)
 
 
 def reason(answer: httpx.Response) -> str:
@@ -54,8 +64,8 @@ async def test_a_booking_from_its_request_to_its_end(platforms: Platforms, query
         assert (await requester.post(f"/v1/{path}")).status_code == 403
     assert (await stranger.post(f"/v1/{mine}/cancellation")).status_code == 403
     assert (await stranger.post(f"/v1/{mine}/move", json=slot(4, 9))).status_code == 403
-    assert (await rival.put(f"/v1/platforms/{platform_id}/windows/{uuid4()}", json=_window())).status_code == 403
-    assert (await rival.put(f"/v1/platforms/{platform_id}", json=_platform())).status_code == 403
+    assert (await rival.put(f"/v1/platforms/{platform_id}/windows/{uuid4()}", json=window_body())).status_code == 403
+    assert (await rival.put(f"/v1/platforms/{platform_id}", json=platform_body())).status_code == 403
     assert (
         await rival.put(f"/v1/platforms/{platform_id}/calendar", content=b"BEGIN:VCALENDAR\nEND:VCALENDAR")
     ).status_code == 403
@@ -139,69 +149,19 @@ def overlaps(rows: list[Any]) -> list[Any]:
     return found
 
 
-def _platform(**more: Any) -> dict[str, Any]:
-    return {
-        "owner_title": "Lycée",
-        "title": "Atelier",
-        "commune_code": "76540",
-        "equipment_codes": ["usinage"],
-        "capacity_count": 12,
-        **more,
-    }
-
-
-def _window(**more: Any) -> dict[str, Any]:
-    return {
-        "starts_at_local": "2026-01-05T08:00",
-        "length_minutes": 600,
-        "rrule": "FREQ=DAILY",
-        "in_school_holidays": True,
-        "in_public_holidays": True,
-        **more,
-    }
-
-
-async def _prepared(runtime: Runtime, **more: Any) -> tuple[str, UUID]:
-    """An owner and an open platform, in the test's own process."""
-    owner_code, platform_id = siret(), uuid4()
-    async with runtime.database.transaction() as tx:
-        body = PlatformBody.model_validate(_platform(**more))
-        refusal = await handlers.describe_platform(
-            tx, owner_code, "owner@example.org", platform_id, body.description(), body.units
-        )
-        assert refusal is None
-        opened = WindowBody.model_validate(_window()).window(uuid4())
-        assert await handlers.put_window(tx, owner_code, platform_id, opened) is None
-    return owner_code, platform_id
-
-
-async def _book(runtime: Runtime, platform_id: UUID, account: str, days: int, hour: int = 9, **more: Any) -> Any:
-    span = Span(at(days, hour), at(days, hour + 2))
-    async with runtime.database.transaction() as tx:
-        return await handlers.book(
-            tx,
-            account=account,
-            title=account,
-            contact=f"{account}@example.org",
-            platform_id=platform_id,
-            ask=Ask(uuid4(), span, 8, **more),
-            purpose="",
-        )
-
-
 async def test_a_lapsed_option_blocks_nobody_though_no_sweeper_ran(fresh_runtime: FreshRuntime) -> None:
     """Search shows the slot free, another books it, the log tells the lapse at its own instant; the next in line had it first."""
     async with fresh_runtime("platform_scheduling", development=True) as runtime:
-        _, platform_id = await _prepared(runtime)
-        first = await _book(runtime, platform_id, "first", 30)
-        waiting = await _book(runtime, platform_id, "second", 40, 14)
-        behind = await _book(runtime, platform_id, "third", 40, 14, in_line=True)
+        _, platform_id = await prepared(runtime)
+        first = await booked_by(runtime, platform_id, "first", 30)
+        waiting = await booked_by(runtime, platform_id, "second", 40, 14)
+        behind = await booked_by(runtime, platform_id, "third", 40, 14, in_line=True)
         assert (first.state, waiting.state, behind.state) == ("tentative", "tentative", "requested")
         await set_clock(runtime, 10)
         async with runtime.database.transaction() as tx:
             free = await search.free_slots(tx, communes=["76540"], span=search.day_span(at(30, 9).date()), minutes=60)
         assert [(one.starts_at, one.ends_at) for one in free[platform_id]] == [(at(30, 8), at(30, 18))]
-        again = await _book(runtime, platform_id, "fourth", 30)
+        again = await booked_by(runtime, platform_id, "fourth", 30)
         assert again.state == "tentative"
         async with runtime.database.transaction() as tx:
             rows = await tx.fetch_all("SELECT booking_id, state, ended_at, due_at FROM booking ORDER BY requested_at")
@@ -216,9 +176,9 @@ async def test_a_lapsed_option_blocks_nobody_though_no_sweeper_ran(fresh_runtime
 async def test_mails_and_one_reminder(fresh_runtime: FreshRuntime) -> None:
     """The owner is asked, reminded once two days before the option ends; the requester hears the answer, and of a lapse."""
     async with fresh_runtime("platform_scheduling", development=True) as runtime:
-        owner_code, platform_id = await _prepared(runtime)
-        answered = await _book(runtime, platform_id, "anne", 30)
-        silent = await _book(runtime, platform_id, "bruno", 31)
+        owner_code, platform_id = await prepared(runtime)
+        answered = await booked_by(runtime, platform_id, "anne", 30)
+        silent = await booked_by(runtime, platform_id, "bruno", 31)
         async with runtime.database.transaction() as tx:
             assert await handlers.approve(tx, owner_code, answered.booking_id) is None
 
@@ -249,14 +209,14 @@ async def test_mails_and_one_reminder(fresh_runtime: FreshRuntime) -> None:
 async def test_late_cancellations_leave_one_booking_at_a_time(fresh_runtime: FreshRuntime) -> None:
     """Three within a year; the refusal says why."""
     async with fresh_runtime("platform_scheduling", development=True) as runtime:
-        _, platform_id = await _prepared(runtime, approval="AUTOMATIC")
-        booked = [await _book(runtime, platform_id, "late", 3, hour) for hour in (8, 10, 12)]
+        _, platform_id = await prepared(runtime, approval="AUTOMATIC")
+        booked = [await booked_by(runtime, platform_id, "late", 3, hour) for hour in (8, 10, 12)]
         await set_clock(runtime, 2)
         for one in booked:
             async with runtime.database.transaction() as tx:
                 assert await handlers.cancel(tx, handlers.Party(account="late"), one.booking_id) is None
-        assert not isinstance(await _book(runtime, platform_id, "late", 5), Refusal)
-        refused = await _book(runtime, platform_id, "late", 6)
+        assert not isinstance(await booked_by(runtime, platform_id, "late", 5), Refusal)
+        refused = await booked_by(runtime, platform_id, "late", 6)
         assert isinstance(refused, Refusal) and refused.reason == "too_many_bookings" and refused.facts["max"] == 1
 
 
@@ -302,14 +262,14 @@ async def test_what_the_owner_offers_and_keeps(platforms: Platforms, query: Quer
 async def test_offered_minutes_are_those_of_the_windows_less_what_is_kept(fresh_runtime: FreshRuntime) -> None:
     """By ISO week on the Paris clock, against a count minute by minute, through a change of the clocks."""
     async with fresh_runtime("platform_scheduling", development=True) as runtime:
-        code, platform_id = await _prepared(runtime, units=["A", "B"])
+        code, platform_id = await prepared(runtime, units=["A", "B"])
         start = datetime.now(PARIS).date()
         spring = date(start.year + 1 if start.month > 3 else start.year, 3, 28)
         async with runtime.database.transaction() as tx:
             night = WindowBody.model_validate(
-                _window(starts_at_local="2026-01-04T22:00", length_minutes=480, rrule="FREQ=WEEKLY;BYDAY=SA")
+                window_body(starts_at_local="2026-01-04T22:00", length_minutes=480, rrule="FREQ=WEEKLY;BYDAY=SA")
             )
-            assert await handlers.put_window(tx, code, platform_id, night.window(uuid4())) is None
+            assert await handlers.putwindow_body(tx, code, platform_id, night.window(uuid4())) is None
             busy = Span(at(8, 6), at(8, 12))
             assert await handlers.block(tx, code, platform_id, uuid4(), Busy(busy, 2), "") is None
             opened = await tx.fetch_all(
@@ -348,7 +308,7 @@ async def test_free_slots_agree_with_a_plain_count(fresh_runtime: FreshRuntime) 
                 "approval": "AUTOMATIC",
             }
             commune = draw.choice(("76540", "27229", "14118"))
-            code, platform_id = await _prepared(runtime, commune_code=commune, **more)
+            code, platform_id = await prepared(runtime, commune_code=commune, **more)
             made.append((platform_id, len(more["units"]), gap, commune))
             async with runtime.database.transaction() as tx:
                 for _ in range(draw.randint(0, 2)):
@@ -357,7 +317,7 @@ async def test_free_slots_agree_with_a_plain_count(fresh_runtime: FreshRuntime) 
                     await handlers.block(tx, code, platform_id, uuid4(), kept, "")
             for n in range(4):
                 begin = draw.randint(8, 15)
-                await _book(runtime, platform_id, f"r{number}-{n}", 5, begin)
+                await booked_by(runtime, platform_id, f"r{number}-{n}", 5, begin)
         async with runtime.database.transaction() as tx:
             found = await search.free_slots(
                 tx, communes=["76540", "27229"], span=search.day_span(at(5, 9).date()), minutes=45
@@ -398,7 +358,7 @@ async def _plainly_free(
 async def test_windows_are_written_out_further_as_days_go_by(fresh_runtime: FreshRuntime) -> None:
     """After two months nobody has touched the platform: the sweeper opens what may be booked now, and tells the weeks."""
     async with fresh_runtime("platform_scheduling", development=True) as runtime:
-        _, platform_id = await _prepared(runtime)
+        _, platform_id = await prepared(runtime)
         await set_clock(runtime, 70)
         async with runtime.database.transaction() as tx:
             assert await handlers.open_further(tx, 50) == 1
@@ -429,7 +389,7 @@ async def test_windows_are_written_out_further_as_days_go_by(fresh_runtime: Fres
 async def test_a_wrong_platform_is_refused_in_words(platforms: Platforms, change: dict[str, Any], field: str) -> None:
     """422 that names the field."""
     _, owner = await platforms.owner()
-    answer = await owner.put(f"/v1/platforms/{uuid4()}", json=_platform(**change))
+    answer = await owner.put(f"/v1/platforms/{uuid4()}", json=platform_body(**change))
     assert answer.status_code == 422, answer.text
     assert any(error["field"].startswith(field) for error in answer.json()["errors"])
 
@@ -462,7 +422,7 @@ async def test_wrong_slots_windows_and_accounts_are_never_a_500(platforms: Platf
         {"rrule": "FREQ=SECONDLY"},
         {"rrule": "FREQ=DAILY;UNTIL=20279999"},
     ):
-        answer = await owner.put(f"{path}/windows/{uuid4()}", json=_window(**wrong))
+        answer = await owner.put(f"{path}/windows/{uuid4()}", json=window_body(**wrong))
         assert answer.status_code == 422, (wrong, answer.text)
     assert (await book(requester, uuid4(), good)).status_code == 404
     assert (await owner.post(f"/v1/received-bookings/{uuid4()}/approval")).status_code == 404
@@ -477,7 +437,7 @@ async def test_wrong_slots_windows_and_accounts_are_never_a_500(platforms: Platf
         assert (await requester.get(f"/v1/free-slots?{query}")).status_code == 422, query
     assert (await requester.get(f"{path}/free?on=9999-12-31")).status_code == 422
     nobody = await platforms.client(f"nobody-{uuid4()}", "owner", structure_id="not-an-owner")
-    assert (await nobody.put(f"/v1/platforms/{uuid4()}", json=_platform())).status_code == 403
+    assert (await nobody.put(f"/v1/platforms/{uuid4()}", json=platform_body())).status_code == 403
     pupil = await platforms.client(f"pupil-{uuid4()}", "seeker")
     assert (await book(pupil, platform_id, good)).status_code == 403
 

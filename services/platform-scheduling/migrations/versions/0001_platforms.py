@@ -103,7 +103,7 @@ CREATE TABLE open_time (
     FOREIGN KEY(platform_id) REFERENCES platform (platform_id)
 );
 CREATE INDEX open_time_of_platform ON open_time (platform_id, starts_at);
-CREATE INDEX open_time_when ON open_time USING gist (tstzrange(starts_at, ends_at));
+CREATE INDEX open_time_when ON open_time (starts_at) INCLUDE (ends_at, platform_id);
 CREATE TABLE photo (
     platform_id UUID NOT NULL,
     number INTEGER NOT NULL,
@@ -154,6 +154,7 @@ CREATE TABLE booking (
 );
 CREATE INDEX booking_due ON booking (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX booking_of_platform ON booking (platform_id, starts_at);
+CREATE INDEX booking_when ON booking (starts_at) WHERE state IN ('tentative', 'approved');
 CREATE UNIQUE INDEX booking_of_request ON booking (request_id) WHERE request_id IS NOT NULL;
 CREATE INDEX booking_of_requester ON booking (requester_id, starts_at);
 """

@@ -29,7 +29,8 @@ _PUBLIC = (
 )
 
 # Per platform: what its windows offer in a stretch of time, less what the owner keeps and what is held of each unit;
-# a slot is free when one unit is. An option whose time is over no longer holds anything, whether it was settled or not.
+# a slot is free when one unit is. No window and no booking, its gap included, lasts two days, and no gap a day: the
+# bounds on their begins let an index answer. An option whose time is over no longer holds anything, whether it was settled or not.
 FREE_TIMES = """
 WITH asked AS (SELECT CAST(:since AS timestamptz) AS since, CAST(:until AS timestamptz) AS until, CAST(:now AS timestamptz) AS now),
 near AS (
@@ -48,7 +49,8 @@ near AS (
 open AS (
     SELECT n.platform_id, n.gap, n.minutes_min, range_agg(tstzrange(o.starts_at, o.ends_at)) * n.within AS times
     FROM open_time o JOIN near n USING (platform_id)
-    WHERE tstzrange(o.starts_at, o.ends_at) && (SELECT tstzrange(since, until) FROM asked)
+    WHERE o.starts_at > (SELECT since - interval '2 days' FROM asked) AND o.starts_at < (SELECT until FROM asked)
+      AND o.ends_at > (SELECT since FROM asked)
     GROUP BY n.platform_id, n.gap, n.minutes_min, n.within),
 taken AS (
     SELECT b.platform_id, b.unit_number, tstzrange(b.starts_at, b.ends_at) AS span
@@ -57,11 +59,14 @@ taken AS (
     SELECT b.platform_id, u.number, tstzrange(b.starts_at - open.gap, b.occupied_until)
     FROM asked a, booking b JOIN open USING (platform_id) JOIN unit u USING (unit_id)
     WHERE b.state IN ('tentative', 'approved') AND b.due_at > a.now
-      AND b.starts_at - open.gap < a.until AND b.occupied_until > a.since),
+      AND b.starts_at > a.since - interval '2 days' AND b.starts_at < a.until + interval '1 day' AND b.occupied_until > a.since),
+held AS (SELECT platform_id, unit_number, range_agg(span) AS times FROM taken GROUP BY platform_id, unit_number),
 free AS (
-    SELECT DISTINCT u.platform_id, open.minutes_min, unnest(open.times - COALESCE((SELECT range_agg(t.span) FROM taken t
-               WHERE t.platform_id = u.platform_id AND (t.unit_number IS NULL OR t.unit_number = u.number)), '{}')) AS slot
-    FROM unit u JOIN open USING (platform_id))
+    SELECT DISTINCT u.platform_id, open.minutes_min,
+           unnest(open.times - COALESCE(of_unit.times, '{}') - COALESCE(of_all.times, '{}')) AS slot
+    FROM unit u JOIN open USING (platform_id)
+         LEFT JOIN held of_unit ON of_unit.platform_id = u.platform_id AND of_unit.unit_number = u.number
+         LEFT JOIN held of_all ON of_all.platform_id = u.platform_id AND of_all.unit_number IS NULL)
 SELECT platform_id, array_agg(lower(slot) ORDER BY slot) AS begins, array_agg(upper(slot) ORDER BY slot) AS ends
 FROM free WHERE upper(slot) - lower(slot) >= make_interval(mins => greatest(:minutes, minutes_min))
 GROUP BY platform_id

@@ -95,7 +95,8 @@ class OpenTime(SchedulingTable, table=True):
     __table_args__ = (
         CheckConstraint("starts_at < ends_at", name="open_time_lasts"),
         Index("open_time_of_platform", "platform_id", "starts_at"),
-        Index("open_time_when", text("tstzrange(starts_at, ends_at)"), postgresql_using="gist"),
+        # A search reads the windows of a day from the index alone.
+        Index("open_time_when", "starts_at", postgresql_include=["ends_at", "platform_id"]),
     )
     window_id: UUID = Field(primary_key=True)
     starts_at: datetime = Field(sa_column=Column(TIMESTAMP(timezone=True), primary_key=True))
@@ -160,6 +161,7 @@ class BookingRow(SchedulingTable, table=True):
         CheckConstraint(
             "(state IN ('requested', 'tentative', 'approved')) = (due_at IS NOT NULL)", name="whatever_waits_ends"
         ),
+        Index("booking_when", "starts_at", postgresql_where=text("state IN ('tentative', 'approved')")),
         Index("booking_of_platform", "platform_id", "starts_at"),
         Index("booking_of_requester", "requester_id", "starts_at"),
         Index("booking_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
