@@ -269,7 +269,7 @@ async def test_offered_minutes_are_those_of_the_windows_less_what_is_kept(fresh_
             night = WindowBody.model_validate(
                 window_body(starts_at_local="2026-01-04T22:00", length_minutes=480, rrule="FREQ=WEEKLY;BYDAY=SA")
             )
-            assert await handlers.putwindow_body(tx, code, platform_id, night.window(uuid4())) is None
+            assert await handlers.put_window(tx, code, platform_id, night.window(uuid4())) is None
             busy = Span(at(8, 6), at(8, 12))
             assert await handlers.block(tx, code, platform_id, uuid4(), Busy(busy, 2), "") is None
             opened = await tx.fetch_all(
