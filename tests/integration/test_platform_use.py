@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -21,7 +21,7 @@ from tests.integration.referee import Record, read_topic
 from tests.integration.test_rebuild import rebuild
 
 
-async def some_life(platforms: Platforms) -> str:
+async def some_life(platforms: Platforms) -> UUID:
     """Bookings that end in every way, in a commune where nobody else has a platform; how many hours are booked: six of 3 × 10 a day."""
     _, owner = await platforms.owner()
     requester = await platforms.requester()
@@ -38,7 +38,7 @@ async def some_life(platforms: Platforms) -> str:
     await requester.post(f"/v1/bookings/{three}/cancellation")
     await owner.post(f"/v1/received-bookings/{four}/refusal", json={"reason": "SAFETY"})
     await owner.put(f"/v1/platforms/{platform_id}/blocks/{uuid4()}", json={**slot(5, 8, 5), "unit_number": 3})
-    return str(platform_id)
+    return platform_id
 
 
 def folded(records: list[Record]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -100,9 +100,9 @@ async def test_use_is_the_fold_of_the_log_before_and_after_a_rebuild(
     assert await kept(query) == expected
 
 
-async def test_the_figures_of_a_territory(stack: Stack, platforms: Platforms) -> None:
+async def test_the_figures_of_a_territory(stack: Stack, platforms: Platforms, query: Query) -> None:
     """Rate over the units and weeks to come, cancellations subtracted, by equipment and intercommunality; wrong filters are left out."""
-    await some_life(platforms)
+    made = await some_life(platforms)
     async with httpx.AsyncClient(base_url=url_of(stack, "projections"), timeout=30) as client:
 
         async def use(**query: str) -> dict[str, Any]:
@@ -111,7 +111,13 @@ async def test_the_figures_of_a_territory(stack: Stack, platforms: Platforms) ->
             return dict(answer.json())
 
         async def arrived() -> bool:
-            return bool((await use(territoire="50"))["total"]["booking_count"] >= 2)
+            (there,) = await query(
+                "platform-scheduling", "SELECT version FROM platform WHERE platform_id = :id", id=made
+            )
+            here = await query(
+                "projections", "SELECT aggregate_version AS v FROM use_platform WHERE platform_id = :id", id=made
+            )
+            return [row.v for row in here] == [there.version]
 
         await eventually(arrived, 60)
         found = await use(territoire="50")

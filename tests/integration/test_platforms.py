@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import random
+import subprocess
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -19,11 +20,12 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from common.embedded.stack import Stack
 from common.failures import Refusal
-from common.testing import FreshRuntime, Query, set_clock
+from common.testing import FreshRuntime, Query, service_named, set_clock
 from platform_scheduling import handlers, notices, search
 from platform_scheduling.bodies import WindowBody
 from platform_scheduling.messages import BookingApproval
 from platform_scheduling.state import Busy, Span
+from tests.integration.byte_stores import found_in
 from tests.integration.platforms import (
     PARIS,
     SERVICE,
@@ -37,6 +39,7 @@ from tests.integration.platforms import (
     window,
     window_body,
 )
+from tests.integration.test_rebuild import ESTUAIRE
 
 
 def reason(answer: httpx.Response) -> str:
@@ -359,9 +362,14 @@ async def test_windows_are_written_out_further_as_days_go_by(fresh_runtime: Fres
     """After two months nobody has touched the platform: the sweeper opens what may be booked now, and tells the weeks."""
     async with fresh_runtime("platform_scheduling", development=True) as runtime:
         _, platform_id = await prepared(runtime)
+        # Owners who let book less far, or further, than the policy.
+        for days in (20, 365):
+            await prepared(runtime, access={"horizon_days": days})
+        async with runtime.database.transaction() as tx:
+            assert await handlers.open_further(tx, 50) == 0
         await set_clock(runtime, 70)
         async with runtime.database.transaction() as tx:
-            assert await handlers.open_further(tx, 50) == 1
+            assert await handlers.open_further(tx, 50) == 3
             assert await handlers.open_further(tx, 50) == 0
             free = await search.free_slots(
                 tx, communes=["76540"], span=search.day_span(at(70 + 179, 9).date()), minutes=60
@@ -481,3 +489,26 @@ async def test_automatic_approval_and_what_an_owner_sets_otherwise(platforms: Pl
             f"/v1/platforms/{platform_id}/free", params={"on": str(at(days, 12).date()), "days": 1}
         )
         assert bool(answer.json()["free"]) is free, days
+
+
+async def test_an_erased_requester_is_in_no_store(platforms: Platforms, query: Query) -> None:
+    """By one command: no table, topic, log or metric has their account, name, address or project; the slot is free again."""
+    mark = uuid4().hex
+    _, owner = await platforms.owner()
+    platform_id = await platforms.platform(owner)
+    requester = await platforms.client(f"person-{mark}", "prescriber")
+    for days in (5, 6):
+        body = {"platform_id": str(platform_id), "group_size": 8, "purpose": f"Projet {mark}", **slot(days, 9)}
+        answer = await requester.post("/v1/bookings", json=body, headers={"Idempotency-Key": f"{mark}{days}"})
+        assert answer.status_code == 201, answer.text
+    assert (await book(requester, platform_id, slot(5, 9))).status_code == 409
+    assert await found_in(platforms.stack, query, mark, SERVICE)
+    environment = {**platforms.stack.environment(service_named(platforms.stack, SERVICE)), "ESTUAIRE_SERVICE": SERVICE}
+    command = [str(ESTUAIRE), "requesters", "erase", f"person-{mark}@example.org"]
+    done = await asyncio.to_thread(subprocess.run, command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and "erased; 2 bookings" in done.stdout, done.stdout + done.stderr
+    assert await found_in(platforms.stack, query, mark, SERVICE) == []
+    again = await asyncio.to_thread(subprocess.run, command, env=environment, capture_output=True, text=True)
+    assert again.returncode == 1 and "nobody is known" in again.stderr
+    neighbour = await platforms.requester()
+    assert (await book(neighbour, platform_id, slot(5, 9))).status_code == 201

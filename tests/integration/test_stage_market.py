@@ -14,6 +14,7 @@ import pytest
 from common.embedded.stack import Stack
 from common.testing import Query, service_named, url_of
 from projections.stage_market import PEOPLE_MIN, _shown
+from tests.integration.byte_stores import found_in
 from tests.integration.conftest import eventually
 from tests.integration.referee import Record, read_topic
 from tests.integration.stages import LATER, NEXT, Stages, apply, request_body
@@ -154,31 +155,14 @@ async def test_an_erased_person_is_in_no_store(stack: Stack, stages: Stages, que
         if number:
             key = {"Idempotency-Key": f"host-{mark}{number}"}
             await host.post(f"/v1/received-applications/{one}/acceptance", headers=key)
-    assert await _found(stack, query, mark)
+    assert await found_in(stack, query, mark, "stage-matching")
     environment = {**stack.environment(service_named(stack, "stage-matching")), "ESTUAIRE_SERVICE": "stage-matching"}
     command = [str(ESTUAIRE), "seekers", "erase", f"{account}@example.org"]
     done = await asyncio.to_thread(subprocess.run, command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0 and "erased; 3 applications" in done.stdout, done.stdout + done.stderr
-    assert await _found(stack, query, mark) == []
+    assert await found_in(stack, query, mark, "stage-matching") == []
     again = await asyncio.to_thread(subprocess.run, command, env=environment, capture_output=True, text=True)
     assert again.returncode == 1 and "nobody is known" in again.stderr
     seats = await query("stage-matching", "SELECT taken_count FROM offer_week WHERE offer_id = ANY(:ids)", ids=offers)
     assert {row.taken_count for row in seats} == {0}
     assert (await neighbour.get("/v1/applications")).json()[0]["state"] == "submitted"
-
-
-async def _found(stack: Stack, query: Query, mark: str) -> list[str]:
-    """Where a text stands: tables of the service and of the projections, topics, logs."""
-    found = []
-    for service in ("stage-matching", "projections"):
-        for table in await query(service, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):
-            sql = f'SELECT count(*) AS n FROM "{table.tablename}" t WHERE t::text LIKE :text'
-            if (await query(service, sql, text=f"%{mark}%"))[0].n:
-                found.append(f"{service}.{table.tablename}")
-    for topic in (OFFERS, REQUESTS, HOSTS, "stage-matching.agreements.v1", "stage-matching.pipeline.v1"):
-        if any(mark in str(record) for record in await asyncio.to_thread(read_topic, stack, topic)):
-            found.append(topic)
-    for log in (stack.settings.home / "logs").glob("*"):
-        if log.is_file() and mark in log.read_text(errors="replace"):
-            found.append(log.name)
-    return found

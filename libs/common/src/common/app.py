@@ -8,6 +8,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 import uvicorn
 from fastapi import APIRouter, FastAPI
@@ -19,7 +20,7 @@ from common import contracts, failpoints, settings, telemetry
 from common.avro import Registry
 from common.budget import Budget
 from common.dead_letters import prune_foreign
-from common.failures import Unavailable
+from common.failures import Unavailable, forever
 from common.health import HealthReporter
 from common.http import Edge, add_problem_handlers, problem, prune_idempotency_keys
 from common.identity import Identity
@@ -31,10 +32,11 @@ from common.reconcile import Aggregates, Agreement, Say
 from common.schema_ids import SchemaIds, SchemaMismatch, codec_for, read_by, written_by
 from common.settings import Settings
 from common.telemetry import Metrics
-from common.transaction import Database, Outlet
+from common.transaction import Database, Outlet, Transaction
 from common.verdicts import Consumes
 
 _log = logging.getLogger(__name__)
+_SWEPT_COUNT_MAX = 50
 
 
 @dataclass(eq=False)
@@ -66,6 +68,25 @@ class Service:
     read_models: Mapping[str, ReadModel] = field(default_factory=dict)
     background: Callable[[Runtime], list[Callable[[], Awaitable[None]]]] = lambda _: []
     settings: type[Settings] = Settings
+
+
+def sweepers(
+    runtime: Runtime, *works: Callable[[Transaction, int], Awaitable[int]], seconds: float | None = None
+) -> list[Callable[[], Awaitable[None]]]:
+    """Background tasks that each run a piece of work on a lot at a time: what it is given to do at most, what it did.
+
+    They only make visible earlier what every decision takes into account anyway; `seconds` apart, or as the settings say.
+    """
+
+    def sweeper(work: Callable[[Transaction, int], Awaitable[int]]) -> Callable[[], Awaitable[None]]:
+        async def sweep() -> bool:
+            async with runtime.database.transaction() as tx:
+                return await work(tx, _SWEPT_COUNT_MAX) > 0
+
+        sweep.__qualname__ = work.__qualname__
+        return partial(forever, sweep, seconds=runtime.settings.sweep_seconds if seconds is None else seconds)
+
+    return [sweeper(work) for work in works]
 
 
 def build_runtime(service: Service, given: Settings) -> Runtime:

@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from opentelemetry import trace
+from pydantic import BaseModel
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -93,6 +94,27 @@ def failure(
     )
     page.headers.update(headers or {})
     return page
+
+
+def database_of(request: Request) -> Database:
+    """The database of the service that answers."""
+    database: Database = request.app.state.runtime.database
+    return database
+
+
+def answer(refusal: Refusal | None, content: Any) -> Answer:
+    """200, or the status of a refusal."""
+    if refusal is None:
+        return 200, content
+    return {"not_found": 404, "not_yours": 403}.get(refusal.reason, 409), refusal
+
+
+async def command(
+    request: Request, principal: Principal, body: BaseModel | None, run: Callable[[Transaction], Awaitable[Answer]]
+) -> Response:
+    """Runs a command of an API with its body as part of the idempotency key."""
+    asked = body.model_dump(mode="json") if body else None
+    return await run_command(request, database_of(request), principal, asked, run)
 
 
 async def run_command(

@@ -36,7 +36,6 @@ CREATE TABLE platform (
 );
 CREATE INDEX platform_by_commune ON platform (commune_code);
 CREATE INDEX platform_of_owner ON platform (owner_code);
-CREATE INDEX platform_opened ON platform (opened_until);
 CREATE TABLE platform_request (
     request_id UUID NOT NULL,
     for_event_id UUID NOT NULL,

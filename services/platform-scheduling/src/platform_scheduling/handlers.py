@@ -10,7 +10,7 @@ from uuid import UUID
 
 from common.failures import Refusal
 from common.transaction import Transaction
-from platform_scheduling import domain, notices, platform_requests, store, windows
+from platform_scheduling import domain, notices, platform_requests, store, time_store, windows
 from platform_scheduling.messages import (
     BookingOrigin,
     BookingRefusalReason,
@@ -78,9 +78,9 @@ async def put_window(tx: Transaction, owner_code: str, platform_id: UUID, window
     platform = await _owned(tx, owner_code, platform_id)
     if isinstance(platform, Refusal):
         return platform
-    if len(await store.windows_of(tx, platform_id)) >= _WINDOWS_MAX:
+    if len(await time_store.windows_of(tx, platform_id)) >= _WINDOWS_MAX:
         return Refusal("too_many_windows", f"Au plus {_WINDOWS_MAX} plages : supprimez celles qui ne servent plus.")
-    if not await store.put_window(tx, platform_id, window):
+    if not await time_store.put_window(tx, platform_id, window):
         return NOT_YOURS
     await _open(tx, platform_id)
     return None
@@ -91,7 +91,7 @@ async def drop_window(tx: Transaction, owner_code: str, platform_id: UUID, windo
     platform = await _owned(tx, owner_code, platform_id)
     if isinstance(platform, Refusal):
         return platform
-    if not await store.drop_window(tx, platform_id, window_id):
+    if not await time_store.drop_window(tx, platform_id, window_id):
         return NOT_FOUND
     await _open(tx, platform_id)
     return None
@@ -115,9 +115,9 @@ async def block(
     if taken:
         detail = f"{len(taken)} réservations tombent à ce moment : refusez-les ou annulez-les d’abord."
         return Refusal("booked", detail, {"bookings": taken})
-    if await store.block_count(tx, platform_id, await tx.now()) >= _BLOCKS_MAX:
+    if await time_store.block_count(tx, platform_id, await tx.now()) >= _BLOCKS_MAX:
         return Refusal("too_many_blocks", f"Au plus {_BLOCKS_MAX} périodes gardées.")
-    if not await store.put_busy(tx, platform_id, busy_id, busy, source="block", note=note):
+    if not await time_store.put_busy(tx, platform_id, busy_id, busy, source="block", note=note):
         return NOT_YOURS
     await _open(tx, platform_id, windows_too=False)
     return None
@@ -128,7 +128,7 @@ async def unblock(tx: Transaction, owner_code: str, platform_id: UUID, busy_id: 
     platform = await _owned(tx, owner_code, platform_id)
     if isinstance(platform, Refusal):
         return platform
-    if not await store.drop_busy(tx, platform_id, busy_id=busy_id):
+    if not await time_store.drop_busy(tx, platform_id, busy_id=busy_id):
         return NOT_FOUND
     await _open(tx, platform_id, windows_too=False)
     return None
@@ -142,8 +142,8 @@ async def import_calendar(
     if isinstance(platform, Refusal):
         return platform
     platform = await _settled(tx, platform)
-    await store.drop_busy(tx, platform_id)
-    await store.write_calendar(tx, platform_id, spans)
+    await time_store.drop_busy(tx, platform_id)
+    await time_store.write_calendar(tx, platform_id, spans)
     await _open(tx, platform_id, windows_too=False)
     kept = [span for span, _ in spans]
     return [
@@ -160,7 +160,7 @@ async def put_photo(
     platform = await _owned(tx, owner_code, platform_id)
     if isinstance(platform, Refusal):
         return platform
-    await store.put_photo(tx, platform_id, number, caption, content)
+    await time_store.put_photo(tx, platform_id, number, caption, content)
     return None
 
 
@@ -169,7 +169,7 @@ async def drop_photo(tx: Transaction, owner_code: str, platform_id: UUID, number
     platform = await _owned(tx, owner_code, platform_id)
     if isinstance(platform, Refusal):
         return platform
-    return None if await store.drop_photo(tx, platform_id, number) else NOT_FOUND
+    return None if await time_store.drop_photo(tx, platform_id, number) else NOT_FOUND
 
 
 async def approve(tx: Transaction, owner_code: str, booking_id: UUID) -> Refusal | None:
@@ -292,11 +292,11 @@ async def settle_due(tx: Transaction, limit: int) -> int:
 
 
 async def open_further(tx: Transaction, limit: int) -> int:
-    """Writes windows out further as days go by."""
+    """Writes windows out further as days go by, a week's worth at a time."""
     now = await tx.now()
     policy = await store.policy_at(tx, now)
-    day = (now + timedelta(days=policy.horizon_days + _OPENED_AHEAD_DAYS - 7)).astimezone(PARIS).date()
-    ids = await store.to_open(tx, day, limit)
+    today, ahead = now.astimezone(PARIS).date(), _OPENED_AHEAD_DAYS - 7
+    ids = await time_store.to_open(tx, today, policy.horizon_days, ahead, limit)
     for platform_id in ids:
         await _open(tx, platform_id)
     return len(ids)
@@ -321,10 +321,10 @@ async def _open(tx: Transaction, platform_id: UUID, *, windows_too: bool = True)
     first = now.astimezone(PARIS).date()
     last = first + timedelta(days=policy.horizon_days + _OPENED_AHEAD_DAYS)
     if windows_too:
-        found = [] if platform.description.withdrawn else await store.windows_of(tx, platform_id)
+        found = [] if platform.description.withdrawn else await time_store.windows_of(tx, platform_id)
         occurrences = {one.window_id: windows.occurrences(one, first, last) for one in found}
-        await store.write_open_time(tx, platform_id, occurrences, first, last)
-    offered = await store.changed_weeks(tx, platform_id, first, last)
+        await time_store.write_open_time(tx, platform_id, occurrences, first, last)
+    offered = await time_store.changed_weeks(tx, platform_id, first, last)
     await _decide(tx, platform, lambda one, policy, at: domain.reopen(one, offered, policy, at))
 
 

@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
 from datetime import date, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
 from fastapi.responses import Response
-from pydantic import BaseModel
-from starlette.concurrency import run_in_threadpool
 
-from common.app import Runtime
 from common.failures import Refusal
-from common.http import Answer, problem, run_command
+from common.http import Answer, answer, command, database_of
 from common.identity import Principal, Role, caller_as
-from common.transaction import Database, Transaction
+from common.transaction import Transaction
 from platform_scheduling import busy_calendar, calendar_feed, handlers, photos, search, store
 from platform_scheduling.bodies import (
     CAPACITY_MAX,
-    BlockBody,
     BookingBody,
-    PlatformBody,
-    RefusalBody,
     SlotBody,
-    WindowBody,
     checked_owner,
 )
-from platform_scheduling.busy_calendar import Unreadable
 from platform_scheduling.handlers import Party
 from platform_scheduling.state import Booking, Span
 from territory.equipment import EQUIPMENT
@@ -40,7 +31,6 @@ REQUESTERS: tuple[Role, ...] = ("school", "host", "partner", "prescriber", "owne
 FEED_PAST, CALENDAR_AHEAD = timedelta(days=90), timedelta(days=400)
 FREE_DAYS_MAX = 31
 
-Owner = Annotated[Principal, Depends(caller_as("owner"))]
 Requester = Annotated[Principal, Depends(caller_as(*REQUESTERS))]
 PhotoNumber = Annotated[int, Path(ge=1, le=photos.PHOTOS_MAX)]
 
@@ -87,23 +77,6 @@ async def find_free_slots(
     return found
 
 
-@router.get("/platforms/mine")
-async def my_platforms(request: Request, principal: Owner) -> list[dict[str, Any]]:
-    """The owner's platforms with their windows, and the address of each one's calendar."""
-    async with database_of(request).transaction() as tx:
-        return [
-            search.shown(row)
-            | {
-                "unit_count": row.unit_count,
-                "withdrawn": row.withdrawn,
-                "access": row.access,
-                "windows": [window.__dict__ for window in await store.windows_of(tx, row.platform_id)],
-                "calendar": tx.address(f"/calendriers/{row.feed_secret}.ics"),
-            }
-            for row in await store.platforms_of(tx, owner_of(principal))
-        ]
-
-
 @router.get("/platforms/{platform_id}")
 async def show_platform(request: Request, platform_id: UUID) -> dict[str, Any]:
     """A platform as everybody may see it."""
@@ -124,163 +97,6 @@ async def free_time(
         return {"as_of": await tx.now(), "free": [slot.__dict__ for slot in found]}
 
 
-# -- the owner's side
-
-
-@router.put("/platforms/{platform_id}")
-async def describe_platform(request: Request, platform_id: UUID, body: PlatformBody, principal: Owner) -> Response:
-    """An owner publishes, changes or withdraws a platform; `units` are the titles of its places, in order."""
-
-    async def run(tx: Transaction) -> Answer:
-        owner = owner_of(principal)
-        refusal = await handlers.describe_platform(
-            tx, owner, principal.contact, platform_id, body.description(), body.units
-        )
-        return answer(refusal, {"platform_id": platform_id})
-
-    return await command(request, principal, body, run)
-
-
-@router.put("/platforms/{platform_id}/windows/{window_id}")
-async def put_window(
-    request: Request, platform_id: UUID, window_id: UUID, body: WindowBody, principal: Owner
-) -> Response:
-    """The owner offers time."""
-
-    async def run(tx: Transaction) -> Answer:
-        refusal = await handlers.put_window(tx, owner_of(principal), platform_id, body.window(window_id))
-        return answer(refusal, {"window_id": window_id})
-
-    return await command(request, principal, body, run)
-
-
-@router.delete("/platforms/{platform_id}/windows/{window_id}")
-async def drop_window(request: Request, platform_id: UUID, window_id: UUID, principal: Owner) -> Response:
-    """The owner no longer offers it; bookings stay."""
-
-    async def run(tx: Transaction) -> Answer:
-        refusal = await handlers.drop_window(tx, owner_of(principal), platform_id, window_id)
-        return answer(refusal, {"window_id": window_id})
-
-    return await command(request, principal, None, run)
-
-
-@router.put("/platforms/{platform_id}/blocks/{block_id}")
-async def put_block(request: Request, platform_id: UUID, block_id: UUID, body: BlockBody, principal: Owner) -> Response:
-    """The owner keeps time for itself."""
-
-    async def run(tx: Transaction) -> Answer:
-        refusal = await handlers.block(tx, owner_of(principal), platform_id, block_id, body.busy(), body.note)
-        return answer(refusal, {"block_id": block_id})
-
-    return await command(request, principal, body, run)
-
-
-@router.delete("/platforms/{platform_id}/blocks/{block_id}")
-async def drop_block(request: Request, platform_id: UUID, block_id: UUID, principal: Owner) -> Response:
-    """The owner gives kept time back."""
-
-    async def run(tx: Transaction) -> Answer:
-        refusal = await handlers.unblock(tx, owner_of(principal), platform_id, block_id)
-        return answer(refusal, {"block_id": block_id})
-
-    return await command(request, principal, None, run)
-
-
-@router.put("/platforms/{platform_id}/calendar")
-async def import_calendar(request: Request, platform_id: UUID, principal: Owner) -> Response:
-    """The owner's own calendar (text/calendar), which replaces the one before; bookings in its way are named and stay."""
-    try:
-        spans = await busy_spans(request, await request.body())
-    except Unreadable as error:
-        return problem(422, str(error), reason=error.reason)
-
-    async def run(tx: Transaction) -> Answer:
-        result = await handlers.import_calendar(tx, owner_of(principal), platform_id, spans)
-        if isinstance(result, Refusal):
-            return answer(result, None)
-        return 200, {"span_count": len(spans), "bookings_in_the_way": result}
-
-    facts = hashlib.sha256(repr(spans).encode()).hexdigest()
-    return await run_command(request, database_of(request), principal, facts, run)
-
-
-@router.put("/platforms/{platform_id}/photos/{number}")
-async def put_photo(
-    request: Request,
-    platform_id: UUID,
-    number: PhotoNumber,
-    principal: Owner,
-    caption: Annotated[str, Query(max_length=120)] = "",
-) -> Response:
-    """A photo (JPEG, PNG, WebP), written anew at 1,280 pixels; `caption` says what is on it to those who do not see it."""
-    try:
-        content = await run_in_threadpool(photos.rewritten, await request.body())
-    except ValueError as error:
-        return problem(422, f"{error}.", reason="unreadable_photo")
-
-    async def run(tx: Transaction) -> Answer:
-        refusal = await handlers.put_photo(tx, owner_of(principal), platform_id, number, caption, content)
-        return answer(refusal, {"photo": f"/plateaux/{platform_id}/photos/{number}"})
-
-    return await run_command(request, database_of(request), principal, hashlib.sha256(content).hexdigest(), run)
-
-
-@router.delete("/platforms/{platform_id}/photos/{number}")
-async def drop_photo(request: Request, platform_id: UUID, number: PhotoNumber, principal: Owner) -> Response:
-    """Takes a photo away."""
-
-    async def run(tx: Transaction) -> Answer:
-        return answer(await handlers.drop_photo(tx, owner_of(principal), platform_id, number), {"number": number})
-
-    return await command(request, principal, None, run)
-
-
-@router.get("/received-bookings")
-async def received_bookings(request: Request, principal: Owner) -> list[dict[str, Any]]:
-    """Bookings of the owner's platforms that are not over, and those of the last days."""
-    async with database_of(request).transaction() as tx:
-        rows = await store.bookings(tx, owner_code=owner_of(principal), since=await tx.now() - FEED_PAST)
-        return [shown_booking(row) | {"requester_title": row.requester_title, "purpose": row.purpose} for row in rows]
-
-
-@router.post("/received-bookings/{booking_id}/refusal")
-async def refuse(request: Request, booking_id: UUID, body: RefusalBody, principal: Owner) -> Response:
-    """The owner refuses with a closed reason."""
-
-    async def run(tx: Transaction) -> Answer:
-        refusal = await handlers.refuse(tx, owner_of(principal), booking_id, body.reason)
-        return answer(refusal, await _shown(tx, booking_id))
-
-    return await command(request, principal, body, run)
-
-
-@router.post("/received-bookings/{booking_id}/move")
-async def owner_moves(request: Request, booking_id: UUID, body: SlotBody, principal: Owner) -> Response:
-    """The owner moves a booking; what was approved stays so."""
-    return await _move(request, booking_id, body, principal, Party(owner_code=owner_of(principal)))
-
-
-@router.post("/received-bookings/{booking_id}/{action}")
-async def owner_acts(
-    request: Request, booking_id: UUID, action: Literal["approval", "cancellation", "no-show"], principal: Owner
-) -> Response:
-    """The owner approves, cancels, or says that nobody came."""
-    owner = owner_of(principal)
-
-    async def run(tx: Transaction) -> Answer:
-        match action:
-            case "approval":
-                refusal = await handlers.approve(tx, owner, booking_id)
-            case "cancellation":
-                refusal = await handlers.cancel(tx, Party(owner_code=owner), booking_id)
-            case _:
-                refusal = await handlers.miss(tx, owner, booking_id)
-        return answer(refusal, await _shown(tx, booking_id))
-
-    return await command(request, principal, None, run)
-
-
 # -- the requester's side
 
 
@@ -290,7 +106,11 @@ async def book(request: Request, body: BookingBody, principal: Requester) -> Res
 
     async def run(tx: Transaction) -> Answer:
         result = await book_as(tx, principal, body)
-        return (201, await _shown(tx, result.booking_id)) if not isinstance(result, Refusal) else answer(result, None)
+        return (
+            (201, await shown_booking_of(tx, result.booking_id))
+            if not isinstance(result, Refusal)
+            else answer(result, None)
+        )
 
     return await command(request, principal, body, run)
 
@@ -315,7 +135,7 @@ async def requester_cancels(request: Request, booking_id: UUID, principal: Reque
 
     async def run(tx: Transaction) -> Answer:
         refusal = await handlers.cancel(tx, Party(account=account_of(principal)), booking_id)
-        return answer(refusal, await _shown(tx, booking_id))
+        return answer(refusal, await shown_booking_of(tx, booking_id))
 
     return await command(request, principal, None, run)
 
@@ -323,13 +143,13 @@ async def requester_cancels(request: Request, booking_id: UUID, principal: Reque
 @router.post("/bookings/{booking_id}/move")
 async def requester_moves(request: Request, booking_id: UUID, body: SlotBody, principal: Requester) -> Response:
     """The requester moves a booking; the owner answers anew unless the platform approves by itself."""
-    return await _move(request, booking_id, body, principal, Party(account=account_of(principal)))
+    return await moved(request, booking_id, body, principal, Party(account=account_of(principal)))
 
 
-async def _move(request: Request, booking_id: UUID, body: SlotBody, principal: Principal, who: Party) -> Response:
+async def moved(request: Request, booking_id: UUID, body: SlotBody, principal: Principal, who: Party) -> Response:
     async def run(tx: Transaction) -> Answer:
         refusal = await handlers.move(tx, who, booking_id, body.span())
-        return answer(refusal, await _shown(tx, booking_id))
+        return answer(refusal, await shown_booking_of(tx, booking_id))
 
     return await command(request, principal, body, run)
 
@@ -419,28 +239,6 @@ def owner_of(principal: Principal) -> str:
         raise HTTPException(403, "Ce compte n'est rattaché à aucun propriétaire de plateaux (UAI ou SIRET).") from None
 
 
-def database_of(request: Request) -> Database:
-    """The service's database."""
-    runtime: Runtime = request.app.state.runtime
-    return runtime.database
-
-
-async def command(
-    request: Request, principal: Principal, body: BaseModel | None, run: Callable[[Transaction], Awaitable[Answer]]
-) -> Response:
-    """Runs a command with its body as part of the idempotency key."""
-    return await run_command(
-        request, database_of(request), principal, body.model_dump(mode="json") if body else None, run
-    )
-
-
-def answer(refusal: Refusal | None, content: Any) -> Answer:
-    """200, or the status of a refusal."""
-    if refusal is None:
-        return 200, content
-    return {"not_found": 404, "not_yours": 403}.get(refusal.reason, 409), refusal
-
-
 def shown_booking(row: Any) -> dict[str, Any]:
     """A booking as both sides may see it."""
     names = (
@@ -465,7 +263,7 @@ def shown_booking(row: Any) -> dict[str, Any]:
     return {name: getattr(row, name) for name in names}
 
 
-async def _shown(tx: Transaction, booking_id: UUID) -> dict[str, Any]:
+async def shown_booking_of(tx: Transaction, booking_id: UUID) -> dict[str, Any]:
     rows = await store.bookings(tx, booking_id=booking_id)
     return shown_booking(rows[0]) if rows else {}
 

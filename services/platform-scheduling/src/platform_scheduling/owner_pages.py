@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -21,16 +21,16 @@ from common.identity import Principal
 from common.pages import PARIS
 from common.spreadsheet import refused_line
 from common.transaction import Transaction
-from platform_scheduling import handlers, photos, search, store, week_page, words
-from platform_scheduling.bodies import BlockBody, PlatformBody, WindowBody
+from platform_scheduling import handlers, photos, store, time_store, words
+from platform_scheduling.bodies import PlatformBody
 from platform_scheduling.handlers import Party
 from platform_scheduling.http import busy_spans, owner_of
 from platform_scheduling.messages import BookingRefusalReason
 from platform_scheduling.requester_pages import moved_to
-from platform_scheduling.state import HOLDING, Span
+from platform_scheduling.state import Span
 from territory import reference, weeks
 
-_FIELDS = {
+FIELDS = {
     "owner_title": "nom du propriétaire",
     "title": "nom du plateau",
     "commune_code": "commune",
@@ -163,8 +163,8 @@ class OwnerDesk(Desk):
             now = await tx.now()
             policy = await store.policy_at(tx, now)
             units = await store.units_of(tx, platform_id)
-            shown = await store.photos_of(tx, platform_id)
-            windows = await store.windows_of(tx, platform_id)
+            shown = await time_store.photos_of(tx, platform_id)
+            windows = await time_store.windows_of(tx, platform_id)
             calendar = await tx.fetch_one(
                 "SELECT count(*) AS n FROM busy_time WHERE platform_id = :id AND source = 'calendar' AND ends_at > :now",
                 id=platform_id,
@@ -222,7 +222,7 @@ class OwnerDesk(Desk):
                 }
             )
         except ValidationError as error:
-            problem = refused_line(error, _FIELDS, _PROBLEMS).detail
+            problem = refused_line(error, FIELDS, _PROBLEMS).detail
             return await self._form(request, principal, platform_id, new=True, status=422, problem=problem, typed=form)
 
         async def run(tx: Transaction) -> Answer:
@@ -238,7 +238,7 @@ class OwnerDesk(Desk):
             return await self._form(
                 request, principal, platform_id, new=True, status=status, problem=content["detail"], typed=form
             )
-        return _done(f"/mes-plateaux/{platform_id}", "Plateau enregistré.", "plages")
+        return done(f"/mes-plateaux/{platform_id}", "Plateau enregistré.", "plages")
 
     async def change(self, request: Request, platform_id: UUID, action: str) -> Response:
         """Photos, windows and the owner's own calendar."""
@@ -292,142 +292,15 @@ class OwnerDesk(Desk):
             return await self._form(request, principal, platform_id, status=status, problem=content["detail"])
         if content["in_the_way"]:
             said += f" {content['in_the_way']} réservations tombent dessus : voyez « Mes plateaux »."
-        return _done(f"/mes-plateaux/{platform_id}", said, anchor)
+        return done(f"/mes-plateaux/{platform_id}", said, anchor)
 
     async def _photo_number(self, platform_id: UUID) -> int:
         async with self.database.transaction() as tx:
-            taken = {row.number for row in await store.photos_of(tx, platform_id)}
+            taken = {row.number for row in await time_store.photos_of(tx, platform_id)}
         free = [number for number in range(1, photos.PHOTOS_MAX + 1) if number not in taken]
         if not free:
             raise ValueError(f"au plus {photos.PHOTOS_MAX} photos : retirez-en une")
         return free[0]
-
-    # -- its week
-
-    async def week(self, request: Request, platform_id: UUID) -> Response:
-        """The owner's week: windows, bookings, what is kept; to print as it is."""
-        principal = self.who(request, "owner")
-        return principal if isinstance(principal, Response) else await self._week(request, principal, platform_id)
-
-    async def _week(
-        self,
-        request: Request,
-        principal: Principal,
-        platform_id: UUID,
-        *,
-        status: int = 200,
-        problem: str = "",
-        typed: Form | None = None,
-    ) -> Response:
-        async with self.database.transaction() as tx:
-            row = await store.find_platform(tx, platform_id)
-            if row is None or row.owner_code != owner_of(principal):
-                raise HTTPException(404, "Ce plateau n'existe pas.")
-            now = await tx.now()
-            monday = _monday((typed or request.query_params).get("semaine", ""), now.astimezone(PARIS).date())
-            span = search.day_span(monday, 7)
-            units = await store.units_of(tx, platform_id)
-            opened = await store.time_of(tx, "open_time", platform_id, span)
-            busy = await store.time_of(tx, "busy_time", platform_id, span)
-            rows = await store.bookings(tx, platform_id=platform_id, since=span.starts_at, until=span.ends_at)
-        shown = [
-            r
-            for r in rows
-            if r.state in ("approved", "done") or (r.state in HOLDING | {"requested"} and r.due_at > now)
-        ]
-        return self.page(
-            request,
-            "week.html",
-            principal,
-            status,
-            row=row,
-            units=units,
-            now=now,
-            week=weeks.week_of(monday),
-            earlier=weeks.week_of(monday - timedelta(days=7)),
-            later=weeks.week_of(monday + timedelta(days=7)),
-            grid=week_page.grid(monday, len(units), opened, busy, [r for r in shown if r.unit_number]),
-            bookings=shown,
-            blocks=[one for one in busy if one.source == "block"],
-            typed=typed or {},
-            today=now.astimezone(PARIS).date(),
-            said=request.query_params.get("fait", ""),
-            problem=problem,
-        )
-
-    async def plan(self, request: Request, platform_id: UUID, action: str) -> Response:
-        """Offers or keeps the time that was drawn or typed, or gives kept time back."""
-        principal, form = await self.posted(request, "owner")
-        owner = owner_of(principal)
-        try:
-            command, said = _planned(owner, platform_id, form, action)
-        except ValidationError as error:
-            problem = refused_line(error, _FIELDS, {}).detail
-            return await self._week(request, principal, platform_id, status=422, problem=problem, typed=form)
-        except (ValueError, OverflowError):
-            problem = "Choisissez un jour, un début et une fin qui le suit."
-            return await self._week(request, principal, platform_id, status=422, problem=problem, typed=form)
-
-        async def run(tx: Transaction) -> Answer:
-            refusal = await command(tx)
-            return (200, {}) if refusal is None else (409, refusal)
-
-        status, content = await self.execute(request, principal, form, run)
-        if status >= 400:
-            return await self._week(
-                request, principal, platform_id, status=status, problem=content["detail"], typed=form
-            )
-        week = weeks.week_of(_monday(form.get("semaine", ""), datetime.now(UTC).date()))
-        return _done(f"/mes-plateaux/{platform_id}/semaine?semaine={week}", said, "")
-
-
-def _planned(owner: str, platform_id: UUID, form: Form, action: str) -> tuple[Any, str]:
-    """The command that a form of the week asks for, and what is said when it is done."""
-    if action == "liberation":
-        block_id = UUID(form.get("block_id", ""))
-        return (lambda tx: handlers.unblock(tx, owner, platform_id, block_id)), "Temps rendu."
-    if action != "plage":
-        raise HTTPException(404, "Cette action n'existe pas.")
-    day = date.fromisoformat(form.get("jour", ""))
-    begin = datetime.combine(day, time.fromisoformat(form.get("debut", "")))
-    end = datetime.combine(day, time.fromisoformat(form.get("fin", "")))
-    if end <= begin:
-        end += timedelta(days=1)  # until after midnight
-    length = round((end - begin).total_seconds() / 60)
-    if form.get("quoi") == "garder":
-        span = words.paris_span(day.isoformat(), f"{begin:%H:%M}", str(length))
-        unit = form.get("place", "")
-        block = BlockBody(
-            starts_at=span.starts_at,
-            ends_at=span.ends_at,
-            unit_number=int(unit) if unit else None,
-            note=form.get("note", ""),
-        )
-        return (
-            lambda tx: handlers.block(tx, owner, platform_id, uuid4(), block.busy(), block.note)
-        ), "Temps gardé : il n’est plus proposé."
-    window = WindowBody(
-        starts_at_local=begin,
-        length_minutes=length,
-        rrule=_rule(form.get("repetition", ""), begin, form.get("jusqu_au", "")),
-        in_school_holidays=form.get("vacances") == "1",
-        in_public_holidays=form.get("feries") == "1",
-    )
-    return (lambda tx: handlers.put_window(tx, owner, platform_id, window.window(uuid4()))), "Temps proposé."
-
-
-def _rule(kind: str, begin: datetime, until: str) -> str | None:
-    day = words.CODES[begin.weekday()]
-    rank = (begin.day - 1) // 7 + 1
-    rules = {
-        "WEEKLY": f"FREQ=WEEKLY;BYDAY={day}",
-        "FORTNIGHTLY": f"FREQ=WEEKLY;INTERVAL=2;BYDAY={day}",
-        "WORKDAYS": "FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR",
-        # A fifth Monday is not in every month: the last one is.
-        "MONTHLY": f"FREQ=MONTHLY;BYDAY={rank if rank < 5 else -1}{day}",
-    }
-    rule = rules.get(kind)
-    return f"{rule};UNTIL={date.fromisoformat(until):%Y%m%d}" if rule and until else rule
 
 
 async def _uploaded(field: Any) -> bytes:
@@ -436,13 +309,6 @@ async def _uploaded(field: Any) -> bytes:
     return await field.read()
 
 
-def _monday(typed: str, today: date) -> date:
-    try:
-        return weeks.monday(typed)
-    except ValueError:
-        return weeks.monday(weeks.week_of(today))
-
-
-def _done(path: str, said: str, anchor: str) -> Response:
+def done(path: str, said: str, anchor: str) -> Response:
     joint = "&" if "?" in path else "?"
     return RedirectResponse(f"{path}{joint}{urlencode({'fait': said})}{f'#{anchor}' if anchor else ''}", 303)

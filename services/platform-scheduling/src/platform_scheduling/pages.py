@@ -9,6 +9,7 @@ from common.app import Runtime
 from common.desk import Desk, Routes, page_routes
 from platform_scheduling.owner_pages import OwnerDesk
 from platform_scheduling.requester_pages import RequesterDesk
+from platform_scheduling.week_pages import WeekDesk
 from platform_scheduling.words import pages
 from territory import maps
 
@@ -16,6 +17,7 @@ from territory import maps
 def routes(runtime: Runtime) -> APIRouter:
     """The pages, their assets, and the login."""
     hall, requester, owner = Hall(runtime, pages), RequesterDesk(runtime, pages), OwnerDesk(runtime, pages)
+    week = WeekDesk(runtime, pages)
     shown: Routes = {
         "/": hall.home,
         "/map.svg": maps.outlines_svg,
@@ -25,13 +27,13 @@ def routes(runtime: Runtime) -> APIRouter:
         "/mes-plateaux": owner.mine,
         "/mes-plateaux/nouveau": owner.edit,
         "/mes-plateaux/{platform_id}": owner.edit,
-        "/mes-plateaux/{platform_id}/semaine": owner.week,
+        "/mes-plateaux/{platform_id}/semaine": week.week,
     }
     sent: Routes = {
         "/plateaux/{platform_id}": requester.book,
         "/mes-reservations/{booking_id}/{action}": requester.act,
         "/mes-plateaux/{platform_id}": owner.save,
-        "/mes-plateaux/{platform_id}/semaine/{action}": owner.plan,
+        "/mes-plateaux/{platform_id}/semaine/{action}": week.plan,
         "/mes-plateaux/{platform_id}/{action}": owner.change,
         "/reservations-recues/{booking_id}/{action}": owner.answer,
     }

@@ -20,7 +20,7 @@ from common.pages import PARIS
 from common.query import Query
 from common.spreadsheet import refused_line
 from common.transaction import Transaction
-from platform_scheduling import handlers, search, store, words
+from platform_scheduling import handlers, search, store, time_store, words
 from platform_scheduling.bodies import CAPACITY_MAX, BookingBody, SlotBody
 from platform_scheduling.handlers import Party
 from platform_scheduling.http import FEED_PAST, REQUESTERS, account_of, book_as, published
@@ -153,7 +153,7 @@ class RequesterDesk(Desk):
             monday = weeks.monday(week)
             free = await search.free_of(tx, row, search.day_span(monday, 7))
             units = await store.units_of(tx, platform_id)
-            photos = await store.photos_of(tx, platform_id)
+            photos = await time_store.photos_of(tx, platform_id)
         by_day: dict[date, list[Span]] = {monday + timedelta(days=n): [] for n in range(7)}
         for one in free:
             by_day.setdefault(one.starts_at.astimezone(PARIS).date(), []).append(one)

@@ -8,7 +8,7 @@ from uuid import UUID
 from common.messages import Message
 from common.reconcile import Aggregates, Told
 from common.transaction import Transaction
-from platform_scheduling import domain, platform_requests, store
+from platform_scheduling import domain, platform_requests, store, time_store
 from platform_scheduling.messages import (
     BookingApproved,
     BookingEnded,
@@ -41,7 +41,7 @@ async def restate_platform(tx: Transaction, platform_id: UUID, version: int, tol
     live = [one for one in platform.bookings if one.state in LIVE]
     offered = [
         OfferedWeek(iso_week=week, offered_minutes=minutes)
-        for week, minutes in (await store.offered_weeks(tx, platform_id)).items()
+        for week, minutes in (await time_store.offered_weeks(tx, platform_id)).items()
     ]
     messages: list[Message] = [domain.described(before, now)]
     messages += [TimeOffered(occurred_at=now, weeks=offered)] if offered else []

@@ -1,21 +1,20 @@
-"""Loads and saves platforms, their time and their bookings. Locks: requester, then platform, then request of the events service."""
+"""Loads and saves platforms and their bookings. Locks: requester, then platform, then request of the events service."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Literal
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import Row
 
 from common.transaction import Transaction
+from platform_scheduling import time_store
 from platform_scheduling.messages import BookingApproval, BookingOrigin, BookingRefusalReason
 from platform_scheduling.state import Booking, Busy, Conduct, Decision, Description, Platform, Policy, Span, Unit
-from platform_scheduling.windows import Window
-from territory import weeks
 from territory.working_time import PARIS
 
 _LISTS = ("equipment_codes", "rncp_codes", "habilitation_codes")
@@ -94,8 +93,8 @@ async def lock_platform(tx: Transaction, platform_id: UUID, around: Span | None 
     )
     bookings = tuple(_booking(one) for one in rows)
     waiting = [one.span for one in bookings if one.state == "requested"] + ([around] if around else [])
-    open_rows = await _time(tx, "open_time", platform_id, [around] if around else [])
-    busy_rows = await _time(tx, "busy_time", platform_id, waiting)
+    open_rows = await time_store.within(tx, "open_time", platform_id, [around] if around else [])
+    busy_rows = await time_store.within(tx, "busy_time", platform_id, waiting)
     return Platform(
         platform_id,
         row.owner_code,
@@ -105,19 +104,6 @@ async def lock_platform(tx: Transaction, platform_id: UUID, around: Span | None 
         tuple(Span(one.starts_at, one.ends_at) for one in open_rows),
         tuple(Busy(Span(one.starts_at, one.ends_at), one.unit_number) for one in busy_rows),
         row.version,
-    )
-
-
-async def _time(
-    tx: Transaction, table: Literal["open_time", "busy_time"], platform_id: UUID, spans: Sequence[Span]
-) -> Sequence[Row[Any]]:
-    if not spans:
-        return []
-    return await tx.fetch_all(
-        f"SELECT * FROM {table} WHERE platform_id = :id AND starts_at < :until AND ends_at > :since ORDER BY starts_at",
-        id=platform_id,
-        since=min(span.starts_at for span in spans),
-        until=max(span.ends_at for span in spans),
     )
 
 
@@ -203,209 +189,9 @@ async def units_of(tx: Transaction, platform_id: UUID) -> Sequence[Row[Any]]:
     return await tx.fetch_all("SELECT * FROM unit WHERE platform_id = :id ORDER BY number", id=platform_id)
 
 
-async def put_photo(tx: Transaction, platform_id: UUID, number: int, caption: str, content: bytes) -> None:
-    """Stores a photo, or replaces the one of this number."""
-    await tx.execute(
-        """INSERT INTO photo (platform_id, number, caption, content) VALUES (:id, :number, :caption, :content)
-           ON CONFLICT (platform_id, number) DO UPDATE SET caption = excluded.caption, content = excluded.content""",
-        id=platform_id,
-        number=number,
-        caption=caption,
-        content=content,
-    )
-
-
-async def drop_photo(tx: Transaction, platform_id: UUID, number: int) -> bool:
-    """Whether there was one to take away."""
-    return (
-        await tx.execute(
-            "DELETE FROM photo WHERE platform_id = :id AND number = :number", id=platform_id, number=number
-        )
-        == 1
-    )
-
-
-async def photos_of(tx: Transaction, platform_id: UUID) -> Sequence[Row[Any]]:
-    """Number and caption of each photo of a platform."""
-    return await tx.fetch_all(
-        "SELECT number, caption FROM photo WHERE platform_id = :id ORDER BY number", id=platform_id
-    )
-
-
 async def versions(tx: Transaction) -> dict[UUID, int]:
     """Version of every platform."""
     return {row.platform_id: row.version for row in await tx.fetch_all("SELECT platform_id, version FROM platform")}
-
-
-# -- what is offered, what the owner keeps
-
-
-async def windows_of(tx: Transaction, platform_id: UUID) -> list[Window]:
-    """The owner's windows, oldest first."""
-    rows = await tx.fetch_all(
-        "SELECT * FROM offer_window WHERE platform_id = :id ORDER BY starts_at_local, window_id", id=platform_id
-    )
-    return [Window(**{name: getattr(row, name) for name in Window.__dataclass_fields__}) for row in rows]
-
-
-async def put_window(tx: Transaction, platform_id: UUID, window: Window) -> bool:
-    """Stores a window of a platform; False when its id is another platform's."""
-    return (
-        await tx.execute(
-            """INSERT INTO offer_window (window_id, platform_id, starts_at_local, length_minutes, rrule, in_school_holidays, in_public_holidays)
-           VALUES (:window_id, :platform_id, :starts_at_local, :length_minutes, :rrule, :in_school_holidays, :in_public_holidays)
-           ON CONFLICT (window_id) DO UPDATE SET starts_at_local = excluded.starts_at_local, length_minutes = excluded.length_minutes,
-               rrule = excluded.rrule, in_school_holidays = excluded.in_school_holidays, in_public_holidays = excluded.in_public_holidays
-               WHERE offer_window.platform_id = excluded.platform_id""",
-            platform_id=platform_id,
-            **window.__dict__,
-        )
-        == 1
-    )
-
-
-async def drop_window(tx: Transaction, platform_id: UUID, window_id: UUID) -> bool:
-    """Whether there was one to take away."""
-    return (
-        await tx.execute(
-            "DELETE FROM offer_window WHERE window_id = :window_id AND platform_id = :platform_id",
-            window_id=window_id,
-            platform_id=platform_id,
-        )
-        == 1
-    )
-
-
-async def write_open_time(
-    tx: Transaction, platform_id: UUID, occurrences: Mapping[UUID, Sequence[Span]], first: date, last: date
-) -> None:
-    """Replaces what windows offer from one day on; what began earlier stays as it was."""
-    since = datetime.combine(first, time(0), PARIS).astimezone(UTC)
-    await tx.execute(
-        "DELETE FROM open_time WHERE platform_id = :id AND starts_at >= :since", id=platform_id, since=since
-    )
-    rows = [
-        {"window_id": str(window_id), "starts_at": span.starts_at.isoformat(), "ends_at": span.ends_at.isoformat()}
-        for window_id, spans in occurrences.items()
-        for span in spans
-    ]
-    await tx.execute(
-        """INSERT INTO open_time (window_id, starts_at, ends_at, platform_id)
-           SELECT window_id, starts_at, ends_at, :id
-           FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(window_id uuid, starts_at timestamptz, ends_at timestamptz)""",
-        id=platform_id,
-        rows=json.dumps(rows),
-    )
-    await tx.execute("UPDATE platform SET opened_until = :last WHERE platform_id = :id", id=platform_id, last=last)
-
-
-async def to_open(tx: Transaction, day: date, limit: int) -> list[UUID]:
-    """Platforms whose windows are not written out up to a day."""
-    rows = await tx.fetch_all(
-        "SELECT platform_id FROM platform WHERE opened_until < :day ORDER BY platform_id LIMIT :limit",
-        day=day,
-        limit=limit,
-    )
-    return [row.platform_id for row in rows]
-
-
-async def changed_weeks(tx: Transaction, platform_id: UUID, first: date, last: date) -> dict[str, int]:
-    """Minutes offered per ISO week, summed over the units, of the weeks whose sum is not what the log was last told; stores them."""
-    monday = weeks.monday(weeks.week_of(first))
-    listed = []
-    while monday <= last:
-        begin, end = (datetime.combine(day, time(0), PARIS).isoformat() for day in (monday, monday + timedelta(days=7)))
-        listed.append({"iso_week": weeks.week_of(monday), "begins_at": begin, "ends_at": end})
-        monday += timedelta(days=7)
-    rows = await tx.fetch_all(
-        """WITH open AS (SELECT range_agg(tstzrange(starts_at, ends_at)) AS times FROM open_time WHERE platform_id = :id),
-                usable AS (SELECT (SELECT times FROM open) - COALESCE((SELECT range_agg(tstzrange(b.starts_at, b.ends_at)) FROM busy_time b
-                               WHERE b.platform_id = :id AND (b.unit_number IS NULL OR b.unit_number = u.number)), '{}') AS times
-                           FROM unit u WHERE u.platform_id = :id),
-                summed AS (SELECT w.iso_week, COALESCE((SELECT round(sum(extract(epoch FROM upper(piece) - lower(piece))) / 60)
-                               FROM usable, unnest(usable.times * tstzmultirange(tstzrange(w.begins_at, w.ends_at))) AS piece), 0) AS minutes
-                           FROM jsonb_to_recordset(CAST(:weeks AS jsonb)) AS w(iso_week text, begins_at timestamptz, ends_at timestamptz))
-           INSERT INTO offered_week (platform_id, iso_week, offered_minutes) SELECT :id, iso_week, minutes FROM summed s
-               WHERE s.minutes <> COALESCE((SELECT offered_minutes FROM offered_week o WHERE o.platform_id = :id AND o.iso_week = s.iso_week), 0)
-           ON CONFLICT (platform_id, iso_week) DO UPDATE SET offered_minutes = excluded.offered_minutes
-           RETURNING iso_week, offered_minutes""",
-        id=platform_id,
-        weeks=json.dumps(listed),
-    )
-    return {row.iso_week: row.offered_minutes for row in sorted(rows, key=lambda row: str(row.iso_week))}
-
-
-async def offered_weeks(tx: Transaction, platform_id: UUID) -> dict[str, int]:
-    """What the log was told of every week."""
-    rows = await tx.fetch_all(
-        "SELECT iso_week, offered_minutes FROM offered_week WHERE platform_id = :id ORDER BY iso_week", id=platform_id
-    )
-    return {row.iso_week: row.offered_minutes for row in rows}
-
-
-async def put_busy(
-    tx: Transaction, platform_id: UUID, busy_id: UUID, busy: Busy, *, source: Literal["block", "calendar"], note: str
-) -> bool:
-    """Stores time that the owner keeps; False when its id is another platform's."""
-    return (
-        await tx.execute(
-            """INSERT INTO busy_time (busy_id, platform_id, unit_number, source, starts_at, ends_at, note)
-           VALUES (:busy_id, :platform_id, :unit_number, :source, :starts_at, :ends_at, :note)
-           ON CONFLICT (busy_id) DO UPDATE SET unit_number = excluded.unit_number, starts_at = excluded.starts_at,
-               ends_at = excluded.ends_at, note = excluded.note WHERE busy_time.platform_id = excluded.platform_id""",
-            busy_id=busy_id,
-            platform_id=platform_id,
-            unit_number=busy.unit_number,
-            source=source,
-            starts_at=busy.span.starts_at,
-            ends_at=busy.span.ends_at,
-            note=note,
-        )
-        == 1
-    )
-
-
-async def drop_busy(tx: Transaction, platform_id: UUID, *, busy_id: UUID | None = None) -> int:
-    """Takes one block away, or everything that came from the imported calendar; how many there were."""
-    return await tx.execute(
-        f"""DELETE FROM busy_time WHERE platform_id = :platform_id
-            AND {"source = 'calendar'" if busy_id is None else "busy_id = :busy_id AND source = 'block'"}""",
-        platform_id=platform_id,
-        **({} if busy_id is None else {"busy_id": busy_id}),
-    )
-
-
-async def write_calendar(tx: Transaction, platform_id: UUID, spans: Sequence[tuple[Span, str]]) -> None:
-    """Stores what an imported calendar keeps, whole."""
-    rows = [
-        {"starts_at": span.starts_at.isoformat(), "ends_at": span.ends_at.isoformat(), "note": note}
-        for span, note in spans
-    ]
-    await tx.execute(
-        """INSERT INTO busy_time (busy_id, platform_id, source, starts_at, ends_at, note)
-           SELECT gen_random_uuid(), :id, 'calendar', starts_at, ends_at, note
-           FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(starts_at timestamptz, ends_at timestamptz, note text)""",
-        id=platform_id,
-        rows=json.dumps(rows),
-    )
-
-
-async def block_count(tx: Transaction, platform_id: UUID, now: datetime) -> int:
-    """How many blocks of the owner are not over."""
-    row = await tx.fetch_one(
-        "SELECT count(*) AS n FROM busy_time WHERE platform_id = :id AND source = 'block' AND ends_at > :now",
-        id=platform_id,
-        now=now,
-    )
-    assert row is not None
-    return int(row.n)
-
-
-async def time_of(
-    tx: Transaction, table: Literal["open_time", "busy_time"], platform_id: UUID, span: Span
-) -> Sequence[Row[Any]]:
-    """What windows offer, or what the owner keeps, in a stretch of time."""
-    return await _time(tx, table, platform_id, [span])
 
 
 # -- requesters and bookings

@@ -29,7 +29,6 @@ class PlatformRow(SchedulingTable, table=True):
         CheckConstraint("capacity_count > 0", name="somebody_fits"),
         Index("platform_of_owner", "owner_code"),
         Index("platform_by_commune", "commune_code"),
-        Index("platform_opened", "opened_until"),
     )
     platform_id: UUID = Field(primary_key=True)
     owner_code: str

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import partial
 
 from fastapi import APIRouter
 
-from common.app import Runtime, Service, run
-from common.failures import forever
+from common.app import Runtime, Service, run, sweepers
 from remediation_seats.handlers import settle_due
 from remediation_seats.http import router
 from remediation_seats.notices import remind_silent
@@ -16,21 +14,10 @@ from remediation_seats.pages import routes as page_routes
 from remediation_seats.partner_topics import CONSUMES
 from remediation_seats.restate import AGGREGATES
 
-_SETTLED_PER_TRANSACTION_MAX = 50
-
 
 def background(runtime: Runtime) -> list[Callable[[], Awaitable[None]]]:
-    """The sweeper, which only makes visible earlier what every read and decision takes into account anyway."""
-
-    async def sweep() -> bool:
-        async with runtime.database.transaction() as tx:
-            return await settle_due(tx, _SETTLED_PER_TRANSACTION_MAX) > 0
-
-    async def remind() -> bool:
-        async with runtime.database.transaction() as tx:
-            return await remind_silent(tx, _SETTLED_PER_TRANSACTION_MAX) > 0
-
-    return [partial(forever, work, seconds=runtime.settings.sweep_seconds) for work in (sweep, remind)]
+    """What time makes due."""
+    return sweepers(runtime, settle_due, remind_silent)
 
 
 def routes(runtime: Runtime) -> APIRouter:

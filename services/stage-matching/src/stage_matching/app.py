@@ -7,28 +7,14 @@ from functools import partial
 
 from fastapi import APIRouter
 
-from common.app import Runtime, Service, run
-from common.failures import forever
+from common.app import Runtime, Service, run, sweepers
 from stage_matching import campaign_http, campaign_job, campaigns, handlers, hosts, http, pages
 from stage_matching.restate import AGGREGATES
 from stage_matching.settings import MatchingSettings
 
-_LOT_COUNT_MAX = 50
-
 
 def background(runtime: Runtime) -> list[Callable[[], Awaitable[None]]]:
-    """Sweepers, which only make visible earlier what every decision takes into account anyway; and the campaigns' jobs."""
-
-    def sweeper(
-        work: Callable[..., Awaitable[int]], seconds: float = runtime.settings.sweep_seconds
-    ) -> Callable[[], Awaitable[None]]:
-        async def sweep() -> bool:
-            async with runtime.database.transaction() as tx:
-                return await work(tx, _LOT_COUNT_MAX) > 0
-
-        sweep.__qualname__ = work.__name__
-        return partial(forever, sweep, seconds=seconds)
-
+    """What time makes due; and the campaigns' jobs."""
     works = (
         handlers.settle_due,
         handlers.complete_due,
@@ -37,9 +23,9 @@ def background(runtime: Runtime) -> list[Callable[[], Awaitable[None]]]:
         hosts.suspend_silent,
     )
     return [
-        *map(sweeper, works),
+        *sweepers(runtime, *works),
         # Somebody waits for a seat that came back: no longer than a page takes.
-        sweeper(campaigns.propose_freed, seconds=1.0),
+        *sweepers(runtime, campaigns.propose_freed, seconds=1.0),
         partial(campaign_job.watch, runtime),
     ]
 

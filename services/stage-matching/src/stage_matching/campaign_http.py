@@ -13,12 +13,12 @@ from fastapi.responses import Response
 
 from common.bodies import Body, Text
 from common.failures import Refusal
-from common.http import Answer, problem, run_command
+from common.http import Answer, answer, command, database_of, problem, run_command
 from common.identity import Principal
 from common.spreadsheet import UnreadableTable, read_table
 from common.transaction import Transaction
 from stage_matching import campaign_store, campaigns, handlers, hosts, imports
-from stage_matching.http import Agency, Caller, answer, command, database_of, school_of
+from stage_matching.http import Agency, Caller, school_of
 from stage_matching.imports import OFFER_COLUMNS, OFFER_LINES_MAX, PUPIL_COLUMNS, PUPIL_LINES_MAX, PupilLine
 from stage_matching.messages import CampaignScope
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import Response
-from pydantic import BaseModel
 
-from common.app import Runtime
 from common.failures import Refusal
-from common.http import Answer, run_command
+from common.http import Answer, answer, command, database_of
 from common.identity import Principal, caller, caller_as
-from common.transaction import Database, Transaction
+from common.transaction import Transaction
 from stage_matching import handlers, hosts, search, store
 from stage_matching.agreements import Role
 from stage_matching.bodies import (
@@ -272,21 +269,6 @@ async def party_of(tx: Transaction, principal: Principal) -> tuple[Role, UUID | 
     return "seeker", await store.lock_seeker(tx, account=principal.require("seeker").subject)
 
 
-def database_of(request: Request) -> Database:
-    """The service's database."""
-    runtime: Runtime = request.app.state.runtime
-    return runtime.database
-
-
-async def command(
-    request: Request, principal: Principal, body: BaseModel | None, run: Callable[[Transaction], Awaitable[Answer]]
-) -> Response:
-    """Runs a command with its body as part of the idempotency key."""
-    return await run_command(
-        request, database_of(request), principal, body.model_dump(mode="json") if body else None, run
-    )
-
-
 def host_of(principal: Principal) -> UUID:
     """The organisation that a host's account belongs to; 403 when it belongs to none."""
     try:
@@ -301,13 +283,6 @@ def school_of(principal: Principal) -> str:
         return checked_uai(str(principal.structure_id))
     except ValueError:
         raise HTTPException(403, "Ce compte n'est rattaché à aucun établissement.") from None
-
-
-def answer(refusal: Refusal | None, content: Any) -> Answer:
-    """200, or the status of a refusal."""
-    if refusal is None:
-        return 200, content
-    return {"not_found": 404, "not_yours": 403}.get(refusal.reason, 409), refusal
 
 
 async def shown_application(tx: Transaction, application_id: UUID) -> dict[str, Any]:

@@ -1,0 +1,74 @@
+"""`estuaire requesters erase`: forgets who booked; what is left of them is random ids, slots and group sizes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from common.terminal import console, database_urls, fail, run
+from common.transaction import Transaction
+from platform_scheduling import handlers, store
+from platform_scheduling.handlers import Party
+
+app = typer.Typer(help="Those who book technical platforms.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Keeps `erase` a word of its own."""
+
+
+@app.command()
+def erase(
+    person: Annotated[str, typer.Argument(help="The account: its structure, its subject, or its mail address.")],
+) -> None:
+    """Cancels what is to come, and erases account, name, address, projects, mails and kept answers."""
+    from common.app import for_repair
+    from platform_scheduling.app import service
+
+    async def work() -> None:
+        async with (
+            for_repair(service, database_urls()[service.name]) as runtime,
+            runtime.database.transaction() as tx,
+        ):
+            count = await erase_requester(tx, person)
+        if count is None:
+            raise fail(f"nobody is known as {person!r}: give the structure or subject of the account, or its address")
+        console.print(f"erased; {count} bookings are left, of nobody")
+
+    run(work())
+
+
+async def erase_requester(tx: Transaction, person: str) -> int | None:
+    """Erases one requester in one transaction: how many bookings are left without them; None when nobody is known."""
+    row = await tx.fetch_one(
+        "SELECT * FROM requester WHERE account = :person OR contact_email = :person FOR UPDATE", person=person
+    )
+    if row is None or row.account is None:
+        return None
+    bookings = await store.bookings(tx, requester_id=row.requester_id, limit=100_000)
+    for one in bookings:
+        if one.due_at is not None and one.starts_at > await tx.now():
+            await handlers.cancel(tx, Party(account=row.account), one.booking_id)
+    ids = [str(one.booking_id) for one in bookings]
+    await tx.execute("UPDATE booking SET purpose = NULL WHERE requester_id = :id", id=row.requester_id)
+    await tx.execute(
+        """UPDATE requester SET account = NULL, requester_title = 'Effacé', contact_email = NULL, feed_secret = gen_random_uuid()
+           WHERE requester_id = :id""",
+        id=row.requester_id,
+    )
+    # Those to owners name who asked.
+    await tx.execute(
+        """DELETE FROM mail WHERE recipient = :address
+           OR split_part(message_key, ':', 2) = ANY(:ids)""",
+        address=row.contact_email,
+        ids=ids,
+    )
+    await tx.execute(
+        "DELETE FROM idempotency_key WHERE caller IN (:account, :person) OR answer ->> 'booking_id' = ANY(:ids)",
+        account=row.account,
+        person=person,
+        ids=ids,
+    )
+    return len(bookings)

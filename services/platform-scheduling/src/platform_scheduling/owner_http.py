@@ -1,0 +1,204 @@
+"""HTTP of owners: their platforms, the time that they offer and keep, and the bookings that they received."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import Response
+from starlette.concurrency import run_in_threadpool
+
+from common.failures import Refusal
+from common.http import Answer, answer, command, database_of, problem, run_command
+from common.identity import Principal, caller_as
+from common.transaction import Transaction
+from platform_scheduling import handlers, photos, search, store, time_store
+from platform_scheduling.bodies import BlockBody, PlatformBody, RefusalBody, SlotBody, WindowBody
+from platform_scheduling.busy_calendar import Unreadable
+from platform_scheduling.handlers import Party
+from platform_scheduling.http import (
+    FEED_PAST,
+    PhotoNumber,
+    busy_spans,
+    moved,
+    owner_of,
+    shown_booking,
+    shown_booking_of,
+)
+
+Owner = Annotated[Principal, Depends(caller_as("owner"))]
+
+router = APIRouter(prefix="/v1")
+
+
+@router.get("/platforms/mine")
+async def my_platforms(request: Request, principal: Owner) -> list[dict[str, Any]]:
+    """The owner's platforms with their windows, and the address of each one's calendar."""
+    async with database_of(request).transaction() as tx:
+        return [
+            search.shown(row)
+            | {
+                "unit_count": row.unit_count,
+                "withdrawn": row.withdrawn,
+                "access": row.access,
+                "windows": [window.__dict__ for window in await time_store.windows_of(tx, row.platform_id)],
+                "calendar": tx.address(f"/calendriers/{row.feed_secret}.ics"),
+            }
+            for row in await store.platforms_of(tx, owner_of(principal))
+        ]
+
+
+@router.put("/platforms/{platform_id}")
+async def describe_platform(request: Request, platform_id: UUID, body: PlatformBody, principal: Owner) -> Response:
+    """An owner publishes, changes or withdraws a platform; `units` are the titles of its places, in order."""
+
+    async def run(tx: Transaction) -> Answer:
+        owner = owner_of(principal)
+        refusal = await handlers.describe_platform(
+            tx, owner, principal.contact, platform_id, body.description(), body.units
+        )
+        return answer(refusal, {"platform_id": platform_id})
+
+    return await command(request, principal, body, run)
+
+
+@router.put("/platforms/{platform_id}/windows/{window_id}")
+async def put_window(
+    request: Request, platform_id: UUID, window_id: UUID, body: WindowBody, principal: Owner
+) -> Response:
+    """The owner offers time."""
+
+    async def run(tx: Transaction) -> Answer:
+        refusal = await handlers.put_window(tx, owner_of(principal), platform_id, body.window(window_id))
+        return answer(refusal, {"window_id": window_id})
+
+    return await command(request, principal, body, run)
+
+
+@router.delete("/platforms/{platform_id}/windows/{window_id}")
+async def drop_window(request: Request, platform_id: UUID, window_id: UUID, principal: Owner) -> Response:
+    """The owner no longer offers it; bookings stay."""
+
+    async def run(tx: Transaction) -> Answer:
+        refusal = await handlers.drop_window(tx, owner_of(principal), platform_id, window_id)
+        return answer(refusal, {"window_id": window_id})
+
+    return await command(request, principal, None, run)
+
+
+@router.put("/platforms/{platform_id}/blocks/{block_id}")
+async def put_block(request: Request, platform_id: UUID, block_id: UUID, body: BlockBody, principal: Owner) -> Response:
+    """The owner keeps time for itself."""
+
+    async def run(tx: Transaction) -> Answer:
+        refusal = await handlers.block(tx, owner_of(principal), platform_id, block_id, body.busy(), body.note)
+        return answer(refusal, {"block_id": block_id})
+
+    return await command(request, principal, body, run)
+
+
+@router.delete("/platforms/{platform_id}/blocks/{block_id}")
+async def drop_block(request: Request, platform_id: UUID, block_id: UUID, principal: Owner) -> Response:
+    """The owner gives kept time back."""
+
+    async def run(tx: Transaction) -> Answer:
+        refusal = await handlers.unblock(tx, owner_of(principal), platform_id, block_id)
+        return answer(refusal, {"block_id": block_id})
+
+    return await command(request, principal, None, run)
+
+
+@router.put("/platforms/{platform_id}/calendar")
+async def import_calendar(request: Request, platform_id: UUID, principal: Owner) -> Response:
+    """The owner's own calendar (text/calendar), which replaces the one before; bookings in its way are named and stay."""
+    try:
+        spans = await busy_spans(request, await request.body())
+    except Unreadable as error:
+        return problem(422, str(error), reason=error.reason)
+
+    async def run(tx: Transaction) -> Answer:
+        result = await handlers.import_calendar(tx, owner_of(principal), platform_id, spans)
+        if isinstance(result, Refusal):
+            return answer(result, None)
+        return 200, {"span_count": len(spans), "bookings_in_the_way": result}
+
+    facts = hashlib.sha256(repr(spans).encode()).hexdigest()
+    return await run_command(request, database_of(request), principal, facts, run)
+
+
+@router.put("/platforms/{platform_id}/photos/{number}")
+async def put_photo(
+    request: Request,
+    platform_id: UUID,
+    number: PhotoNumber,
+    principal: Owner,
+    caption: Annotated[str, Query(max_length=120)] = "",
+) -> Response:
+    """A photo (JPEG, PNG, WebP), written anew at 1,280 pixels; `caption` says what is on it to those who do not see it."""
+    try:
+        content = await run_in_threadpool(photos.rewritten, await request.body())
+    except ValueError as error:
+        return problem(422, f"{error}.", reason="unreadable_photo")
+
+    async def run(tx: Transaction) -> Answer:
+        refusal = await handlers.put_photo(tx, owner_of(principal), platform_id, number, caption, content)
+        return answer(refusal, {"photo": f"/plateaux/{platform_id}/photos/{number}"})
+
+    return await run_command(request, database_of(request), principal, hashlib.sha256(content).hexdigest(), run)
+
+
+@router.delete("/platforms/{platform_id}/photos/{number}")
+async def drop_photo(request: Request, platform_id: UUID, number: PhotoNumber, principal: Owner) -> Response:
+    """Takes a photo away."""
+
+    async def run(tx: Transaction) -> Answer:
+        return answer(await handlers.drop_photo(tx, owner_of(principal), platform_id, number), {"number": number})
+
+    return await command(request, principal, None, run)
+
+
+@router.get("/received-bookings")
+async def received_bookings(request: Request, principal: Owner) -> list[dict[str, Any]]:
+    """Bookings of the owner's platforms that are not over, and those of the last days."""
+    async with database_of(request).transaction() as tx:
+        rows = await store.bookings(tx, owner_code=owner_of(principal), since=await tx.now() - FEED_PAST)
+        return [shown_booking(row) | {"requester_title": row.requester_title, "purpose": row.purpose} for row in rows]
+
+
+@router.post("/received-bookings/{booking_id}/refusal")
+async def refuse(request: Request, booking_id: UUID, body: RefusalBody, principal: Owner) -> Response:
+    """The owner refuses with a closed reason."""
+
+    async def run(tx: Transaction) -> Answer:
+        refusal = await handlers.refuse(tx, owner_of(principal), booking_id, body.reason)
+        return answer(refusal, await shown_booking_of(tx, booking_id))
+
+    return await command(request, principal, body, run)
+
+
+@router.post("/received-bookings/{booking_id}/move")
+async def owner_moves(request: Request, booking_id: UUID, body: SlotBody, principal: Owner) -> Response:
+    """The owner moves a booking; what was approved stays so."""
+    return await moved(request, booking_id, body, principal, Party(owner_code=owner_of(principal)))
+
+
+@router.post("/received-bookings/{booking_id}/{action}")
+async def owner_acts(
+    request: Request, booking_id: UUID, action: Literal["approval", "cancellation", "no-show"], principal: Owner
+) -> Response:
+    """The owner approves, cancels, or says that nobody came."""
+    owner = owner_of(principal)
+
+    async def run(tx: Transaction) -> Answer:
+        match action:
+            case "approval":
+                refusal = await handlers.approve(tx, owner, booking_id)
+            case "cancellation":
+                refusal = await handlers.cancel(tx, Party(owner_code=owner), booking_id)
+            case _:
+                refusal = await handlers.miss(tx, owner, booking_id)
+        return answer(refusal, await shown_booking_of(tx, booking_id))
+
+    return await command(request, principal, None, run)
