@@ -358,6 +358,25 @@ async def _plainly_free(
     return [p for p in long_enough if not any(o != p and o[0] <= p[0] and p[1] <= o[1] for o in long_enough)]
 
 
+async def test_what_is_free_begins_on_a_quarter_of_an_hour_after_the_notice(fresh_runtime: FreshRuntime) -> None:
+    """Whatever the minute now."""
+    async with fresh_runtime("platform_scheduling", development=True) as runtime:
+        code, platform_id = await prepared(runtime, access={"notice_hours": 1})
+        async with runtime.database.transaction() as tx:
+            opened = WindowBody.model_validate(window_body(starts_at_local="2026-01-05T00:00", length_minutes=1440))
+            await handlers.put_window(tx, code, platform_id, opened.window(uuid4()))
+        for minutes in (0, 7, 14, 29):
+            await set_clock(runtime, minutes / 1440)
+            async with runtime.database.transaction() as tx:
+                now = await tx.now()
+                free = await search.free_slots(
+                    tx, communes=["76540"], span=Span(now, now + timedelta(hours=5)), minutes=30
+                )
+            begin = free[platform_id][0].starts_at
+            assert begin.minute % 15 == 0 and begin.second == 0
+            assert timedelta(hours=1) <= begin - now < timedelta(hours=1, minutes=15)
+
+
 async def test_windows_are_written_out_further_as_days_go_by(fresh_runtime: FreshRuntime) -> None:
     """After two months nobody has touched the platform: the sweeper opens what may be booked now, and tells the weeks."""
     async with fresh_runtime("platform_scheduling", development=True) as runtime:

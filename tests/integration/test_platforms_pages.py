@@ -122,6 +122,7 @@ async def test_from_a_new_platform_to_a_moved_booking(platforms: Platforms, brow
         await page.get_by_role("link", name=re.compile("La semaine")).click()
         await page.goto(page.url + f"?semaine={monday.isocalendar().year}-W{monday.isocalendar().week:02d}")
         await expect(page.locator(".pc.book.tentative")).to_have_count(1)
+        await assert_accessible(page)
         await page.get_by_role("button", name="Accepter").click()
         await expect(page.get_by_role("status")).to_contain_text("acceptée")
         await expect(page.locator(".pc.book.approved")).to_have_count(1)

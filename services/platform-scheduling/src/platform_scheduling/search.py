@@ -35,11 +35,13 @@ FREE_TIMES = """
 WITH asked AS (SELECT CAST(:since AS timestamptz) AS since, CAST(:until AS timestamptz) AS until, CAST(:now AS timestamptz) AS now),
 near AS (
     SELECT p.platform_id, limits.length_minutes_min AS minutes_min, limits.gap,
-           tstzmultirange(CASE WHEN least(a.until, a.now + limits.horizon) > greatest(a.since, a.now + limits.notice)
-               THEN tstzrange(greatest(a.since, a.now + limits.notice), least(a.until, a.now + limits.horizon)) ELSE 'empty' END) AS within
+           tstzmultirange(CASE WHEN least(a.until, a.now + limits.horizon) > greatest(a.since, limits.earliest)
+               THEN tstzrange(greatest(a.since, limits.earliest), least(a.until, a.now + limits.horizon)) ELSE 'empty' END) AS within
     FROM asked a, platform p, LATERAL (SELECT
         make_interval(days => COALESCE((p.access->>'horizon_days')::int, :horizon_days)) AS horizon,
-        make_interval(hours => COALESCE((p.access->>'notice_hours')::int, :notice_hours)) AS notice,
+        -- After the notice, from the next quarter of an hour on: nobody begins at 10:18.
+        date_bin('15 minutes', a.now + make_interval(hours => COALESCE((p.access->>'notice_hours')::int, :notice_hours))
+            + interval '899.999999 seconds', TIMESTAMPTZ '2000-01-01 00:00+00') AS earliest,
         make_interval(mins => COALESCE((p.access->>'gap_minutes')::int, :gap_minutes)) AS gap,
         COALESCE((p.access->>'length_minutes_min')::int, :length_minutes_min) AS length_minutes_min) limits
     WHERE p.commune_code = ANY(:communes) AND p.version > 0 AND NOT p.withdrawn AND p.capacity_count >= :group_size
