@@ -124,7 +124,7 @@ def test_a_killed_run_leaves_nothing_and_the_next_one_starts_fast(home: Path) ->
                 return process, time.monotonic() - began
         raise AssertionError("".join(lines))
 
-    first, _ = started()
+    first, first_seconds = started()
     children = psutil.Process(first.pid).children(recursive=True)
     assert len(children) >= 5
     first.kill()
@@ -132,7 +132,8 @@ def test_a_killed_run_leaves_nothing_and_the_next_one_starts_fast(home: Path) ->
     _, alive = psutil.wait_procs(children, timeout=10)
     assert [process.name() for process in alive] == []
     second, seconds = started()
-    assert seconds < 45
+    # The first start waits for the registry to know the schemas, the next does not.
+    assert seconds < first_seconds
     second.send_signal(signal.SIGINT)
     output, _ = second.communicate(timeout=90)
     assert second.returncode == 0 and "stopped; the data stay in" in output

@@ -6,8 +6,6 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from common.app import Runtime
-from common.reconcile import Told
 from common.testing import FreshRuntime
 from platform_scheduling import handlers
 from platform_scheduling.messages import (
@@ -21,22 +19,11 @@ from platform_scheduling.messages import (
 )
 from platform_scheduling.restate import AGGREGATES
 from tests.integration.platforms import at, booked_by, prepared
+from tests.integration.restating import restated
 
 BY_TOPIC = {aggregates.topic: aggregates for aggregates in AGGREGATES}
 PLATFORMS, ANSWERS = (f"platform-scheduling.{name}.v1" for name in ("platforms", "requests"))
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
-
-
-async def restated(runtime: Runtime, topic: str, aggregate_id: UUID, told: Told) -> list[tuple[str, int]]:
-    """What is told of an aggregate that the log has at version 40: record and version."""
-    async with runtime.database.transaction() as tx:
-        await BY_TOPIC[topic].restate(tx, aggregate_id, 40, told)
-    async with runtime.database.transaction() as tx:
-        rows = await tx.fetch_all(
-            "SELECT record, aggregate_version FROM outbox WHERE key = :key AND aggregate_version > 40 ORDER BY id",
-            key=str(aggregate_id),
-        )
-    return [(row.record.rsplit(".", 1)[1], row.aggregate_version) for row in rows]
 
 
 def requested(platform_id: UUID, days: int = 10) -> PlatformRequested:
@@ -61,7 +48,7 @@ async def test_a_platform_is_told_with_its_live_bookings(fresh_runtime: FreshRun
         async with runtime.database.transaction() as tx:
             assert await handlers.approve(tx, owner_code, approved.booking_id) is None
             assert await handlers.cancel(tx, handlers.Party(account="three"), gone.booking_id) is None
-        told = await restated(runtime, PLATFORMS, platform_id, {})
+        told = await restated(runtime, AGGREGATES, PLATFORMS, platform_id, {})
         names = ["PlatformDescribed", "TimeOffered", "BookingsRestated", "BookingHeld", "BookingApproved"]
         assert told == [(name, 41 + n) for n, name in enumerate(names)]
         async with runtime.database.transaction() as tx:
@@ -89,7 +76,7 @@ async def test_a_platform_that_the_database_forgot_comes_back_withdrawn(fresh_ru
             withdrawn=False,
             fictitious=True,
         )
-        told = await restated(runtime, PLATFORMS, platform_id, {"PlatformDescribed": described})
+        told = await restated(runtime, AGGREGATES, PLATFORMS, platform_id, {"PlatformDescribed": described})
         assert told == [("PlatformDescribed", 41), ("BookingsRestated", 42)]
         async with runtime.database.transaction() as tx:
             row = await tx.fetch_one("SELECT * FROM platform WHERE platform_id = :id", id=platform_id)
@@ -104,13 +91,17 @@ async def test_answers_to_events_are_told_as_they_stand(fresh_runtime: FreshRunt
         async with runtime.database.transaction() as tx:
             await handlers.book_for_event(tx, first)
             await handlers.book_for_event(tx, second)
-        assert await restated(runtime, ANSWERS, first.aggregate_id, {}) == [("PlatformBooked", 41)]
-        assert await restated(runtime, ANSWERS, second.aggregate_id, {}) == [("PlatformRefused", 41)]
+        assert await restated(runtime, AGGREGATES, ANSWERS, first.aggregate_id, {}) == [("PlatformBooked", 41)]
+        assert await restated(runtime, AGGREGATES, ANSWERS, second.aggregate_id, {}) == [("PlatformRefused", 41)]
         facts: dict[str, Any] = {"for_event_id": uuid4(), "platform_id": platform_id}
         booked = PlatformBooked(booking_id=uuid4(), starts_at=NOW, ends_at=NOW, **facts)
         refused = PlatformRefused(reason=PlatformRefusalReason.SLOT_TAKEN, **facts)
-        assert await restated(runtime, ANSWERS, uuid4(), {"PlatformBooked": booked}) == [("PlatformReleased", 41)]
-        assert await restated(runtime, ANSWERS, uuid4(), {"PlatformRefused": refused}) == [("PlatformRefused", 41)]
+        assert await restated(runtime, AGGREGATES, ANSWERS, uuid4(), {"PlatformBooked": booked}) == [
+            ("PlatformReleased", 41)
+        ]
+        assert await restated(runtime, AGGREGATES, ANSWERS, uuid4(), {"PlatformRefused": refused}) == [
+            ("PlatformRefused", 41)
+        ]
         async with runtime.database.transaction() as tx:
             versions = await BY_TOPIC[ANSWERS].versions(tx)
         assert versions == {first.aggregate_id: 41, second.aggregate_id: 41}

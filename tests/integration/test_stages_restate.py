@@ -9,7 +9,6 @@ from uuid import UUID, uuid4
 import pytest
 
 from common.app import Runtime
-from common.reconcile import Told
 from common.testing import FreshRuntime
 from stage_matching import campaigns, handlers, hosts
 from stage_matching.bodies import HostBody, OfferBody, RequestBody
@@ -26,22 +25,11 @@ from stage_matching.messages import (
     SuspensionReason,
 )
 from stage_matching.restate import AGGREGATES
+from tests.integration.restating import restated
 from tests.integration.stages import LATER, offer_body, request_body, siret
 
 BY_TOPIC = {aggregates.topic: aggregates for aggregates in AGGREGATES}
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
-
-
-async def restated(runtime: Runtime, topic: str, aggregate_id: UUID, told: Told) -> list[tuple[str, int]]:
-    """What is told of an aggregate that the log has at version 40: record and version."""
-    async with runtime.database.transaction() as tx:
-        await BY_TOPIC[topic].restate(tx, aggregate_id, 40, told)
-    async with runtime.database.transaction() as tx:
-        rows = await tx.fetch_all(
-            "SELECT record, aggregate_version FROM outbox WHERE key = :key AND aggregate_version > 40 ORDER BY id",
-            key=str(aggregate_id),
-        )
-    return [(row.record.rsplit(".", 1)[1], row.aggregate_version) for row in rows]
 
 
 async def lived(runtime: Runtime) -> dict[str, UUID]:
@@ -79,7 +67,7 @@ async def test_what_the_database_has_is_told_anew(fresh_runtime: FreshRuntime, n
     """Numbered after the log's last version, and the row takes that number."""
     async with fresh_runtime("stage_matching") as runtime:
         ids, topic = await lived(runtime), f"stage-matching.{name}.v1"
-        told = await restated(runtime, topic, ids[name], {})
+        told = await restated(runtime, AGGREGATES, topic, ids[name], {})
         assert told == [(record, 41 + number) for number, record in enumerate(records)]
         async with runtime.database.transaction() as tx:
             assert (await BY_TOPIC[topic].versions(tx))[ids[name]] == told[-1][1]
@@ -116,7 +104,7 @@ async def test_what_the_database_forgot_comes_back_or_is_over(fresh_runtime: Fre
             ("agreements", uuid4(), (agreement,), ["AgreementEnded"]),
         ):
             told = {type(message).__name__: message for message in messages}
-            found = await restated(runtime, f"stage-matching.{name}.v1", aggregate_id, told)
+            found = await restated(runtime, AGGREGATES, f"stage-matching.{name}.v1", aggregate_id, told)
             assert [record for record, _ in found] == records, name
         async with runtime.database.transaction() as tx:
             row = await tx.fetch_one("SELECT * FROM offer_week WHERE offer_id = :id", id=offer_id)

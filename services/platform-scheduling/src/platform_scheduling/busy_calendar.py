@@ -24,6 +24,8 @@ _TOO_OFTEN = {"SECONDLY", "MINUTELY"}
 _TIMING = {"DTSTART", "DTEND", "DURATION", "RRULE", "EXDATE", "RDATE", "RECURRENCE-ID", None}
 _MEMORY_BYTES_MAX = 400_000_000
 _NOTE_MAX = 120
+# Each child may take the memory above: so many at a time, whoever sends them.
+_READING = asyncio.Semaphore(2)
 
 
 class Unreadable(ValueError):
@@ -48,6 +50,17 @@ async def read(content: bytes, since: datetime, until: datetime) -> list[tuple[S
     """Busy spans between two instants with a short note each, as the file has them; raises `Unreadable`."""
     if len(content) > BYTES_MAX:
         raise Unreadable("too_large")
+    async with _READING:
+        told = await _told_by_a_child(content, since, until)
+    answer: dict[str, Any] = json.loads(told)
+    if "reason" in answer:
+        raise Unreadable(answer["reason"])
+    return [
+        (Span(datetime.fromisoformat(begin), datetime.fromisoformat(end)), note) for begin, end, note in answer["spans"]
+    ]
+
+
+async def _told_by_a_child(content: bytes, since: datetime, until: datetime) -> bytes:
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -69,12 +82,7 @@ async def read(content: bytes, since: datetime, until: datetime) -> list[tuple[S
             await child.wait()
     if child.returncode != 0:
         raise Unreadable("too_heavy")
-    answer: dict[str, Any] = json.loads(told)
-    if "reason" in answer:
-        raise Unreadable(answer["reason"])
-    return [
-        (Span(datetime.fromisoformat(begin), datetime.fromisoformat(end)), note) for begin, end, note in answer["spans"]
-    ]
+    return told
 
 
 # -- in the child

@@ -78,7 +78,8 @@ async def put_window(tx: Transaction, owner_code: str, platform_id: UUID, window
     platform = await _owned(tx, owner_code, platform_id)
     if isinstance(platform, Refusal):
         return platform
-    if len(await time_store.windows_of(tx, platform_id)) >= _WINDOWS_MAX:
+    others = [one for one in await time_store.windows_of(tx, platform_id) if one.window_id != window.window_id]
+    if len(others) >= _WINDOWS_MAX:
         return Refusal("too_many_windows", f"Au plus {_WINDOWS_MAX} plages : supprimez celles qui ne servent plus.")
     if not await time_store.put_window(tx, platform_id, window):
         return NOT_YOURS

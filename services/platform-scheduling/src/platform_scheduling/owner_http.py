@@ -8,7 +8,6 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
-from starlette.concurrency import run_in_threadpool
 
 from common.failures import Refusal
 from common.http import Answer, answer, command, database_of, problem, run_command
@@ -138,7 +137,7 @@ async def put_photo(
 ) -> Response:
     """A photo (JPEG, PNG, WebP), written anew at 1,280 pixels; `caption` says what is on it to those who do not see it."""
     try:
-        content = await run_in_threadpool(photos.rewritten, await request.body())
+        content = await photos.rewritten(await request.body())
     except ValueError as error:
         return problem(422, f"{error}.", reason="unreadable_photo")
 

@@ -11,7 +11,6 @@ from uuid import UUID, uuid4
 from fastapi import HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import ValidationError
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
 from common.desk import Desk, Form
@@ -249,7 +248,7 @@ class OwnerDesk(Desk):
         try:
             match action:
                 case "photo":
-                    picture = await run_in_threadpool(photos.rewritten, await _uploaded(fields.get("photo")))
+                    picture = await photos.rewritten(await _uploaded(fields.get("photo")))
                     number, caption = await self._photo_number(platform_id), form.get("caption", "")[:120]
                     command = partial(
                         handlers.put_photo,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import warnings
 
@@ -9,12 +10,19 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 PHOTOS_MAX = 4
 _PIXELS_MAX = 50_000_000
+# An unpacked picture may take 150 MB: so many at a time, whoever sends them.
+_REWRITING = asyncio.Semaphore(2)
 _SIDE_MAX = 1280
 _FORMATS = ("JPEG", "PNG", "WEBP")
 
 
-def rewritten(content: bytes) -> bytes:
+async def rewritten(content: bytes) -> bytes:
     """The picture as a JPEG of at most 1,280 pixels a side; `ValueError` in French when it is none."""
+    async with _REWRITING:
+        return await asyncio.to_thread(_rewritten, content)
+
+
+def _rewritten(content: bytes) -> bytes:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)

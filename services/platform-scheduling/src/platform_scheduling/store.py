@@ -11,11 +11,11 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Row
 
+from common.policy import limits_at
 from common.transaction import Transaction
 from platform_scheduling import time_store
 from platform_scheduling.messages import BookingApproval, BookingOrigin, BookingRefusalReason
 from platform_scheduling.state import Booking, Busy, Conduct, Decision, Description, Platform, Policy, Span, Unit
-from territory.working_time import PARIS
 
 _LISTS = ("equipment_codes", "rncp_codes", "habilitation_codes")
 _DESCRIPTION_COLUMNS = (
@@ -51,12 +51,7 @@ _LIVE = "b.state IN ('requested', 'tentative', 'approved')"
 
 async def policy_at(tx: Transaction, now: datetime) -> Policy:
     """The limits in force at an instant."""
-    row = await tx.fetch_one(
-        "SELECT limits FROM policy WHERE valid_on <= :day ORDER BY valid_on DESC LIMIT 1",
-        day=now.astimezone(PARIS).date(),
-    )
-    assert row is not None, "the first migration stores a policy"
-    return Policy(**row.limits)
+    return Policy(**await limits_at(tx, now))
 
 
 # -- platforms

@@ -10,11 +10,11 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Row
 
+from common.policy import limits_at
 from common.transaction import Transaction
 from remediation_seats.codes import new_code
 from remediation_seats.messages import DeclarationWay, DeclineReason, EducationLevel, StructureDescribed, StructureKind
 from remediation_seats.state import LIVE, Conditions, Decision, Declaration, Hold, Policy, Programme
-from territory.working_time import PARIS
 
 _HOLD_COLUMNS = (
     "hold_id, programme_id, young_person_id, prescriber_id, state, held_at, expires_at, extension_count, "
@@ -24,12 +24,7 @@ _HOLD_COLUMNS = (
 
 async def policy_at(tx: Transaction, now: datetime) -> Policy:
     """The limits in force at an instant."""
-    row = await tx.fetch_one(
-        "SELECT limits FROM policy WHERE valid_on <= :day ORDER BY valid_on DESC LIMIT 1",
-        day=now.astimezone(PARIS).date(),
-    )
-    assert row is not None, "the first migration stores a policy"
-    return Policy(**row.limits)
+    return Policy(**await limits_at(tx, now))
 
 
 # -- structures

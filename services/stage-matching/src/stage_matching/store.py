@@ -11,11 +11,11 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Row
 
+from common.policy import limits_at
 from common.transaction import Transaction
 from stage_matching.frozen import CampaignPolicy
 from stage_matching.messages import ApplicationEnded, ApplicationOrigin, OfferKind, RefusalReason
 from stage_matching.state import Application, Decision, Description, Offer, Policy, Week
-from territory.working_time import PARIS
 
 _APPLICATION_COLUMNS = (
     "application_id",
@@ -49,12 +49,7 @@ _LIVE = "state IN ('submitted', 'seen', 'accepted', 'confirmed')"
 
 async def policy_at(tx: Transaction, now: datetime) -> Policy:
     """The limits in force at an instant."""
-    row = await tx.fetch_one(
-        "SELECT limits FROM policy WHERE valid_on <= :day ORDER BY valid_on DESC LIMIT 1",
-        day=now.astimezone(PARIS).date(),
-    )
-    assert row is not None, "the first migration stores a policy"
-    limits = dict(row.limits)
+    limits = await limits_at(tx, now)
     return Policy(
         **limits | {"reminder_days": tuple(limits["reminder_days"]), "campaign": campaign_policy(limits["campaign"])}
     )

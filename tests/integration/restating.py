@@ -1,0 +1,24 @@
+"""What a service tells of an aggregate that the log has further than its database, which was restored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from common.app import Runtime
+from common.reconcile import Aggregates, Told
+
+
+async def restated(
+    runtime: Runtime, aggregates: Sequence[Aggregates], topic: str, aggregate_id: UUID, told: Told
+) -> list[tuple[str, int]]:
+    """Of an aggregate that the log has at version 40: record and version of each message."""
+    (of_topic,) = (one for one in aggregates if one.topic == topic)
+    async with runtime.database.transaction() as tx:
+        await of_topic.restate(tx, aggregate_id, 40, told)
+    async with runtime.database.transaction() as tx:
+        rows = await tx.fetch_all(
+            "SELECT record, aggregate_version FROM outbox WHERE key = :key AND aggregate_version > 40 ORDER BY id",
+            key=str(aggregate_id),
+        )
+    return [(row.record.rsplit(".", 1)[1], row.aggregate_version) for row in rows]
