@@ -83,11 +83,7 @@ async def refuse(tx: Transaction, request_id: UUID, reason: PlatformRefusalReaso
 
 async def withdraw(tx: Transaction, request_id: UUID) -> None:
     """The event gave up. What the end of the booking has not answered yet is answered here; what was refused stays so."""
-    row = await find(tx, request_id)
-    if row.state == "pending":
-        await _move(tx, request_id, "refused", PlatformRefusalReason.REQUEST_WITHDRAWN.value)
-    elif row.state == "booked":
-        await _move(tx, request_id, "released", PlatformReleaseReason.REQUEST_WITHDRAWN.value)
+    await _give_up(tx, request_id, *_ENDED[BookingEndReason.CANCELLED_BY_EVENT])
 
 
 async def answer(tx: Transaction, decision: Decision) -> None:
@@ -96,18 +92,24 @@ async def answer(tx: Transaction, decision: Decision) -> None:
     for message in decision.messages:
         if not isinstance(message, BookingApproved | BookingEnded):
             continue
-        one = known.get(message.booking_id) or decision.booking
-        if one is None or one.request_id is None:
+        request_id = known[message.booking_id].request_id
+        if request_id is None:
             continue
         if isinstance(message, BookingApproved):
-            await _move(tx, one.request_id, "booked", None)
+            await _move(tx, request_id, "booked", None)
         elif message.reason in _ENDED:
-            before, after = _ENDED[message.reason]
-            row = await find(tx, one.request_id)
-            if row.state == "pending":
-                await _move(tx, one.request_id, "refused", before.value)
-            elif row.state == "booked":
-                await _move(tx, one.request_id, "released", after.value)
+            await _give_up(tx, request_id, *_ENDED[message.reason])
+
+
+async def _give_up(
+    tx: Transaction, request_id: UUID, before: PlatformRefusalReason, after: PlatformReleaseReason
+) -> None:
+    """Refuses what was not answered yet, releases what was booked; what is over stays as it was told."""
+    row = await find(tx, request_id)
+    if row.state == "pending":
+        await _move(tx, request_id, "refused", before.value)
+    elif row.state == "booked":
+        await _move(tx, request_id, "released", after.value)
 
 
 async def repeat(tx: Transaction, request_id: UUID) -> None:
