@@ -376,8 +376,7 @@ class PlatformMachine(RuleBasedStateMachine):
             assert (one.due_at is not None) == (one.state in LIVE)
             assert one.due_at is None or one.due_at > self.now - 100 * HOUR
             if one.state == "requested" and one.span.starts_at > self.now:
-                gap = round((one.occupied_until - one.span.ends_at).total_seconds() / 60)
-                assert self.platform.free_unit(one.span, gap) is None
+                assert self.platform.free_unit(one.span, one.occupied_until) is None
 
     @invariant()
     def what_is_told_is_what_is(self) -> None:

@@ -10,14 +10,16 @@ from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, fi
 
 from common.bodies import Body, Text, known
 from platform_scheduling.messages import BookingApproval, BookingRefusalReason
-from platform_scheduling.state import ACCESS, Ask, Busy, Description, Span
+from platform_scheduling.state import Ask, Busy, Description, Span
 from platform_scheduling.windows import LENGTH_MINUTES_MAX, Window, checked_rule
 from territory.equipment import EQUIPMENT, HABILITATIONS
 from territory.identifiers import siret_is_valid, uai_is_valid
 from territory.reference import CommuneCode
 
 UNITS_MAX, CAPACITY_MAX = 30, 500
-_YEARS = range(2020, 2101)
+# Far from where a calendar ends, so that no gap, term or time zone steps over its edge.
+YEARS = range(2020, 2101)
+# What an owner may set for a platform of its own.
 _ACCESS_MAX = {
     "horizon_days": 365,
     "notice_hours": 24 * 60,
@@ -52,9 +54,8 @@ def _habilitation(value: str) -> str:
 
 
 def _near(value: datetime) -> datetime:
-    # Far from where a calendar ends, so that no gap, term or time zone steps over its edge.
-    if value.year not in _YEARS:
-        raise ValueError(f"l’année va de {_YEARS[0]} à {_YEARS[-1]}")
+    if value.year not in YEARS:
+        raise ValueError(f"l’année va de {YEARS[0]} à {YEARS[-1]}")
     if value.second or value.microsecond:
         raise ValueError("à la minute près")
     return value
@@ -92,7 +93,7 @@ class PlatformBody(Body):
     @classmethod
     def _within_bounds(cls, value: dict[str, int]) -> dict[str, int]:
         for name, number in value.items():
-            if name not in ACCESS:
+            if name not in _ACCESS_MAX:
                 raise ValueError(f"règle d’accès inconnue : {name[:40]}")
             if number > _ACCESS_MAX[name] or (number == 0 and name in ("horizon_days", "length_minutes_max")):
                 raise ValueError(f"{name} : {_ACCESS_MAX[name]} au plus")

@@ -174,7 +174,7 @@ def request(platform: Platform, ask: Ask, conduct: Conduct, policy: Policy, now:
         ask.span.starts_at,
         request_id=ask.request_id,
     )
-    unit_number = platform.free_unit(ask.span, limits.gap_minutes)
+    unit_number = platform.free_unit(one.span, one.occupied_until)
     if unit_number is not None:
         return _take(platform, one, unit_number, limits, now)
     if not ask.in_line or not _is_only_optioned(platform, one):
@@ -233,8 +233,7 @@ def _slot_taken(platform: Platform, span: Span) -> Refusal:
 def _is_only_optioned(platform: Platform, one: Booking) -> bool:
     """Whether a unit would be free if every option lapsed; behind what is approved or kept by the owner nobody waits."""
     firm = tuple(other for other in platform.bookings if other.state == "approved")
-    gap = one.occupied_until - one.span.ends_at
-    return replace(platform, bookings=firm).free_unit(one.span, round(gap.total_seconds() / 60)) is not None
+    return replace(platform, bookings=firm).free_unit(one.span, one.occupied_until) is not None
 
 
 def approve(platform: Platform, one: Booking, now: datetime) -> Decision:
@@ -287,17 +286,18 @@ def move(
     """Another slot for a booking. The owner approves anew what a requester moves, unless the platform approves by itself."""
     limits = policy.of(platform.description.access)
     refusal = _why_not_move(platform, one, span, limits, now)
-    unit_number = platform.free_unit(span, limits.gap_minutes, but=one.booking_id)
-    if refusal is None and unit_number is None:
-        refusal = _slot_taken(platform, span)
     if refusal is not None:
         return Decision(platform, refusal=refusal)
+    occupied_until = span.ends_at + timedelta(minutes=limits.gap_minutes)
+    unit_number = platform.free_unit(span, occupied_until, but=one.booking_id)
+    if unit_number is None:
+        return Decision(platform, refusal=_slot_taken(platform, span))
     stays = one.state == "approved" and (by == "owner" or platform.description.approval == BookingApproval.AUTOMATIC)
     one = replace(
         one,
         state="approved" if stays else "tentative",
         span=span,
-        occupied_until=span.ends_at + timedelta(minutes=limits.gap_minutes),
+        occupied_until=occupied_until,
         unit_number=unit_number,
         due_at=span.ends_at if stays else _answer_due(span, limits, now),
         revision=one.revision + 1,
@@ -305,7 +305,7 @@ def move(
     message = BookingMoved(
         occurred_at=now,
         booking_id=one.booking_id,
-        unit_number=one.unit_number,
+        unit_number=unit_number,
         starts_at=span.starts_at,
         ends_at=span.ends_at,
         group_size=one.group_size,
@@ -346,8 +346,7 @@ def _promote(decision: Decision, policy: Policy, now: datetime) -> Decision:
     for one in decision.platform.bookings:
         if one.state != "requested" or one.span.starts_at <= now:
             continue
-        gap = round((one.occupied_until - one.span.ends_at).total_seconds() / 60)
-        unit_number = decision.platform.free_unit(one.span, gap)
+        unit_number = decision.platform.free_unit(one.span, one.occupied_until)
         if unit_number is not None:
             raised = replace(one, revision=one.revision + 1)
             taken = _take(decision.platform, raised, unit_number, limits, now).after(decision)

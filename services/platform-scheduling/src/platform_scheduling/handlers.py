@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
@@ -49,6 +49,11 @@ class Party:
 
     account: str | None = None
     owner_code: str | None = None
+
+    @property
+    def actor(self) -> Literal["requester", "owner"]:
+        """As whom the rules know them."""
+        return "requester" if self.owner_code is None else "owner"
 
 
 # -- the owner's side
@@ -208,7 +213,7 @@ async def book(
         return NOT_FOUND
     now = await tx.now()
     conduct = await store.conduct_of(tx, requester_id, now, await store.policy_at(tx, now))
-    asked = Ask(**{**ask.__dict__, "requester_id": requester_id})
+    asked = replace(ask, requester_id=requester_id)
     decision = await _decide(tx, platform, lambda one, policy, at: domain.request(one, asked, conduct, policy, at))
     if decision.refusal is not None:
         return decision.refusal
@@ -220,15 +225,15 @@ async def book(
 
 async def cancel(tx: Transaction, who: Party, booking_id: UUID) -> Refusal | None:
     """Requester or owner gives a booking up."""
-    by: Literal["requester", "owner"] = "owner" if who.owner_code is not None else "requester"
-    return await _on_booking(tx, who, booking_id, lambda p, one, policy, now: domain.cancel(p, one, by, policy, now))
+    return await _on_booking(
+        tx, who, booking_id, lambda p, one, policy, now: domain.cancel(p, one, who.actor, policy, now)
+    )
 
 
 async def move(tx: Transaction, who: Party, booking_id: UUID, span: Span) -> Refusal | None:
     """Requester or owner moves a booking to another slot of the platform."""
-    by: Literal["requester", "owner"] = "owner" if who.owner_code is not None else "requester"
     return await _on_booking(
-        tx, who, booking_id, lambda p, one, policy, now: domain.move(p, one, span, by, policy, now), around=span
+        tx, who, booking_id, lambda p, one, policy, now: domain.move(p, one, span, who.actor, policy, now), around=span
     )
 
 

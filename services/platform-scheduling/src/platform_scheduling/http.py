@@ -15,12 +15,7 @@ from common.http import Answer, answer, command, database_of
 from common.identity import Principal, Role, caller_as
 from common.transaction import Transaction
 from platform_scheduling import busy_calendar, calendar_feed, handlers, photos, search, store
-from platform_scheduling.bodies import (
-    CAPACITY_MAX,
-    BookingBody,
-    SlotBody,
-    checked_owner,
-)
+from platform_scheduling.bodies import CAPACITY_MAX, YEARS, BookingBody, SlotBody, checked_owner
 from platform_scheduling.handlers import Party
 from platform_scheduling.state import Booking, Span
 from territory.equipment import EQUIPMENT
@@ -147,6 +142,8 @@ async def requester_moves(request: Request, booking_id: UUID, body: SlotBody, pr
 
 
 async def moved(request: Request, booking_id: UUID, body: SlotBody, principal: Principal, who: Party) -> Response:
+    """Moves a booking for one of its parties."""
+
     async def run(tx: Transaction) -> Answer:
         refusal = await handlers.move(tx, who, booking_id, body.span())
         return answer(refusal, await shown_booking_of(tx, booking_id))
@@ -264,11 +261,12 @@ def shown_booking(row: Any) -> dict[str, Any]:
 
 
 async def shown_booking_of(tx: Transaction, booking_id: UUID) -> dict[str, Any]:
+    """A booking as JSON, or nothing when there is none."""
     rows = await store.bookings(tx, booking_id=booking_id)
     return shown_booking(rows[0]) if rows else {}
 
 
 def _sensible(day: date) -> date:
-    if not 2020 <= day.year <= 2100:
-        raise HTTPException(422, "L'année va de 2020 à 2100.")
+    if day.year not in YEARS:
+        raise HTTPException(422, f"L'année va de {YEARS[0]} à {YEARS[-1]}.")
     return day

@@ -21,7 +21,7 @@ from common.query import Query
 from common.spreadsheet import refused_line
 from common.transaction import Transaction
 from platform_scheduling import handlers, search, store, time_store, words
-from platform_scheduling.bodies import CAPACITY_MAX, BookingBody, SlotBody
+from platform_scheduling.bodies import CAPACITY_MAX, YEARS, BookingBody, SlotBody
 from platform_scheduling.handlers import Party
 from platform_scheduling.http import FEED_PAST, REQUESTERS, account_of, book_as, published
 from platform_scheduling.state import Span
@@ -63,7 +63,7 @@ class Wanted(Query):
     @field_validator("jour")
     @classmethod
     def _near(cls, typed: date | None) -> date | None:
-        return typed if typed is None or 2020 <= typed.year <= 2100 else None
+        return typed if typed is None or typed.year in YEARS else None
 
     def query(self, **changes: Any) -> str:
         """The same search, with changes, as the end of an address."""

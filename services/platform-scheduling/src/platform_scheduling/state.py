@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
@@ -55,10 +55,6 @@ class Policy:
     def of(self, access: Mapping[str, int]) -> Policy:
         """With what one owner has set otherwise for a platform."""
         return replace(self, **access)
-
-
-# What an owner may set for a platform of its own.
-ACCESS = ("horizon_days", "notice_hours", "length_minutes_min", "length_minutes_max", "gap_minutes")
 
 
 @dataclass(frozen=True)
@@ -168,9 +164,9 @@ class Platform:
                 reached = window.ends_at
         return reached >= span.ends_at
 
-    def free_unit(self, span: Span, gap_minutes: int, *, but: UUID | None = None) -> int | None:
-        """The first unit that nobody holds in a slot and the gap after it, and that the owner does not keep."""
-        wanted = Span(span.starts_at, span.ends_at + timedelta(minutes=gap_minutes))
+    def free_unit(self, span: Span, occupied_until: datetime, *, but: UUID | None = None) -> int | None:
+        """The first unit that nobody holds from a slot's begin until the gap after it is over, and that the owner does not keep."""
+        wanted = Span(span.starts_at, occupied_until)
         held = {
             one.unit_number
             for one in self.bookings

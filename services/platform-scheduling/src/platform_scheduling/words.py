@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from common.pages import PARIS, Pages, day, moment
+from platform_scheduling.bodies import YEARS
 from platform_scheduling.messages import BookingRefusalReason
 from platform_scheduling.state import Span
+from platform_scheduling.windows import LENGTH_MINUTES_MAX
 from territory import reference
 from territory.equipment import EQUIPMENT, HABILITATIONS, equipment_title
 
@@ -81,10 +83,10 @@ def starts_in(free: Sequence[Span], minutes: int, step: int = 30) -> list[str]:
 def paris_span(day_typed: str, begin_typed: str, minutes_typed: str) -> Span:
     """A slot as a form has it: a day, a Paris clock, a length; `ValueError` when one of them does not read."""
     begin = datetime.combine(date.fromisoformat(day_typed), time.fromisoformat(begin_typed), PARIS)
-    if not 2020 <= begin.year <= 2100 or not 1 <= int(minutes_typed) <= 24 * 60:
+    if begin.year not in YEARS or not 1 <= int(minutes_typed) <= LENGTH_MINUTES_MAX:
         raise ValueError("hors du calendrier")
-    instant = datetime.fromtimestamp(begin.timestamp(), PARIS)
-    return Span(instant, datetime.fromtimestamp(begin.timestamp() + 60 * int(minutes_typed), PARIS))
+    begin = begin.astimezone(UTC)
+    return Span(begin, begin + timedelta(minutes=int(minutes_typed)))
 
 
 def rule_words(rule: str | None, begin: datetime) -> str:
