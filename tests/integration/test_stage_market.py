@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from common.embedded.stack import Stack
+from common.secrecy import PEOPLE_MIN, shown
 from common.testing import Query, service_named, url_of
-from projections.stage_market import PEOPLE_MIN, _shown
 from tests.integration.byte_stores import found_in
 from tests.integration.conftest import eventually
 from tests.integration.referee import Record, read_topic
@@ -119,7 +119,7 @@ async def test_the_market_is_the_fold_of_the_log_before_and_after_a_rebuild(
 
 def test_few_people_are_not_counted() -> None:
     """Ten people are not said, eleven are."""
-    assert PEOPLE_MIN == 11 and [_shown(n) for n in (0, 10, 11)] == [None, None, 11]
+    assert PEOPLE_MIN == 11 and [shown(n) for n in (0, 10, 11)] == [None, None, 11]
 
 
 async def test_no_personal_attribute_is_on_the_topics(stack: Stack, stages: Stages) -> None:

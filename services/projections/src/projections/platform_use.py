@@ -11,6 +11,7 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
+from common import secrecy
 from common.pages import PARIS
 from common.transaction import Transaction
 from common.verdicts import Delivery
@@ -27,7 +28,6 @@ from projections.messages import (
     TimeOffered,
 )
 from projections.rows import Row
-from projections.stage_market import PEOPLE_MIN
 from projections.tables import UseBooking, UsePlatform
 from territory import reference, weeks
 
@@ -65,9 +65,7 @@ async def fold(tx: Transaction, deliveries: Sequence[Delivery]) -> None:
         bookings.setdefault(row.booking_id, dict(row._mapping))
     for delivery in deliveries:
         message: Any = delivery.message
-        platform = platforms.get(message.aggregate_id) or {
-            name: value.get_default(call_default_factory=True) for name, value in UsePlatform.model_fields.items()
-        }
+        platform = platforms.get(message.aggregate_id) or rows.blank(UsePlatform)
         match message:
             case PlatformDescribed():
                 names = (
@@ -92,7 +90,7 @@ async def fold(tx: Transaction, deliveries: Sequence[Delivery]) -> None:
             case _:
                 changed = {}
                 bookings[message.booking_id] = apply_to_booking(bookings.get(message.booking_id), delivery)
-        platforms[message.aggregate_id] = platform | changed | _stamp(delivery)
+        platforms[message.aggregate_id] = platform | changed | rows.stamp(delivery, "platform_id")
     await rows.save(tx, UsePlatform, list(platforms.values()))
     await rows.save(tx, UseBooking, [row for row in bookings.values() if row])
 
@@ -122,15 +120,6 @@ def apply_to_booking(row: Row | None, delivery: Delivery) -> Row:
             changed = {name: getattr(message, name) for name in names} | {"state": state, "end_reason": None}
             changed["origin"] = message.origin.value
     return before | changed | rows.place_in_log(delivery)
-
-
-def _stamp(delivery: Delivery) -> Row:
-    message = delivery.message
-    return {
-        "platform_id": message.aggregate_id,
-        "aggregate_version": message.aggregate_version,
-        **rows.place_in_log(delivery),
-    }
 
 
 # -- reading
@@ -228,7 +217,7 @@ async def read(tx: Transaction, now: datetime, territory: str = "", period: Peri
         late_count=ends.late,
         missed_count=ends.missed,
         waiting_count=ends.waiting,
-        people_count=ends.people if ends.people >= PEOPLE_MIN else None,
+        people_count=secrecy.shown(ends.people),
         by_week=await _by_week(tx, chosen, asked),
         by_equipment=sorted(equipment.values(), key=lambda use: (-use.offered_minutes, use.title)),
         by_territory=sorted((territories or epcis).values(), key=lambda use: (-use.offered_minutes, use.title)),

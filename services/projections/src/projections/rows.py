@@ -35,6 +35,17 @@ async def save(tx: Transaction, table: type[SQLModel], rows: Sequence[Row]) -> N
     )
 
 
+def blank(table: type[SQLModel]) -> Row:
+    """A row of which nothing is told yet: the defaults of its columns."""
+    return {name: field.get_default(call_default_factory=True) for name, field in table.model_fields.items()}
+
+
+def stamp(delivery: Delivery, key: str) -> Row:
+    """Whose row it is, the version that it has reached, and where its last change stands."""
+    message = delivery.message
+    return {key: message.aggregate_id, "aggregate_version": message.aggregate_version, **place_in_log(delivery)}
+
+
 def place_in_log(delivery: Delivery) -> Row:
     """Where a row's last change stands."""
     return {"log_topic": delivery.topic, "log_partition": delivery.partition, "log_offset": delivery.offset}

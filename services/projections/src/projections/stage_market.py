@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from common import secrecy
 from common.pages import PARIS
 from common.transaction import Transaction
 from common.verdicts import Delivery
@@ -50,8 +51,6 @@ OFFER_MESSAGES = (
 )
 REQUEST_MESSAGES = (RequestFiled, RequestEnded)
 
-# Below this many people a number says who they are (statistical secrecy).
-PEOPLE_MIN = 11
 ANSWERS_WINDOW = timedelta(days=60)
 _ENGAGED_MAX = 20
 
@@ -64,9 +63,7 @@ async def fold_hosts(tx: Transaction, deliveries: Sequence[Delivery]) -> None:
     current = await rows.load(tx, MarketHost, [delivery.message.aggregate_id for delivery in deliveries])
     for delivery in deliveries:
         message: Any = delivery.message
-        row = current.get(message.aggregate_id) or {
-            name: field.get_default() for name, field in MarketHost.model_fields.items()
-        }
+        row = current.get(message.aggregate_id) or rows.blank(MarketHost)
         match message:
             case HostDescribed():
                 names = ("host_name", "kind", "commune_code", "fictitious")
@@ -81,7 +78,7 @@ async def fold_hosts(tx: Transaction, deliveries: Sequence[Delivery]) -> None:
                 changed = {"suspended_reason": reason.value}
             case _:
                 changed = {"suspended_reason": None}
-        current[message.aggregate_id] = row | changed | _stamp(delivery, "host_id")
+        current[message.aggregate_id] = row | changed | rows.stamp(delivery, "host_id")
     await rows.save(tx, MarketHost, list(current.values()))
 
 
@@ -100,7 +97,7 @@ async def fold_offers(tx: Transaction, deliveries: Sequence[Delivery]) -> None:
             key = message.application_id
             applications[key] = apply_to_application(applications.get(key), delivery)
         weeks = [week.model_dump() for week in message.weeks]
-        offers[message.aggregate_id] = row | {"weeks": weeks} | _stamp(delivery, "offer_id")
+        offers[message.aggregate_id] = row | {"weeks": weeks} | rows.stamp(delivery, "offer_id")
     await rows.save(tx, MarketOffer, list(offers.values()))
     await rows.save(tx, MarketApplication, list(applications.values()))
 
@@ -149,17 +146,8 @@ async def fold_requests(tx: Transaction, deliveries: Sequence[Delivery]) -> None
             row = row | {"end_reason": message.reason.value}
         else:  # the log was cut before the request was filed: nothing is known of it
             continue
-        current[message.aggregate_id] = row | _stamp(delivery, "request_id")
+        current[message.aggregate_id] = row | rows.stamp(delivery, "request_id")
     await rows.save(tx, MarketRequest, list(current.values()))
-
-
-def _stamp(delivery: Delivery, key: str) -> Row:
-    message = delivery.message
-    return {
-        key: message.aggregate_id,
-        "aggregate_version": message.aggregate_version,
-        **rows.place_in_log(delivery),
-    }
 
 
 # -- reading
@@ -261,18 +249,18 @@ async def read(tx: Transaction, now: datetime, department: str = "") -> Market:
     return Market(
         trades=sorted(
             (
-                Trade(code, rome.DOMAINS[code], total, free, _shown(waiting.get(code, 0)))
+                Trade(code, rome.DOMAINS[code], total, free, secrecy.shown(waiting.get(code, 0)))
                 for code, (total, free) in seats.items()
                 if total or waiting.get(code)
             ),
             key=lambda trade: (-(trade.waiting_count or 0), -trade.free_count, trade.code),
         ),
         departments=[
-            (code, reference.departments()[code].title, total, free, _shown(people.get(code, 0)))
+            (code, reference.departments()[code].title, total, free, secrecy.shown(people.get(code, 0)))
             for code, (total, free) in by_department.items()
         ],
         answers=await _answers(tx, now, communes),
-        waiting_count=_shown(waiting.get("", 0)),
+        waiting_count=secrecy.shown(waiting.get("", 0)),
         hosts=await _engaged(tx, now, communes),
         host_count=hosts.hosts,
         suspended_count=hosts.suspended,
@@ -311,8 +299,3 @@ async def _engaged(tx: Transaction, now: datetime, communes: Sequence[str]) -> l
         limit=_ENGAGED_MAX,
     )
     return [dict(row._mapping) for row in found]
-
-
-def _shown(people: int) -> int | None:
-    """A count of people, or None when it is too small to be said; nobody at all is not said either."""
-    return people if people >= PEOPLE_MIN else None

@@ -19,7 +19,7 @@ from statistics import fmean
 from typing import Any
 from uuid import UUID
 
-from common import settings, telemetry
+from common import secrecy, settings, telemetry
 from common.app import Runtime, build_runtime
 from common.failures import forever
 from common.transaction import Transaction
@@ -37,8 +37,6 @@ from territory import reference
 _log = logging.getLogger(__name__)
 _POLL_SECONDS, _TELL_SECONDS = 1.0, 1.0
 _LOT_COUNT, _OFFERS_PER_LOT = 1000, 100
-# Below this many people a share says who they are.
-_SHOWN_PEOPLE_MIN = 11
 
 
 class Stopped(Exception):
@@ -311,7 +309,7 @@ def figures_of(
         "mean_km": round(fmean(kilometres), 1) if kilometres else None,
         "audiences": dict(audiences),
         "sexes_by_domain": {
-            domain_: dict(sexes) for domain_, sexes in sorted(trades.items()) if sexes.total() >= _SHOWN_PEOPLE_MIN
+            domain_: dict(sexes) for domain_, sexes in sorted(trades.items()) if sexes.total() >= secrecy.PEOPLE_MIN
         },
     }
 
