@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from common.terminal import console, database_urls, fail, run
 from common.transaction import Transaction
 from platform_scheduling import handlers, store
 from platform_scheduling.handlers import Party
@@ -24,20 +23,16 @@ def erase(
     person: Annotated[str, typer.Argument(help="The account: its structure, its subject, or its mail address.")],
 ) -> None:
     """Cancels what is to come, and erases account, name, address, projects, mails and kept answers."""
-    from common.app import for_repair
+    from common.erasure import erase_person
     from platform_scheduling.app import service
 
-    async def work() -> None:
-        async with (
-            for_repair(service, database_urls()[service.name]) as runtime,
-            runtime.database.transaction() as tx,
-        ):
-            count = await erase_requester(tx, person)
-        if count is None:
-            raise fail(f"nobody is known as {person!r}: give the structure or subject of the account, or its address")
-        console.print(f"erased; {count} bookings are left, of nobody")
-
-    run(work())
+    erase_person(
+        service,
+        erase_requester,
+        person,
+        known_by="the structure or subject of the account, or its address",
+        left="bookings",
+    )
 
 
 async def erase_requester(tx: Transaction, person: str) -> int | None:
@@ -47,9 +42,10 @@ async def erase_requester(tx: Transaction, person: str) -> int | None:
     )
     if row is None or row.account is None:
         return None
+    now = await tx.now()
     bookings = await store.bookings(tx, requester_id=row.requester_id, limit=100_000)
     for one in bookings:
-        if one.due_at is not None and one.starts_at > await tx.now():
+        if one.due_at is not None and one.starts_at > now:
             await handlers.cancel(tx, Party(account=row.account), one.booking_id)
     ids = [str(one.booking_id) for one in bookings]
     await tx.execute("UPDATE booking SET purpose = NULL WHERE requester_id = :id", id=row.requester_id)

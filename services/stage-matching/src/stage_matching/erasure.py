@@ -7,7 +7,6 @@ from uuid import UUID
 
 import typer
 
-from common.terminal import console, database_urls, fail, run
 from common.transaction import Transaction
 from stage_matching import handlers, requests, store
 from stage_matching.handlers import Acting
@@ -26,20 +25,12 @@ def erase(
     person: Annotated[str, typer.Argument(help="The account's subject at the identity provider, or its mail address.")],
 ) -> None:
     """Withdraws what waits, and erases account, address, letters, mails and kept answers; a confirmed internship stays."""
-    from common.app import for_repair
+    from common.erasure import erase_person
     from stage_matching.app import service
 
-    async def work() -> None:
-        async with (
-            for_repair(service, database_urls()[service.name]) as runtime,
-            runtime.database.transaction() as tx,
-        ):
-            count = await erase_seeker(tx, person)
-        if count is None:
-            raise fail(f"nobody is known as {person!r}: give the subject of the account, or its address")
-        console.print(f"erased; {count} applications are left, of nobody")
-
-    run(work())
+    erase_person(
+        service, erase_seeker, person, known_by="the subject of the account, or its address", left="applications"
+    )
 
 
 async def erase_seeker(tx: Transaction, person: str) -> int | None:

@@ -1,0 +1,32 @@
+"""What every `erase` command of a service does around its own SQL: one transaction, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from common.app import Service, for_repair
+from common.terminal import console, database_urls, fail, run
+from common.transaction import Transaction
+
+
+def erase_person(
+    service: Service,
+    work: Callable[[Transaction, str], Awaitable[int | None]],
+    person: str,
+    *,
+    known_by: str,
+    left: str,
+) -> None:
+    """Erases one person by a service's own work, which counts what is left without them; None when nobody is known."""
+
+    async def once() -> None:
+        async with (
+            for_repair(service, database_urls()[service.name]) as runtime,
+            runtime.database.transaction() as tx,
+        ):
+            count = await work(tx, person)
+        if count is None:
+            raise fail(f"nobody is known as {person!r}: give {known_by}")
+        console.print(f"erased; {count} {left} are left, of nobody")
+
+    run(once())
