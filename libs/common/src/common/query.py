@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Self
+from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -25,3 +26,8 @@ class Query(BaseModel):
             except ValidationError as error:
                 for problem in error.errors():
                     given.pop(str(problem["loc"][0]), None)
+
+    def query(self, **changes: Any) -> str:
+        """The same question, with changes, as the end of an address; a default is left out."""
+        asked = self.model_dump(exclude_defaults=True, mode="json") | changes
+        return urlencode({name: "1" if value is True else value for name, value in asked.items()})

@@ -13,7 +13,7 @@ from math import asin, cos, floor, radians, sin, sqrt
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, PlainSerializer, StringConstraints
 
 _DATA = Path(__file__).with_name("data")
 _EARTH_RADIUS_KM = 6371.0088
@@ -196,6 +196,10 @@ def _codes_by_name() -> dict[str, str]:
 def commune_code(typed: str) -> str:
     """The INSEE code that a person meant by a code, a label or a name; an empty text when none is meant."""
     return typed if typed in communes() else _codes_by_name().get(typed.strip().casefold(), "")
+
+
+# A commune as a person types it and reads it in an address: its code inside, empty when none is meant.
+TypedCommune = Annotated[str, AfterValidator(commune_code), PlainSerializer(commune_label)]
 
 
 def suggestions(present: Collection[str] = ()) -> list[str]:

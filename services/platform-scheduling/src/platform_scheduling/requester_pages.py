@@ -41,7 +41,7 @@ FIELDS = {
 class Wanted(Query):
     """A search; blanks and unknown values are left out, so that an old link never fails."""
 
-    commune: str = ""
+    commune: reference.TypedCommune = ""
     rayon: int = Field(default=30, ge=1, le=200)
     equipement: str = ""
     jour: date | None = None
@@ -49,11 +49,6 @@ class Wanted(Query):
     duree: int = Field(default=120, ge=15, le=1440)
     accessible: bool = False
     n: int = Field(default=_SHOWN_COUNT, ge=1, le=500)
-
-    @field_validator("commune")
-    @classmethod
-    def _a_norman_commune(cls, typed: str) -> str:
-        return reference.commune_code(typed)
 
     @field_validator("equipement")
     @classmethod
@@ -64,12 +59,6 @@ class Wanted(Query):
     @classmethod
     def _near(cls, typed: date | None) -> date | None:
         return typed if typed is None or typed.year in YEARS else None
-
-    def query(self, **changes: Any) -> str:
-        """The same search, with changes, as the end of an address."""
-        given = self.model_dump(exclude_defaults=True, mode="json") | changes
-        label = {"commune": reference.commune_label(self.commune)} if self.commune else {}
-        return urlencode(given | label)
 
 
 class RequesterDesk(Desk):

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from fastapi import HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from common.desk import Desk
 from common.failures import Refusal
@@ -30,7 +30,7 @@ class Wish(Query):
 
     # The programme that a page of another service points at: shown first, and open.
     parcours: str = ""
-    commune: str = ""
+    commune: reference.TypedCommune = ""
     rayon: float = Field(default=30, gt=0, le=300)
     age: int | None = Field(default=None, ge=14, le=99)
     niveau: EducationLevel | None = None
@@ -38,22 +38,10 @@ class Wish(Query):
     internat: bool = False
     fauteuil: bool = False
 
-    @field_validator("commune")
-    @classmethod
-    def _a_norman_commune(cls, typed: str) -> str:
-        return reference.commune_code(typed)
-
     @property
     def profile(self) -> Profile:
         """As the domain has it."""
         return Profile(self.age, self.niveau, self.internat, self.fauteuil)
-
-    @property
-    def query(self) -> str:
-        """The same wish as the end of an address."""
-        given = self.model_dump(exclude_defaults=True, mode="json")
-        label = {"commune": reference.commune_label(self.commune)} if self.commune else {}
-        return urlencode({name: "1" if value is True else value for name, value in (given | label).items()})
 
 
 class PrescriberDesk(Desk):

@@ -43,29 +43,18 @@ _FIELDS = {
 class Wanted(Query):
     """A search; blanks and unknown values are left out, so that an old link never fails."""
 
-    commune: str = ""
+    commune: reference.TypedCommune = ""
     rayon: int = Field(default=30, ge=1, le=200)
     metier: str = Field(default="", pattern=r"^[A-N]?([0-9]{2})?$")
     semaine: str = ""
     public: Audience | None = None
     n: int = Field(default=_SHOWN_COUNT, ge=1, le=500)
 
-    @field_validator("commune")
-    @classmethod
-    def _a_norman_commune(cls, typed: str) -> str:
-        return reference.commune_code(typed)
-
     @field_validator("semaine")
     @classmethod
     def _a_week(cls, typed: str) -> str:
         weeks.monday(typed)
         return typed
-
-    def query(self, **changes: Any) -> str:
-        """The same search, with changes, as the end of an address."""
-        given = self.model_dump(exclude_defaults=True, mode="json") | changes
-        label = {"commune": reference.commune_label(self.commune)} if self.commune else {}
-        return urlencode(given | label)
 
 
 class SeekerDesk(Desk):
