@@ -121,7 +121,7 @@ async def block(
     if taken:
         detail = f"{len(taken)} réservations tombent à ce moment : refusez-les ou annulez-les d’abord."
         return Refusal("booked", detail, {"bookings": taken})
-    if await time_store.block_count(tx, platform_id, await tx.now()) >= _BLOCKS_MAX:
+    if await time_store.busy_count(tx, platform_id, await tx.now(), source="block") >= _BLOCKS_MAX:
         return Refusal("too_many_blocks", f"Au plus {_BLOCKS_MAX} périodes gardées.")
     if not await time_store.put_busy(tx, platform_id, busy_id, busy, source="block", note=note):
         return NOT_YOURS

@@ -14,7 +14,7 @@ from common.failures import Refusal
 from common.http import Answer, answer, command, database_of
 from common.identity import Principal, Role, caller_as
 from common.transaction import Transaction
-from platform_scheduling import busy_calendar, calendar_feed, handlers, photos, search, store
+from platform_scheduling import busy_calendar, calendar_feed, handlers, photos, search, store, time_store
 from platform_scheduling.bodies import CAPACITY_MAX, YEARS, BookingBody, SlotBody, checked_owner
 from platform_scheduling.handlers import Party
 from platform_scheduling.state import Booking, Span
@@ -159,8 +159,8 @@ async def calendar(request: Request, secret: UUID) -> Response:
     """A platform's bookings, or a requester's: whoever has the address may read it, nobody can guess it."""
     async with database_of(request).transaction() as tx:
         since = await tx.now() - FEED_PAST
-        platform = await tx.fetch_one("SELECT * FROM platform WHERE feed_secret = :secret", secret=secret)
-        requester = await tx.fetch_one("SELECT * FROM requester WHERE feed_secret = :secret", secret=secret)
+        platform = await store.platform_of_feed(tx, secret)
+        requester = await store.requester_of_feed(tx, secret)
         if platform is not None:
             rows = await store.bookings(tx, platform_id=platform.platform_id, since=since, limit=5000)
             # Who waits in line takes nothing of the owner's time yet.
@@ -183,13 +183,11 @@ async def calendar(request: Request, secret: UUID) -> Response:
 async def photo(request: Request, platform_id: UUID, number: PhotoNumber) -> Response:
     """A photo of a platform."""
     async with database_of(request).transaction() as tx:
-        row = await tx.fetch_one(
-            "SELECT content FROM photo WHERE platform_id = :id AND number = :number", id=platform_id, number=number
-        )
-    if row is None:
+        content = await time_store.photo_content(tx, platform_id, number)
+    if content is None:
         raise HTTPException(404, "Cette photo n'existe pas.")
     headers = {"Cache-Control": "public, max-age=3600", "X-Content-Type-Options": "nosniff"}
-    return Response(row.content, media_type="image/jpeg", headers=headers)
+    return Response(content, media_type="image/jpeg", headers=headers)
 
 
 # -- what routes and pages share

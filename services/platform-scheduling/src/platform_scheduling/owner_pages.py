@@ -17,7 +17,6 @@ from common.desk import Desk, Form
 from common.failures import Refusal
 from common.http import Answer
 from common.identity import Principal
-from common.pages import PARIS
 from common.spreadsheet import refused_line
 from common.transaction import Transaction
 from platform_scheduling import handlers, photos, store, time_store, words
@@ -27,7 +26,7 @@ from platform_scheduling.http import busy_spans, owner_of
 from platform_scheduling.messages import BookingRefusalReason
 from platform_scheduling.requester_pages import moved_to
 from platform_scheduling.state import Span
-from territory import reference, weeks
+from territory import reference
 
 FIELDS = {
     "owner_title": "nom du propriétaire",
@@ -62,14 +61,7 @@ class OwnerDesk(Desk):
             policy = await store.policy_at(tx, now)
             platforms = await store.platforms_of(tx, owner)
             rows = await store.bookings(tx, owner_code=owner, since=now - timedelta(days=policy.no_show_days))
-            in_the_way = await tx.fetch_all(
-                """SELECT DISTINCT b.booking_id FROM booking b JOIN platform p USING (platform_id)
-                        JOIN busy_time t ON t.platform_id = b.platform_id AND t.source = 'calendar'
-                             AND t.starts_at < b.ends_at AND t.ends_at > b.starts_at
-                   WHERE p.owner_code = :owner AND b.state IN ('tentative', 'approved') AND b.ends_at > :now""",
-                owner=owner,
-                now=now,
-            )
+            in_the_way = await store.in_the_way(tx, owner, now)
         live = [row for row in rows if row.due_at is not None and row.due_at > now]
         return self.page(
             request,
@@ -81,9 +73,8 @@ class OwnerDesk(Desk):
             in_line={row.platform_id for row in live if row.state == "requested"},
             approved=[row for row in live if row.state == "approved"],
             past=[row for row in rows if row.state == "done" or (row.state == "approved" and row.starts_at <= now)],
-            in_the_way={row.booking_id for row in in_the_way},
+            in_the_way=in_the_way,
             platforms=platforms,
-            this_week=weeks.week_of(now.astimezone(PARIS).date()),
             said=request.query_params.get("fait", ""),
             problem=problem,
         )
@@ -164,13 +155,8 @@ class OwnerDesk(Desk):
             units = await store.units_of(tx, platform_id)
             shown = await time_store.photos_of(tx, platform_id)
             windows = await time_store.windows_of(tx, platform_id)
-            calendar = await tx.fetch_one(
-                "SELECT count(*) AS n FROM busy_time WHERE platform_id = :id AND source = 'calendar' AND ends_at > :now",
-                id=platform_id,
-                now=now,
-            )
+            busy_count = await time_store.busy_count(tx, platform_id, now, source="calendar")
             feed = tx.address(f"/calendriers/{row.feed_secret}.ics") if row is not None else ""
-        assert calendar is not None
         others = sorted(known.values(), key=lambda one: str(one.platform_id))
         return self.page(
             request,
@@ -185,12 +171,10 @@ class OwnerDesk(Desk):
             photos=shown,
             photos_max=photos.PHOTOS_MAX,
             windows=windows,
-            busy_count=calendar.n,
+            busy_count=busy_count,
             feed=feed,
             policy=policy,
-            today=now.astimezone(PARIS).date(),
             suggestions=reference.suggestions(),
-            this_week=weeks.week_of(now.astimezone(PARIS).date()),
             said=request.query_params.get("fait", ""),
             problem=problem,
         )

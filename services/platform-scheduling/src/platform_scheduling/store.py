@@ -80,7 +80,7 @@ async def lock_platform(tx: Transaction, platform_id: UUID, around: Span | None 
     row = await tx.fetch_one("SELECT * FROM platform WHERE platform_id = :id FOR UPDATE", id=platform_id)
     if row is None:
         return None
-    units = await tx.fetch_all("SELECT * FROM unit WHERE platform_id = :id ORDER BY number", id=platform_id)
+    units = await units_of(tx, platform_id)
     rows = await tx.fetch_all(
         f"""SELECT {_columns()} FROM booking b LEFT JOIN unit u USING (unit_id)
             WHERE b.platform_id = :id AND {_LIVE} ORDER BY b.requested_at, b.booking_id""",
@@ -120,9 +120,11 @@ async def save(tx: Transaction, before: Platform, decision: Decision) -> Decisio
     unit_ids = {unit.number: unit.unit_id for unit in after.units}
     known = {one.booking_id: one for one in before.bookings}
     changed = [one for one in after.bookings if known.get(one.booking_id) != one]
-    # What ends or moves away is written before what takes its place: the constraint looks at each row.
-    for one in sorted(changed, key=lambda one: (one.due_at is not None, one is not decision.booking)):
-        await _save_booking(tx, after.platform_id, one, unit_ids.get(one.unit_number or 0), await tx.now())
+    if changed:
+        now = await tx.now()
+        # What ends or moves away is written before what takes its place: the constraint looks at each row.
+        for one in sorted(changed, key=lambda one: (one.due_at is not None, one is not decision.booking)):
+            await _save_booking(tx, after.platform_id, one, unit_ids.get(one.unit_number or 0), now)
     return replace(decision, platform=replace(after, version=version))
 
 
@@ -179,6 +181,11 @@ async def platforms_of(tx: Transaction, owner_code: str) -> Sequence[Row[Any]]:
     )
 
 
+async def platform_of_feed(tx: Transaction, secret: UUID) -> Any:
+    """The platform whose calendar has this address, or None."""
+    return await tx.fetch_one("SELECT * FROM platform WHERE feed_secret = :secret", secret=secret)
+
+
 async def units_of(tx: Transaction, platform_id: UUID) -> Sequence[Row[Any]]:
     """The units of a platform by number."""
     return await tx.fetch_all("SELECT * FROM unit WHERE platform_id = :id ORDER BY number", id=platform_id)
@@ -213,6 +220,11 @@ async def lock_requester(tx: Transaction, *, account: str, title: str, contact: 
 async def find_requester(tx: Transaction, account: str) -> Any:
     """The requester of an account, or None."""
     return await tx.fetch_one("SELECT * FROM requester WHERE account = :account", account=account)
+
+
+async def requester_of_feed(tx: Transaction, secret: UUID) -> Any:
+    """The requester whose calendar has this address, or None."""
+    return await tx.fetch_one("SELECT * FROM requester WHERE feed_secret = :secret", secret=secret)
 
 
 async def conduct_of(tx: Transaction, requester_id: UUID, now: datetime, policy: Policy) -> Conduct:
@@ -275,6 +287,19 @@ async def bookings(
         until=until,
         limit=limit,
     )
+
+
+async def in_the_way(tx: Transaction, owner_code: str, now: datetime) -> set[UUID]:
+    """Bookings that are not over and that fall on what an owner's imported calendar keeps."""
+    rows = await tx.fetch_all(
+        """SELECT DISTINCT b.booking_id FROM booking b JOIN platform p USING (platform_id)
+                JOIN busy_time t ON t.platform_id = b.platform_id AND t.source = 'calendar'
+                     AND t.starts_at < b.ends_at AND t.ends_at > b.starts_at
+           WHERE p.owner_code = :owner AND b.state IN ('tentative', 'approved') AND b.ends_at > :now""",
+        owner=owner_code,
+        now=now,
+    )
+    return {row.booking_id for row in rows}
 
 
 # -- rows

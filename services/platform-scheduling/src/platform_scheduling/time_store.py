@@ -186,11 +186,12 @@ async def write_calendar(tx: Transaction, platform_id: UUID, spans: Sequence[tup
     )
 
 
-async def block_count(tx: Transaction, platform_id: UUID, now: datetime) -> int:
-    """How many blocks of the owner are not over."""
+async def busy_count(tx: Transaction, platform_id: UUID, now: datetime, *, source: Literal["block", "calendar"]) -> int:
+    """How many blocks of the owner, or busy times of its imported calendar, are not over."""
     row = await tx.fetch_one(
-        "SELECT count(*) AS n FROM busy_time WHERE platform_id = :id AND source = 'block' AND ends_at > :now",
+        "SELECT count(*) AS n FROM busy_time WHERE platform_id = :id AND source = :source AND ends_at > :now",
         id=platform_id,
+        source=source,
         now=now,
     )
     assert row is not None
@@ -224,3 +225,11 @@ async def photos_of(tx: Transaction, platform_id: UUID) -> Sequence[Row[Any]]:
     return await tx.fetch_all(
         "SELECT number, caption FROM photo WHERE platform_id = :id ORDER BY number", id=platform_id
     )
+
+
+async def photo_content(tx: Transaction, platform_id: UUID, number: int) -> bytes | None:
+    """A photo as JPEG."""
+    row = await tx.fetch_one(
+        "SELECT content FROM photo WHERE platform_id = :id AND number = :number", id=platform_id, number=number
+    )
+    return row.content if row is not None else None
