@@ -60,8 +60,9 @@ def hour(value: datetime) -> str:
 
 def slot(starts_at: datetime, ends_at: datetime) -> str:
     """ "jeudi 26 novembre à 14:00 → 16:00", with the day of its end when that is another one."""
-    same = starts_at.astimezone(PARIS).date() == ends_at.astimezone(PARIS).date()
-    return f"{moment(starts_at)} → {hour(ends_at) if same else moment(ends_at)}"
+    end = ends_at.astimezone(PARIS)
+    same = starts_at.astimezone(PARIS).date() == end.date()
+    return f"{moment(starts_at)} → {f'{end:%H:%M}' if same else moment(end)}"
 
 
 def short_day(value: date) -> str:
