@@ -292,6 +292,30 @@ async def test_another_owners_pages_are_not_there(platforms: Platforms, browser:
         assert answer is not None and answer.status == 403
 
 
+async def test_what_is_kept_on_the_night_of_a_clock_change_ends_when_the_form_says(
+    platforms: Platforms, browser: Browser, query: Query
+) -> None:
+    """Midnight to six is seven hours on 31 October 2027 and five on 28 March."""
+    code, owner = await platforms.owner()
+    platform_id = await platforms.platform(owner)
+    async with opened(browser) as page:
+        await log_in(page, platforms.stack, platforms.url, "/mes-plateaux", persona("owner", code))
+        await page.goto(f"{platforms.url}/mes-plateaux/nouveau")
+        csrf = await page.locator("main input[name=csrf]").first.input_value()
+        for night in ("2027-10-31", "2027-03-28"):
+            sent = await page.request.post(
+                f"{platforms.url}/mes-plateaux/{platform_id}/semaine/plage",
+                form={"csrf": csrf, "quoi": "garder", "jour": night, "debut": "00:00", "fin": "06:00"},
+            )
+            assert sent.status == 200, await sent.text()
+    kept = await query(
+        SERVICE,
+        "SELECT extract(epoch FROM ends_at - starts_at)::int / 3600 AS hours FROM busy_time WHERE platform_id = :id ORDER BY starts_at",
+        id=platform_id,
+    )
+    assert [row.hours for row in kept] == [5, 7]
+
+
 async def test_links_with_anything_in_them_never_fail(platforms: Platforms, browser: Browser) -> None:
     """Old or hand-made links show the page, with what could be understood."""
     _, owner = await platforms.owner()

@@ -21,6 +21,7 @@ from platform_scheduling.bodies import BlockBody, WindowBody
 from platform_scheduling.http import owner_of
 from platform_scheduling.owner_pages import FIELDS, done
 from platform_scheduling.state import HOLDING
+from platform_scheduling.windows import wall_clock_span
 from territory import weeks
 
 
@@ -118,7 +119,7 @@ def _planned(owner: str, platform_id: UUID, form: Form, action: str) -> tuple[An
         end += timedelta(days=1)  # until after midnight
     length = round((end - begin).total_seconds() / 60)
     if form.get("quoi") == "garder":
-        span = words.paris_span(day.isoformat(), f"{begin:%H:%M}", str(length))
+        span = wall_clock_span(begin, length)
         unit = form.get("place", "")
         block = BlockBody(
             starts_at=span.starts_at,

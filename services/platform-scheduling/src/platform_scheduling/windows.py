@@ -73,7 +73,7 @@ def occurrences(window: Window, first: date, last: date) -> list[Span]:
         rule = rrulestr(_local_until(window.rrule), dtstart=window.starts_at_local)
         starts = rule.between(datetime.combine(first, time(0)), datetime.combine(last, time.max), inc=True)
     spans = [
-        _span(start, window.length_minutes)
+        wall_clock_span(start, window.length_minutes)
         for start in starts
         if first <= start.date() <= last and _is_on(window, start.date())
     ]
@@ -90,7 +90,8 @@ def _is_on(window: Window, day: date) -> bool:
     return day <= school_calendar.known_until() and school_calendar.school_holiday(day) is None
 
 
-def _span(start: datetime, length_minutes: int) -> Span:
+def wall_clock_span(start: datetime, length_minutes: int) -> Span:
+    """From a Paris clock time to the one that the clock shows so many minutes later: what lies between may be an hour more or less."""
     end = start + timedelta(minutes=length_minutes)
     return Span(start.replace(tzinfo=PARIS).astimezone(UTC), end.replace(tzinfo=PARIS).astimezone(UTC))
 
