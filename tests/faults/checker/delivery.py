@@ -6,9 +6,9 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from typing import Any
 
 from tests.faults.checker.consumed import board
+from tests.faults.checker.judged import differences, shown_and_folded
 from tests.faults.checker.world import PROGRAMMES, STRUCTURES, Row, World, letters
 
 
@@ -128,11 +128,8 @@ def i9_projection_is_the_fold(world: World) -> Iterator[str]:
         ("board_structure", "structure_id", folded[0]),
         ("board_programme", "programme_id", folded[1]),
     ):
-        shown = {str(row[key]): _plain(row, skipped) for row in world.databases["projections"][table]}
-        wanted = {row_key: _plain(row, skipped) for row_key, row in expected.items()}
-        for row_key in sorted(shown.keys() | wanted.keys()):
-            if shown.get(row_key) != wanted.get(row_key):
-                yield f"{table} {row_key}: shown {_difference(shown.get(row_key), wanted.get(row_key))}"
+        shown, wanted = shown_and_folded(world, table, key, expected, skipped)
+        yield from differences(table, shown, wanted)
         if _hash(shown) != _hash(wanted):
             yield f"{table}: hashes differ"
 
@@ -189,28 +186,6 @@ def i12_at_rest(world: World) -> Iterator[str]:
             yield f"after {entry['fault']}, recovery took {entry['seconds']:.1f} s of {entry['seconds_max']} s"
     if not world.of("quiesced"):
         yield "the rig did not wait for the end of the backlog"
-
-
-def _plain(row: Row, skipped: tuple[str, ...]) -> Row:
-    return {name: _text(value) for name, value in row.items() if name not in skipped}
-
-
-def _text(value: Any) -> Any:
-    if isinstance(value, bool | int | str | type(None)):
-        return value
-    if isinstance(value, list):
-        return [_text(item) for item in value]
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
-
-
-def _difference(shown: Row | None, wanted: Row | None) -> str:
-    if shown is None or wanted is None:
-        return f"{shown and 'present'}, folded {wanted and 'present'}"
-    return ", ".join(
-        f"{name}={shown.get(name)!r} (folded {wanted.get(name)!r})"
-        for name in sorted(shown.keys() | wanted.keys())
-        if shown.get(name) != wanted.get(name)
-    )
 
 
 def _hash(rows: dict[str, Row]) -> str:

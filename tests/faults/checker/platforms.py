@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
+from tests.faults.checker.judged import (
+    caused_by_others,
+    differences,
+    first_occurrences,
+    not_refused,
+    shown_and_folded,
+    told_by_command,
+)
 from tests.faults.checker.log import Record
-from tests.faults.checker.stages import first_occurrences, text_of
 from tests.faults.checker.world import Row, World
 
 SERVICE = "platform-scheduling"
@@ -112,30 +119,15 @@ def p9_use_is_the_fold(world: World) -> Iterator[str]:
             bookings[one] = before | now | {"state": "ended" if ended else _state(record)} | place
         platforms[key] = row | {"aggregate_version": record.version} | place
     for table, key, expected in (("use_platform", "platform_id", platforms), ("use_booking", "booking_id", bookings)):
-        shown = {
-            str(row[key]): {name: text_of(value) for name, value in row.items()}
-            for row in world.databases["projections"][table]
-        }
-        wanted = {one: {name: text_of(value) for name, value in row.items()} for one, row in expected.items()}
-        for one in sorted(shown.keys() | wanted.keys()):
-            if shown.get(one) != wanted.get(one):
-                yield f"{table} {one}: shown {shown.get(one)}, folded {wanted.get(one)}"
+        yield from differences(table, *shown_and_folded(world, table, key, expected))
 
 
 def p16_authority(world: World) -> Iterator[str]:
     """An owner's command changed its own platforms only; forbidden ones were refused."""
     owner = {str(row["platform_id"]): row["owner_code"] for row in world.databases[SERVICE]["platform"]}
     ops = {entry["trace_id"]: entry for entry in world.of("invoke") if entry.get("service") == SERVICE}
-    for record in first_occurrences(world, PLATFORMS):
-        assert record.fields is not None
-        op = ops.get(record.fields["correlation_id"].hex)
-        if op is not None and op["role"] == "owner" and op["owner_code"] != owner[record.key_text]:
-            yield f"{record.name} of {record.key_text} was caused by the owner {op['owner_code']}"
-    answers = {entry["op_id"]: entry for entry in world.of("ok")}
-    for op in ops.values():
-        answer = answers.get(op["op_id"])
-        if op.get("forbidden") and answer is not None and answer["status"] not in (403, 404):
-            yield f"{op['op']} of what belongs to another was answered with {answer['status']}"
+    yield from caused_by_others(first_occurrences(world, PLATFORMS), ops, "owner", "owner_code", owner)
+    yield from not_refused(world, ops.values())
 
 
 def p18_one_effect_per_command(world: World) -> Iterator[str]:
@@ -143,10 +135,7 @@ def p18_one_effect_per_command(world: World) -> Iterator[str]:
 
     What moves up when a slot comes back is told under the same command: at least, and of an end exactly.
     """
-    told: dict[str, Counter[str]] = defaultdict(Counter)
-    for record in first_occurrences(world, PLATFORMS):
-        assert record.fields is not None
-        told[record.fields["correlation_id"].hex][record.name] += 1
+    told = told_by_command(first_occurrences(world, PLATFORMS))
     answers = {entry["op_id"]: entry for entry in world.of("ok")}
     for op in world.of("invoke"):
         if op.get("service") != SERVICE:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
+from tests.faults.checker.judged import first_occurrences, not_refused, told_by_command
 from tests.faults.checker.log import Record
 from tests.faults.checker.world import PROGRAMMES, SEATS, Row, World
 
@@ -20,14 +21,10 @@ _ENDED = {
 }
 
 
-def first_occurrences(world: World) -> list[Record]:
+def _committed(world: World) -> list[Record]:
     """Each committed message of a programme once, per key in version order."""
-    firsts: dict[str, Record] = {}
     ghosts = {str(row["event_id"]) for row in world.databases[SEATS]["unknown_message"]}
-    for record in world.topics[PROGRAMMES].records:
-        if record.fields is not None and record.event_id not in ghosts:
-            firsts.setdefault(record.event_id, record)
-    return sorted(firsts.values(), key=lambda r: (r.key_text, r.version))
+    return first_occurrences(world, PROGRAMMES, ghosts)
 
 
 def i6_no_overbooking(world: World) -> Iterator[str]:
@@ -47,7 +44,7 @@ def i6_no_overbooking(world: World) -> Iterator[str]:
         if last is not None and row["held_count"] > last["held_count"] and occupied > row["total_count"]:
             yield f"{key}: a hold took a seat that was not free ({occupied} of {row['total_count']})"
         before[key] = row
-    for record in first_occurrences(world):
+    for record in _committed(world):
         assert record.fields is not None
         seats = record.fields["seats"]
         occupied = seats["taken_count"] + seats["admitted_count"] + seats["held_count"]
@@ -63,7 +60,7 @@ _COUNTS = ("total_count", "taken_count", "admitted_count", "held_count", "excess
 def _holds(world: World) -> dict[str, dict[str, Any]]:
     """Each hold's life as the log tells it."""
     holds: dict[str, dict[str, Any]] = {}
-    for record in first_occurrences(world):
+    for record in _committed(world):
         fields = record.fields
         assert fields is not None
         if "hold_id" not in fields:
@@ -127,7 +124,7 @@ def i16_authority(world: World) -> Iterator[str]:
     owner = {str(row["programme_id"]): str(row["structure_id"]) for row in world.databases[SEATS]["programme"]}
     holder = {str(row["hold_id"]): row["prescriber_id"] for row in world.databases[SEATS]["hold"]}
     ops = {entry["trace_id"]: entry for entry in world.of("invoke") if not entry.get("service")}
-    for record in first_occurrences(world):
+    for record in _committed(world):
         assert record.fields is not None
         op = ops.get(record.fields["correlation_id"].hex)
         if op is None or record.fields.get("reason") in ("EXPIRED", "NO_SHOW", "RELEASED"):
@@ -136,20 +133,13 @@ def i16_authority(world: World) -> Iterator[str]:
             yield f"{record.name} about {record.key_text} was caused by the structure {op['structure_id']}"
         if op["role"] == "prescriber" and holder[str(record.fields["hold_id"])] != op["subject"]:
             yield f"{record.name} of hold {record.fields['hold_id']} was caused by {op['subject']}"
-    answers = {entry["op_id"]: entry for entry in world.of("ok")}
-    for op in ops.values():
-        answer = answers.get(op["op_id"])
-        if op.get("forbidden") and answer is not None and answer["status"] not in (403, 404):
-            yield f"{op['op']} of what belongs to another was answered with {answer['status']}"
+    yield from not_refused(world, ops.values())
 
 
 def i18_one_booking_per_key(world: World) -> Iterator[str]:
     """Each command had, once, exactly the effect that its answer says, however often it was sent; none stays unanswered."""
     answers = {entry["op_id"]: entry for entry in world.of("ok")}
-    told: dict[str, Counter[str]] = defaultdict(Counter)
-    for record in first_occurrences(world):
-        assert record.fields is not None
-        told[record.fields["correlation_id"].hex][record.name] += 1
+    told = told_by_command(_committed(world))
     kept = {row["key"]: row for row in world.databases[SEATS]["idempotency_key"]}
     lost_keys = {entry["key"] for entry in world.of("restored_away")}
     held = set()

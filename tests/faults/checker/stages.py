@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
+from tests.faults.checker.judged import (
+    caused_by_others,
+    differences,
+    first_occurrences,
+    not_refused,
+    shown_and_folded,
+    told_by_command,
+)
 from tests.faults.checker.log import Record
 from tests.faults.checker.world import Row, World
 
@@ -28,15 +35,6 @@ _ENDED = {
     "HOST_SUSPENDED": "released",
     "AGREEMENT_CANCELLED": "cancelled",
 }
-
-
-def first_occurrences(world: World, topic: str) -> list[Record]:
-    """Each message once, in version order per key."""
-    firsts: dict[str, Record] = {}
-    for record in world.topics[topic].records:
-        if record.fields is not None:
-            firsts.setdefault(record.event_id, record)
-    return sorted(firsts.values(), key=lambda r: (r.key_text, r.version))
 
 
 def s6_no_overbooking(world: World) -> Iterator[str]:
@@ -115,14 +113,7 @@ def s9_market_is_the_fold(world: World) -> Iterator[str]:
         ("market_application", "application_id"),
         ("market_request", "request_id"),
     ):
-        shown = {
-            str(row[key]): {name: text_of(value) for name, value in row.items()}
-            for row in world.databases["projections"][table]
-        }
-        wanted = {one: {name: text_of(value) for name, value in row.items()} for one, row in expected[table].items()}
-        for one in sorted(shown.keys() | wanted.keys()):
-            if shown.get(one) != wanted.get(one):
-                yield f"{table} {one}: shown {shown.get(one)}, folded {wanted.get(one)}"
+        yield from differences(table, *shown_and_folded(world, table, key, expected[table]))
 
 
 def _fold(world: World) -> dict[str, dict[str, Row]]:
@@ -209,24 +200,13 @@ def s16_authority(world: World) -> Iterator[str]:
     """A host's command changed its own offers only; forbidden ones were refused."""
     owner = {str(row["offer_id"]): str(row["host_id"]) for row in world.databases[SERVICE]["offer"]}
     ops = {entry["trace_id"]: entry for entry in world.of("invoke") if entry.get("service") == SERVICE}
-    for record in first_occurrences(world, OFFERS):
-        assert record.fields is not None
-        op = ops.get(record.fields["correlation_id"].hex)
-        if op is not None and op["role"] == "host" and op["host_id"] != owner[record.key_text]:
-            yield f"{record.name} of {record.key_text} was caused by the host {op['host_id']}"
-    answers = {entry["op_id"]: entry for entry in world.of("ok")}
-    for op in ops.values():
-        answer = answers.get(op["op_id"])
-        if op.get("forbidden") and answer is not None and answer["status"] not in (403, 404):
-            yield f"{op['op']} of what belongs to another was answered with {answer['status']}"
+    yield from caused_by_others(first_occurrences(world, OFFERS), ops, "host", "host_id", owner)
+    yield from not_refused(world, ops.values())
 
 
 def s18_one_effect_per_command(world: World) -> Iterator[str]:
     """Each command had, once, exactly the effect that its answer says, however often it was sent; none stays unanswered."""
-    told: dict[str, Counter[str]] = defaultdict(Counter)
-    for record in first_occurrences(world, OFFERS):
-        assert record.fields is not None
-        told[record.fields["correlation_id"].hex][record.name] += 1
+    told = told_by_command(first_occurrences(world, OFFERS))
     answers = {entry["op_id"]: entry for entry in world.of("ok")}
     for op in world.of("invoke"):
         if op.get("service") != SERVICE:
@@ -258,13 +238,3 @@ def s19_campaigns_give_each_seat_once(world: World) -> Iterator[str]:
                 yield f"request {row['request_id']} was not given the offer that it obtained"
     if "published" in states.values() and not obtained:
         yield "the campaign gave nothing"
-
-
-def text_of(value: Any) -> Any:
-    if isinstance(value, str) and value.startswith(("[", "{")):  # JSON columns come as text
-        return json.loads(value)
-    if isinstance(value, bool | int | str | type(None) | dict):
-        return value
-    if isinstance(value, list):
-        return [text_of(item) for item in value]
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)

@@ -1,0 +1,87 @@
+"""What the invariants of several services have in common: messages once, tables beside a fold, and who caused what."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+from tests.faults.checker.log import Record
+from tests.faults.checker.world import Row, World
+
+
+def first_occurrences(world: World, topic: str, ghosts: Collection[str] = ()) -> list[Record]:
+    """Each message once, in version order per key."""
+    firsts: dict[str, Record] = {}
+    for record in world.topics[topic].records:
+        if record.fields is not None and record.event_id not in ghosts:
+            firsts.setdefault(record.event_id, record)
+    return sorted(firsts.values(), key=lambda r: (r.key_text, r.version))
+
+
+def told_by_command(records: Iterable[Record]) -> dict[str, Counter[str]]:
+    """How many messages of each name every command caused, by its trace."""
+    told: dict[str, Counter[str]] = defaultdict(Counter)
+    for record in records:
+        assert record.fields is not None
+        told[record.fields["correlation_id"].hex][record.name] += 1
+    return told
+
+
+def _plain(row: Row, skipped: Collection[str] = ()) -> Row:
+    """A row so that what SQL gave and what Avro gave can be compared."""
+    return {name: _text(value) for name, value in row.items() if name not in skipped}
+
+
+def shown_and_folded(
+    world: World, table: str, key: str, expected: Mapping[str, Row], skipped: Collection[str] = ()
+) -> tuple[dict[str, Row], dict[str, Row]]:
+    """A table of the projections beside an independent fold, both plain."""
+    shown = {str(row[key]): _plain(row, skipped) for row in world.databases["projections"][table]}
+    return shown, {one: _plain(row, skipped) for one, row in expected.items()}
+
+
+def differences(table: str, shown: Mapping[str, Row], folded: Mapping[str, Row]) -> Iterator[str]:
+    """Every row that is not what it should be, both ways."""
+    for one in sorted(shown.keys() | folded.keys()):
+        mine, wanted = shown.get(one), folded.get(one)
+        if mine is None or wanted is None:
+            yield f"{table} {one}: shown {mine and 'present'}, folded {wanted and 'present'}"
+        elif mine != wanted:
+            names = [name for name in sorted(mine.keys() | wanted.keys()) if mine.get(name) != wanted.get(name)]
+            told = ", ".join(f"{name}={mine.get(name)!r} (folded {wanted.get(name)!r})" for name in names)
+            yield f"{table} {one}: shown {told}"
+
+
+def caused_by_others(
+    records: Iterable[Record], ops: Mapping[str, Row], role: str, named: str, owner: Mapping[str, str]
+) -> Iterator[str]:
+    """Messages about what belongs to one party that a command of another, of the same role, caused."""
+    for record in records:
+        assert record.fields is not None
+        op = ops.get(record.fields["correlation_id"].hex)
+        if op is not None and op["role"] == role and op[named] != owner[record.key_text]:
+            yield f"{record.name} about {record.key_text} was caused by the {role} {op[named]}"
+
+
+def not_refused(world: World, ops: Iterable[Row]) -> Iterator[str]:
+    """Forbidden commands that were answered as if they were not."""
+    answers = {entry["op_id"]: entry for entry in world.of("ok")}
+    for op in ops:
+        answer = answers.get(op["op_id"])
+        if op.get("forbidden") and answer is not None and answer["status"] not in (403, 404):
+            yield f"{op['op']} of what belongs to another was answered with {answer['status']}"
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, str) and value.startswith(("[", "{")):  # JSON columns come as text
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    if isinstance(value, bool | int | str | type(None) | dict):
+        return value
+    if isinstance(value, list):
+        return [_text(item) for item in value]
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
