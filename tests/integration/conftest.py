@@ -14,7 +14,7 @@ import pytest
 from playwright.async_api import Browser, async_playwright
 
 from common.embedded.stack import Stack
-from common.testing import token_of, url_of
+from common.testing import client_of, url_of
 from tests.integration.browsing import FLAGS, chromium
 from tests.integration.platforms import SERVICE, Platforms
 
@@ -28,13 +28,7 @@ class Seats:
 
     async def client(self, sub: str, role: str, **claims: Any) -> httpx.AsyncClient:
         """A client that carries a token."""
-        token = await token_of(
-            self.stack, {"label": sub, "sub": sub, "roles": [role], "email": f"{sub}@example.org", **claims}
-        )
-        limits = httpx.Limits(max_connections=60)
-        return httpx.AsyncClient(
-            base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=60, limits=limits
-        )
+        return await client_of(self.stack, self.url, sub, role, **claims)
 
     async def structure(self) -> tuple[UUID, httpx.AsyncClient]:
         """A registered structure and its partner's client."""

@@ -12,7 +12,7 @@ import httpx
 
 from common.app import Runtime
 from common.embedded.stack import Stack
-from common.testing import token_of
+from common.testing import client_of
 from platform_scheduling import handlers
 from platform_scheduling.bodies import PlatformBody, WindowBody
 from platform_scheduling.state import Ask, Span
@@ -43,23 +43,7 @@ class Platforms:
 
     async def client(self, sub: str, role: str, **claims: Any) -> httpx.AsyncClient:
         """A client that carries a token."""
-        token = await token_of(
-            self.stack,
-            {
-                "label": sub,
-                "sub": sub,
-                "roles": [role],
-                "email": f"{sub}@example.org",
-                "name": f"Nom de {sub}",
-                **claims,
-            },
-        )
-        return httpx.AsyncClient(
-            base_url=self.url,
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=60,
-            limits=httpx.Limits(max_connections=60),
-        )
+        return await client_of(self.stack, self.url, sub, role, **{"name": f"Nom de {sub}", **claims})
 
     async def owner(self) -> tuple[str, httpx.AsyncClient]:
         """An owner by its SIRET, and its client."""
@@ -74,15 +58,8 @@ class Platforms:
     async def platform(self, owner: httpx.AsyncClient, *, opened: bool = True, **more: Any) -> UUID:
         """A published platform, offered every day from 8 to 18 unless told otherwise."""
         platform_id = uuid4()
-        body = {
-            "owner_title": "Lycée d’essai",
-            "title": f"Atelier {platform_id.hex[:6]}",
-            "commune_code": "76540",
-            "equipment_codes": ["usinage"],
-            "capacity_count": 12,
-            "fictitious": True,
-            **more,
-        }
+        facts = {"owner_title": "Lycée d’essai", "title": f"Atelier {platform_id.hex[:6]}", "fictitious": True}
+        body = platform_body(**{**facts, **more})
         answer = await owner.put(f"/v1/platforms/{platform_id}", json=body)
         assert answer.status_code == 200, answer.text
         if opened:
@@ -93,14 +70,7 @@ class Platforms:
 async def window(owner: httpx.AsyncClient, platform_id: UUID, **more: Any) -> UUID:
     """The owner offers every day from 8 to 18, holidays included, unless told otherwise."""
     window_id, today = uuid4(), datetime.now(PARIS).date()
-    body = {
-        "starts_at_local": f"{today}T08:00",
-        "length_minutes": 600,
-        "rrule": "FREQ=DAILY",
-        "in_school_holidays": True,
-        "in_public_holidays": True,
-        **more,
-    }
+    body = window_body(**{"starts_at_local": f"{today}T08:00", **more})
     answer = await owner.put(f"/v1/platforms/{platform_id}/windows/{window_id}", json=body)
     assert answer.status_code == 200, answer.text
     return window_id
@@ -109,9 +79,6 @@ async def window(owner: httpx.AsyncClient, platform_id: UUID, **more: Any) -> UU
 async def book(client: httpx.AsyncClient, platform_id: UUID, when: dict[str, str], **more: Any) -> httpx.Response:
     """Asks for a slot."""
     return await client.post("/v1/bookings", json={"platform_id": str(platform_id), "group_size": 8, **when, **more})
-
-
-# -- in the test's own process
 
 
 def platform_body(**more: Any) -> dict[str, Any]:
@@ -138,6 +105,9 @@ def window_body(**more: Any) -> dict[str, Any]:
     }
 
 
+# -- in the test's own process
+
+
 async def prepared(runtime: Runtime, **more: Any) -> tuple[str, UUID]:
     """An owner and an open platform, in the test's own process."""
     owner_code, platform_id = siret(), uuid4()
@@ -153,7 +123,7 @@ async def prepared(runtime: Runtime, **more: Any) -> tuple[str, UUID]:
 
 
 async def booked_by(runtime: Runtime, platform_id: UUID, account: str, days: int, hour: int = 9, **more: Any) -> Any:
-    """Books in the test\'s own process, for an account."""
+    """Books in the test's own process, for an account."""
     span = Span(at(days, hour), at(days, hour + 2))
     async with runtime.database.transaction() as tx:
         return await handlers.book(

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import httpx
 
 from common.embedded.stack import Stack
-from common.testing import token_of, url_of
+from common.testing import client_of, url_of
 from territory.identifiers import siret_is_valid
 from territory.weeks import span, week_of
 
@@ -40,12 +40,7 @@ class Stages:
 
     async def client(self, sub: str, role: str, **claims: Any) -> httpx.AsyncClient:
         """A client that carries a token."""
-        persona = {"label": sub, "sub": sub, "roles": [role], "email": f"{sub}@example.org", **claims}
-        token = await token_of(self.stack, persona)
-        headers = {"Authorization": f"Bearer {token}"}
-        return httpx.AsyncClient(
-            base_url=self.url, headers=headers, timeout=60, limits=httpx.Limits(max_connections=60, keepalive_expiry=2)
-        )
+        return await client_of(self.stack, self.url, sub, role, **claims)
 
     async def host(self) -> tuple[UUID, httpx.AsyncClient]:
         """A registered organisation and its client."""

@@ -143,3 +143,14 @@ async def token_of(stack: Stack, persona: dict[str, Any]) -> str:
             f"{stack.issuer_url}/token", data={"grant_type": "client_credentials", "client_id": persona["sub"]}
         )
     return str(answer.json()["access_token"])
+
+
+async def client_of(stack: Stack, url: str, sub: str, role: str, **claims: Any) -> httpx.AsyncClient:
+    """A client of a service that carries the token of a persona with one role."""
+    token = await token_of(stack, {"label": sub, "sub": sub, "roles": [role], "email": f"{sub}@example.org", **claims})
+    return httpx.AsyncClient(
+        base_url=url,
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=60,
+        limits=httpx.Limits(max_connections=60, keepalive_expiry=2),
+    )
