@@ -15,7 +15,9 @@ from playwright.async_api import Browser, async_playwright
 
 from common.embedded.stack import Stack
 from common.testing import client_of, url_of
+from tests.integration import events as events_module
 from tests.integration.browsing import FLAGS, chromium
+from tests.integration.events import Events
 from tests.integration.platforms import SERVICE, Platforms
 
 
@@ -77,6 +79,12 @@ def seats(stack: Stack) -> Seats:
 def platforms(stack: Stack) -> Platforms:
     """Platform scheduling of the running stack."""
     return Platforms(stack, url_of(stack, SERVICE))
+
+
+@pytest.fixture
+def events(stack: Stack) -> Events:
+    """The events service of the running stack."""
+    return Events(stack, url_of(stack, events_module.SERVICE))
 
 
 BoardOf = Callable[[], Awaitable[dict[str, dict[str, Any]]]]

@@ -39,6 +39,7 @@ def test_a_planted_import_is_found(tmp_path: Path, file: str, line: str, contrac
         "services/remediation-seats/src",
         "services/stage-matching/src",
         "services/platform-scheduling/src",
+        "services/events/src",
         "services/projections/src",
         "demonstration/src",
     ):
@@ -53,6 +54,8 @@ def test_a_planted_import_is_found(tmp_path: Path, file: str, line: str, contrac
             "services/remediation-seats/src",
             "services/stage-matching/src",
             "services/platform-scheduling/src",
+            "services/events/src",
+            "services/events/src",
             "services/projections/src",
             "demonstration/src",
         )

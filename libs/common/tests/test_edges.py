@@ -82,7 +82,9 @@ async def test_faststreams_dangerous_defaults_are_all_set_otherwise(runtime: Run
     assert broker.config.broker_config.consumer_only is True
 
 
-@pytest.mark.parametrize("package", ["platform_scheduling", "projections", "remediation_seats", "stage_matching"])
+@pytest.mark.parametrize(
+    "package", ["events", "platform_scheduling", "projections", "remediation_seats", "stage_matching"]
+)
 async def test_migrations_and_tables_agree(fresh_runtime: FreshRuntime, package: str) -> None:
     """Alembic finds no difference between the migrated database and tables.py; a planted column is found."""
     declared: Any = [tables.metadata, importlib.import_module(f"{package}.tables").metadata]

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from remediation_seats import codes, domain
+from common import codes
+from remediation_seats import domain
 from remediation_seats.domain import TRANSITIONS, Actor
 from remediation_seats.messages import DeclarationWay, DeclineReason, EducationLevel, HoldEnded, HoldEndReason
 from remediation_seats.state import LIVE, Conditions, Decision, Declaration, Hold, HoldState, Policy, Profile, Programme

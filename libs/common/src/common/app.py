@@ -102,6 +102,7 @@ def build_runtime(service: Service, given: Settings) -> Runtime:
         message_bytes_max=given.message_bytes_max,
         development=given.development,
         public_url=given.public_url,
+        link_secret=given.session_secret,
     )
     database = Database(given.database_url, outlet, pool_max=given.database_pool_max)
     registry = Registry(given.registry_url)

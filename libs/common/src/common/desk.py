@@ -81,3 +81,9 @@ def page_routes(runtime: Runtime, pages: Pages, *, shown: Routes, sent: Routes) 
         for path, endpoint in table.items():
             router.add_api_route(path, endpoint, methods=[method])
     return router
+
+
+def done(path: str, said: str, anchor: str = "") -> Response:
+    """Back to a page, which says what was done."""
+    joint = "&" if "?" in path else "?"
+    return RedirectResponse(f"{path}{joint}{urlencode({'fait': said})}{f'#{anchor}' if anchor else ''}", 303)

@@ -21,7 +21,7 @@ from joserfc.jwk import KeySet, OctKey
 from common.failures import Unavailable
 from common.settings import Settings
 
-Role = Literal["agency", "operator", "partner", "prescriber", "host", "seeker", "school", "owner"]
+Role = Literal["agency", "operator", "partner", "prescriber", "host", "seeker", "school", "owner", "coordinator"]
 
 _ALGORITHMS = ["RS256", "ES256"]
 _KEYS_SECONDS = 600

@@ -32,6 +32,7 @@ _MONTHS = (
     "novembre",
     "décembre",
 )
+_SHORT_DAYS = ("lun.", "mar.", "mer.", "jeu.", "ven.", "sam.", "dim.")
 _DAYS = ("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche")
 
 # The pages load nothing from elsewhere and run no inline script.
@@ -63,6 +64,9 @@ class Pages:
             day=day,
             duration=duration,
             grouped=grouped,
+            hour=hour,
+            slot=slot,
+            short_day=short_day,
             long_day=long_day,
             menu=menu,
             moment=moment,
@@ -158,6 +162,24 @@ def moment(value: datetime) -> str:
     """ "mardi 24 novembre à 14:30", in Paris."""
     local = value.astimezone(PARIS)
     return f"{_DAYS[local.weekday()]} {day(local.date())} à {local:%H:%M}"
+
+
+def hour(value: datetime) -> str:
+    """ "9:30" on the Paris clock."""
+    local = value.astimezone(PARIS)
+    return f"{local.hour}:{local.minute:02d}"
+
+
+def slot(starts_at: datetime, ends_at: datetime) -> str:
+    """ "jeudi 26 novembre à 14:00 → 16:00", with the day of its end when that is another one."""
+    end = ends_at.astimezone(PARIS)
+    same = starts_at.astimezone(PARIS).date() == end.date()
+    return f"{moment(starts_at)} → {f'{end:%H:%M}' if same else moment(end)}"
+
+
+def short_day(value: date) -> str:
+    """ "jeu. 26 novembre"."""
+    return f"{_SHORT_DAYS[value.weekday()]} {day(value)}"
 
 
 def clock(value: datetime) -> str:

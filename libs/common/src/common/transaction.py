@@ -10,17 +10,21 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import Row, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from common.avro import Codec
 from common.contracts import Topic
-from common.failures import Refusal, Unavailable, forever
+from common.failures import Refusal, Unavailable, forever, sqlstate
+from common.links import signed_link
 from common.messages import Message
 from common.telemetry import carried
 
 # Nothing that a command does may wait longer than this for a lock: the caller gets an answer instead.
 _LOCK_TIMEOUT_MILLISECONDS = 5_000
 _STATEMENT_TIMEOUT_MILLISECONDS = 20_000
+# unique_violation, exclusion_violation
+_TAKEN = ("23505", "23P01")
 _PRUNE_COUNT, _PRUNE_EVERY_SECONDS = 1000, 600
 # A process that was stopped in the middle of a transaction keeps its locks no longer than this.
 _IDLE_IN_TRANSACTION_TIMEOUT_MILLISECONDS = 8_000
@@ -64,6 +68,10 @@ class Transaction:
     def address(self, path: str) -> str:
         """Where a page of this service is reached, for mails."""
         return self._outlet.public_url + path
+
+    def signed_address(self, path: str, use: str, subject: str, days: int) -> str:
+        """Where somebody without an account finds what is theirs: the page's path, then a link for one use and one subject."""
+        return self.address(f"{path}/{signed_link(self._outlet.link_secret, use, subject, days)}")
 
     async def now(self) -> datetime:
         """The database's clock, read now: call it after the lock, so that it orders with what others did."""
@@ -110,6 +118,22 @@ class Transaction:
             await savepoint.rollback()
             self.emitted_count = emitted_count
 
+    async def execute_unless_taken(self, sql: str, **values: Any) -> bool:
+        """Runs a statement that a unique constraint may refuse: waits for whoever was first, then does nothing and says False.
+
+        The rest of the transaction goes on.
+        """
+        savepoint = await self._connection.begin_nested()
+        try:
+            await self.execute(sql, **values)
+        except IntegrityError as error:
+            await savepoint.rollback()
+            if sqlstate(error) not in _TAKEN:
+                raise
+            return False
+        await savepoint.commit()
+        return True
+
     async def mail(self, *, message_key: str, recipient: str, subject: str, body: str) -> None:
         """Stores one mail; a second one with the same key and recipient is dropped."""
         await self.execute(
@@ -140,9 +164,11 @@ class Outlet:
         message_bytes_max: int,
         development: bool,
         public_url: str = "",
+        link_secret: str = "",
     ) -> None:
         self._source = source
         self.public_url = public_url
+        self.link_secret = link_secret
         self._codec = codec
         self._topics = topics
         self._message_bytes_max = message_bytes_max

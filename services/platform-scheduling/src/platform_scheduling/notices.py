@@ -8,9 +8,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from common.pages import moment
+from common.pages import moment, slot
 from common.transaction import Transaction
-from platform_scheduling import store, words
+from platform_scheduling import store
 from platform_scheduling.messages import (
     BookingApproved,
     BookingEnded,
@@ -49,7 +49,7 @@ async def follow(tx: Transaction, decision: Decision) -> None:
 
 def _mails(tx: Transaction, message: Any, row: Any) -> list[tuple[str | None, str, str]]:
     mine, owned = tx.address("/mes-reservations"), tx.address("/mes-plateaux")
-    where = f"{row.title}, {reference.commune_label(row.commune_code)}\n{words.slot(row.starts_at, row.ends_at)}\n"
+    where = f"{row.title}, {reference.commune_label(row.commune_code)}\n{slot(row.starts_at, row.ends_at)}\n"
     match message:
         case BookingHeld(expires_at=expires_at):
             body = f"{where}{row.group_size} personnes, demandé par {row.requester_title}.\nSans réponse avant {moment(expires_at)}, le créneau est rendu.\n\n{owned}"
@@ -110,7 +110,7 @@ async def remind(tx: Transaction, limit: int) -> int:
         (row,) = await store.bookings(tx, booking_id=locked.booking_id)
         await tx.execute("UPDATE booking SET reminder_count = 1 WHERE booking_id = :id", id=row.booking_id)
         if row.owner_contact is not None:
-            where = f"{row.title}\n{words.slot(row.starts_at, row.ends_at)}\n"
+            where = f"{row.title}\n{slot(row.starts_at, row.ends_at)}\n"
             await tx.mail(
                 message_key=f"reminder:{row.booking_id}",
                 recipient=row.owner_contact,

@@ -13,7 +13,7 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
-from common.desk import Desk, Form
+from common.desk import Desk, Form, done
 from common.failures import Refusal
 from common.http import Answer
 from common.identity import Principal
@@ -290,8 +290,3 @@ async def _uploaded(field: Any) -> bytes:
     if not isinstance(field, UploadFile) or not field.filename:
         raise ValueError("Choisissez un fichier")
     return await field.read()
-
-
-def done(path: str, said: str, anchor: str) -> Response:
-    joint = "&" if "?" in path else "?"
-    return RedirectResponse(f"{path}{joint}{urlencode({'fait': said})}{f'#{anchor}' if anchor else ''}", 303)

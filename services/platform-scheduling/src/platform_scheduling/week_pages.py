@@ -10,7 +10,7 @@ from fastapi import HTTPException, Request
 from fastapi.responses import Response
 from pydantic import ValidationError
 
-from common.desk import Desk, Form
+from common.desk import Desk, Form, done
 from common.http import Answer
 from common.identity import Principal
 from common.pages import PARIS
@@ -19,7 +19,7 @@ from common.transaction import Transaction
 from platform_scheduling import handlers, search, store, time_store, week_grid, words
 from platform_scheduling.bodies import BlockBody, WindowBody
 from platform_scheduling.http import owner_of
-from platform_scheduling.owner_pages import FIELDS, done
+from platform_scheduling.owner_pages import FIELDS
 from platform_scheduling.state import HOLDING
 from platform_scheduling.windows import wall_clock_span
 from territory import weeks

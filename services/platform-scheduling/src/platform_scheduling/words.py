@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
-from common.pages import PARIS, Pages, day, moment
+from common.pages import PARIS, Pages, day
 from platform_scheduling.bodies import YEARS
 from platform_scheduling.messages import BookingRefusalReason
 from platform_scheduling.state import Span
@@ -33,7 +33,6 @@ REFUSALS = {
 APPROVALS = {"OWNER": "Je réponds à chaque demande", "AUTOMATIC": "Un créneau libre est accepté aussitôt"}
 DURATIONS = (30, 60, 90, 120, 180, 240, 300, 360, 420, 480, 600)
 RADII_KM = (5, 10, 20, 30, 50, 100)
-_SHORT_DAYS = ("lun.", "mar.", "mer.", "jeu.", "ven.", "sam.", "dim.")
 CODES = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 _DAYS = ("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche")
 RULES = {
@@ -50,24 +49,6 @@ def hours(minutes: int) -> str:
     if minutes < 60:
         return f"{minutes}\u202fmin"
     return f"{minutes // 60}\u202fh" + (f"\u202f{minutes % 60:02d}" if minutes % 60 else "")
-
-
-def hour(value: datetime) -> str:
-    """ "9:30" on the Paris clock."""
-    local = value.astimezone(PARIS)
-    return f"{local.hour}:{local.minute:02d}"
-
-
-def slot(starts_at: datetime, ends_at: datetime) -> str:
-    """ "jeudi 26 novembre à 14:00 → 16:00", with the day of its end when that is another one."""
-    end = ends_at.astimezone(PARIS)
-    same = starts_at.astimezone(PARIS).date() == end.date()
-    return f"{moment(starts_at)} → {f'{end:%H:%M}' if same else moment(end)}"
-
-
-def short_day(value: date) -> str:
-    """ "jeu. 26 novembre"."""
-    return f"{_SHORT_DAYS[value.weekday()]} {day(value)}"
 
 
 def starts_in(free: Sequence[Span], minutes: int, step: int = 30) -> list[str]:
@@ -121,9 +102,6 @@ pages = Pages(
         "HABILITATIONS": HABILITATIONS,
         "equipment_title": equipment_title,
         "hours": hours,
-        "hour": hour,
-        "slot": slot,
-        "short_day": short_day,
         "starts_in": starts_in,
         "rule_words": rule_words,
         "communes": reference.communes,

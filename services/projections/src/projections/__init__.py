@@ -6,5 +6,6 @@ PAGES = (
     ("Places", "seat", "/places"),
     ("Marché", "table", "/marche"),
     ("Usage", "clock", "/usage-plateaux"),
+    ("Calendrier", "cal", "/calendrier"),
     ("Flux", "path", "/pipeline"),
 )

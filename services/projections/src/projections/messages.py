@@ -10,6 +10,545 @@ from common.messages import Message, Part
 from pydantic import AwareDatetime
 
 
+class EventCancellationReason(StrEnum):
+    """
+    Why an event does not take place.
+    """
+
+    UNKNOWN = 'UNKNOWN'
+    CANCELLED_BY_ORGANISER = 'CANCELLED_BY_ORGANISER'
+    PLATFORM_RELEASED = 'PLATFORM_RELEASED'
+
+
+class EventCancelled(Message):
+    """
+    The event does not take place; its sessions are cancelled with it.
+    """
+
+    namespace = "estuaire.events"
+
+    reason: EventCancellationReason
+    """
+    Why.
+    """
+
+
+class EventKind(StrEnum):
+    """
+    Kinds of outreach events of the Region's strategy.
+    """
+
+    UNKNOWN = 'UNKNOWN'
+    REGIONAL_FAIR = 'REGIONAL_FAIR'
+    THEMATIC_DAY = 'THEMATIC_DAY'
+    COMPANY_VISIT = 'COMPANY_VISIT'
+    CAREERS_FORUM = 'CAREERS_FORUM'
+    OPEN_DAY = 'OPEN_DAY'
+    VIRTUAL_FAIR = 'VIRTUAL_FAIR'
+    PROFESSIONAL_WORKSHOP = 'PROFESSIONAL_WORKSHOP'
+    IMMERSION_DAY = 'IMMERSION_DAY'
+    FAMILY_CONFERENCES = 'FAMILY_CONFERENCES'
+    PSAD_GROUP = 'PSAD_GROUP'
+    COMMITTEE = 'COMMITTEE'
+    PLENARY = 'PLENARY'
+    HIGHLIGHT = 'HIGHLIGHT'
+    ACQUAINTANCE_MEETING = 'ACQUAINTANCE_MEETING'
+
+
+class EventStatus(StrEnum):
+    """
+    Whether an event takes place.
+    """
+
+    UNKNOWN = 'UNKNOWN'
+    AWAITING_PLATFORM = 'AWAITING_PLATFORM'
+    CONFIRMED = 'CONFIRMED'
+
+
+class EventAccess(StrEnum):
+    """
+    Whom an event is for.
+    """
+
+    UNKNOWN = 'UNKNOWN'
+    OPEN = 'OPEN'
+    PROFESSIONALS = 'PROFESSIONALS'
+    INVITATION = 'INVITATION'
+
+
+class AttendanceMode(StrEnum):
+    """
+    Where one takes part.
+    """
+
+    UNKNOWN = 'UNKNOWN'
+    ON_SITE = 'ON_SITE'
+    ONLINE = 'ONLINE'
+    MIXED = 'MIXED'
+
+
+class EventDescribed(Message):
+    """
+    The whole public description of an outreach event, from its first confirmation on.
+    """
+
+    namespace = "estuaire.events"
+
+    organiser_id: UUID
+    """
+    Who organises it: a random id of this service.
+    """
+    organiser_title: str
+    """
+    The organisation that the public reads as organiser.
+    """
+    kind: EventKind
+    """
+    What kind of event it is.
+    """
+    title: str
+    """
+    Public title.
+    """
+    summary: str
+    """
+    Public text of a few lines.
+    """
+    status: EventStatus
+    """
+    Awaits an answer for its technical platform, or is confirmed.
+    """
+    access: EventAccess
+    """
+    Everyone, professionals, or those who were invited; the last are shown to nobody else.
+    """
+    attendance_mode: AttendanceMode
+    """
+    On the spot, by a link, or both.
+    """
+    place_title: str | None = None
+    """
+    Where it is, as visitors know it.
+    """
+    commune_code: str | None = None
+    """
+    INSEE code of the commune; null when it is only online.
+    """
+    rome_codes: list[str]
+    """
+    Trades that are shown (ROME 4.0).
+    """
+    under_represented: bool
+    """
+    Whether it shows trades to the sex that is rare in them.
+    """
+    host_siret: str | None = None
+    """
+    SIRET of the organisation that opens its doors.
+    """
+    stand_count: int
+    """
+    Stands that are announced.
+    """
+    platform_id: UUID | None = None
+    """
+    The technical platform that is booked for it.
+    """
+    fictitious: bool
+    """
+    Whether it belongs to a demonstration.
+    """
+
+
+class RegistrationEndReason(StrEnum):
+    """
+    Why a registration ended.
+    """
+
+    UNKNOWN = 'UNKNOWN'
+    CANCELLED_BY_REGISTRANT = 'CANCELLED_BY_REGISTRANT'
+    CANCELLED_BY_ORGANISER = 'CANCELLED_BY_ORGANISER'
+    OFFER_DECLINED = 'OFFER_DECLINED'
+    OFFER_EXPIRED = 'OFFER_EXPIRED'
+    ABSENCES = 'ABSENCES'
+    NOT_SERVED = 'NOT_SERVED'
+    SESSION_CANCELLED = 'SESSION_CANCELLED'
+
+
+class RegistrationEnded(Message):
+    """
+    A registration, an offer or a place in line is over before the session.
+    """
+
+    namespace = "estuaire.events"
+
+    registration_id: UUID
+    """
+    The registration.
+    """
+    reason: RegistrationEndReason
+    """
+    Given up by its party, by the organiser; an offer declined or not answered; released after absences in the same cycle; nobody left a seat before the cut-off; ended with its session, which SessionCancelled tells.
+    """
+    registered_count: int
+    """
+    Seats of this session that are registered now, attended or not.
+    """
+    offered_count: int
+    """
+    Seats that are held by an offer to somebody who waited.
+    """
+    waiting_count: int
+    """
+    Seats that those in line ask for.
+    """
+
+
+class PartyKind(StrEnum):
+    """
+    Who comes together.
+    """
+
+    UNKNOWN = 'UNKNOWN'
+    INDIVIDUAL = 'INDIVIDUAL'
+    GROUP = 'GROUP'
+
+
+class RegistrationMade(Message):
+    """
+    A party has its seats, at once, by the draw, or by accepting an offer.
+    """
+
+    namespace = "estuaire.events"
+
+    registration_id: UUID
+    """
+    The registration: one party in one session.
+    """
+    party_id: UUID
+    """
+    Who comes together, in all sessions of the event: a random id of this service.
+    """
+    party_kind: PartyKind
+    """
+    A person with those who come along, or a group of a school.
+    """
+    school_uai: str | None = None
+    """
+    UAI of the group's school; null for individuals.
+    """
+    seat_count: int
+    """
+    Seats that the party takes, all or none.
+    """
+    registered_count: int
+    """
+    Seats of this session that are registered now, attended or not.
+    """
+    offered_count: int
+    """
+    Seats that are held by an offer to somebody who waited.
+    """
+    waiting_count: int
+    """
+    Seats that those in line ask for.
+    """
+
+
+class RegistrationQueued(Message):
+    """
+    A party waits in line.
+    """
+
+    namespace = "estuaire.events"
+
+    registration_id: UUID
+    """
+    The registration: one party in one session.
+    """
+    party_id: UUID
+    """
+    Who comes together, in all sessions of the event: a random id of this service.
+    """
+    party_kind: PartyKind
+    """
+    A person with those who come along, or a group of a school.
+    """
+    school_uai: str | None = None
+    """
+    UAI of the group's school; null for individuals.
+    """
+    seat_count: int
+    """
+    Seats that the party takes, all or none.
+    """
+    registered_count: int
+    """
+    Seats of this session that are registered now, attended or not.
+    """
+    offered_count: int
+    """
+    Seats that are held by an offer to somebody who waited.
+    """
+    waiting_count: int
+    """
+    Seats that those in line ask for.
+    """
+
+
+class RegistrationResized(Message):
+    """
+    A party comes with more or fewer people.
+    """
+
+    namespace = "estuaire.events"
+
+    registration_id: UUID
+    """
+    The registration.
+    """
+    seat_count: int
+    """
+    Seats that it takes from now on.
+    """
+    registered_count: int
+    """
+    Seats of this session that are registered now, attended or not.
+    """
+    offered_count: int
+    """
+    Seats that are held by an offer to somebody who waited.
+    """
+    waiting_count: int
+    """
+    Seats that those in line ask for.
+    """
+
+
+class RegistrationsRestated(Message):
+    """
+    Which registrations the session has, after its database was restored; others that were told are gone.
+    """
+
+    namespace = "estuaire.events"
+
+    registration_ids: list[UUID]
+    """
+    Registrations, offers and places in line.
+    """
+    held: bool
+    """
+    Whether its attendance was counted.
+    """
+    attended_count: int
+    """
+    People checked in.
+    """
+    registered_count: int
+    """
+    Seats of this session that are registered now, attended or not.
+    """
+    offered_count: int
+    """
+    Seats that are held by an offer to somebody who waited.
+    """
+    waiting_count: int
+    """
+    Seats that those in line ask for.
+    """
+
+
+class SeatsOffered(Message):
+    """
+    Seats that came back are held for a party that waited.
+    """
+
+    namespace = "estuaire.events"
+
+    registration_id: UUID
+    """
+    The registration: one party in one session.
+    """
+    party_id: UUID
+    """
+    Who comes together, in all sessions of the event: a random id of this service.
+    """
+    party_kind: PartyKind
+    """
+    A person with those who come along, or a group of a school.
+    """
+    school_uai: str | None = None
+    """
+    UAI of the group's school; null for individuals.
+    """
+    seat_count: int
+    """
+    Seats that the party takes, all or none.
+    """
+    expires_at: AwareDatetime
+    """
+    Until when the offer holds them, UTC.
+    """
+    registered_count: int
+    """
+    Seats of this session that are registered now, attended or not.
+    """
+    offered_count: int
+    """
+    Seats that are held by an offer to somebody who waited.
+    """
+    waiting_count: int
+    """
+    Seats that those in line ask for.
+    """
+
+
+class SessionCancelled(Message):
+    """
+    The session does not take place; every registration in it is over.
+    """
+
+    namespace = "estuaire.events"
+
+
+class SessionPurpose(StrEnum):
+    """
+    What one does in a session.
+    """
+
+    UNKNOWN = 'UNKNOWN'
+    OPENING = 'OPENING'
+    CONFERENCE = 'CONFERENCE'
+    WORKSHOP = 'WORKSHOP'
+    VISIT = 'VISIT'
+    ARRIVAL = 'ARRIVAL'
+    MEETING = 'MEETING'
+
+
+class Admission(StrEnum):
+    """
+    Who may register.
+    """
+
+    UNKNOWN = 'UNKNOWN'
+    EVERYONE = 'EVERYONE'
+    INDIVIDUALS = 'INDIVIDUALS'
+    GROUPS = 'GROUPS'
+
+
+class Allocation(StrEnum):
+    """
+    How seats are given.
+    """
+
+    UNKNOWN = 'UNKNOWN'
+    FIRST_COME = 'FIRST_COME'
+    LOTTERY = 'LOTTERY'
+
+
+class SessionDescribed(Message):
+    """
+    A time slot of an event, whole: when, for whom, how many seats. The key is the session's id.
+    """
+
+    namespace = "estuaire.events"
+
+    for_event_id: UUID
+    """
+    The event that it belongs to.
+    """
+    title: str
+    """
+    Public title.
+    """
+    purpose: SessionPurpose
+    """
+    Opening hours, a conference, a workshop, a visit, an arrival slot of school groups, or a meeting.
+    """
+    starts_at: AwareDatetime
+    """
+    Begin, UTC.
+    """
+    ends_at: AwareDatetime
+    """
+    End, UTC; after its begin.
+    """
+    hall: str | None = None
+    """
+    Room or hall.
+    """
+    admission: Admission
+    """
+    Everyone, individuals only, or groups of schools only.
+    """
+    capacity_count: int | None = None
+    """
+    Seats; null when one comes without registering.
+    """
+    allocation: Allocation
+    """
+    First come first served, or by a draw.
+    """
+    open: bool
+    """
+    Whether one may register: the event is confirmed.
+    """
+    registered_count: int
+    """
+    Seats of this session that are registered now, attended or not.
+    """
+    offered_count: int
+    """
+    Seats that are held by an offer to somebody who waited.
+    """
+    waiting_count: int
+    """
+    Seats that those in line ask for.
+    """
+
+
+class SessionHeld(Message):
+    """
+    The session is over and its attendance is counted.
+    """
+
+    namespace = "estuaire.events"
+
+    attended_count: int | None = None
+    """
+    People who came; null when nobody counted them.
+    """
+    female_count: int | None = None
+    """
+    Women and girls among them where the party said so; null when too few to be told.
+    """
+    male_count: int | None = None
+    """
+    Men and boys among them where the party said so; null when too few to be told.
+    """
+
+
+class VisitorsCheckedIn(Message):
+    """
+    People of a party are there; a later message of the same registration replaces the number.
+    """
+
+    namespace = "estuaire.events"
+
+    registration_id: UUID
+    """
+    The registration.
+    """
+    visitor_count: int
+    """
+    How many of its people came; none corrects a mistake.
+    """
+    attended_count: int
+    """
+    People checked in to the session, in all.
+    """
+
+
 class BookingOrigin(StrEnum):
     """
     How a booking came.

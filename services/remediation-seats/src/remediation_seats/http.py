@@ -21,13 +21,13 @@ from pydantic import (
 
 from common.app import Runtime
 from common.bodies import Body, Text, known
+from common.codes import CODE_LENGTH, normalised_code
 from common.failures import Refusal
 from common.http import Answer, problem, run_command
 from common.identity import Principal, caller, caller_as
 from common.spreadsheet import UnreadableTable
 from common.transaction import Database, Transaction
 from remediation_seats import declarations, handlers, search, store
-from remediation_seats.codes import CODE_LENGTH, normalised_code
 from remediation_seats.declarations import LINES_MAX, DeclarationLine, declare_table
 from remediation_seats.domain import freshness
 from remediation_seats.messages import DeclarationWay, DeclineReason, EducationLevel, StructureKind

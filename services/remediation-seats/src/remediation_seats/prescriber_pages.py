@@ -10,6 +10,7 @@ from fastapi import HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import Field
 
+from common.codes import normalised_code
 from common.desk import Desk
 from common.failures import Refusal
 from common.http import Answer
@@ -17,7 +18,6 @@ from common.identity import Principal
 from common.query import Query
 from common.transaction import Transaction
 from remediation_seats import handlers, notice_store, notices, search, store
-from remediation_seats.codes import normalised_code
 from remediation_seats.messages import EducationLevel, StructureKind
 from remediation_seats.state import Profile
 from territory import maps, reference

@@ -10,9 +10,9 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Row
 
+from common.codes import new_code
 from common.policy import limits_at
 from common.transaction import Transaction
-from remediation_seats.codes import new_code
 from remediation_seats.messages import DeclarationWay, DeclineReason, EducationLevel, StructureDescribed, StructureKind
 from remediation_seats.state import LIVE, Conditions, Decision, Declaration, Hold, Policy, Programme
 

@@ -1,4 +1,4 @@
-"""The code that stands for a young person on paper: ten characters, one of them a check."""
+"""A code that a person keeps on paper or shows at a door: ten characters, one of them a check."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CODE_LENGTH = 10
 
 
 def new_code() -> str:
-    """A code that stands for a young person on paper; it tells nothing about them."""
+    """A code that stands for somebody; it tells nothing about them."""
     drawn = "".join(secrets.choice(_ALPHABET) for _ in range(CODE_LENGTH - 1))
     return drawn + _check_character(drawn)
 

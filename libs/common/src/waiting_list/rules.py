@@ -1,0 +1,75 @@
+"""The rules, pure: order, offers, cut-off, draw. Instants in UTC; days begin and end on the Paris clock."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+PARIS = ZoneInfo("Europe/Paris")
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How long an offer holds its seats, shorter in the last days, and until which hour of the day before any is made."""
+
+    offer_hours: int
+    offer_hours_last: int
+    last_days: int
+    cut_off_hour: int
+
+    def cut_off(self, begins_at: datetime) -> datetime:
+        """When the list closes: an hour of the day before; who still waits then is not served."""
+        eve = begins_at.astimezone(PARIS).date() - timedelta(days=1)
+        return datetime.combine(eve, time(self.cut_off_hour), PARIS).astimezone(UTC)
+
+    def offer_until(self, begins_at: datetime, now: datetime) -> datetime | None:
+        """Until when an offer made now holds its seats; None when the list is closed."""
+        closes_at = self.cut_off(begins_at)
+        if now >= closes_at:
+            return None
+        soon = now >= begins_at - timedelta(days=self.last_days)
+        return min(now + timedelta(hours=self.offer_hours_last if soon else self.offer_hours), closes_at)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A party's place in line. A higher priority comes first, then who was drawn, then who came first."""
+
+    entry_id: UUID
+    seat_count: int
+    joined_at: datetime
+    priority: int = 0
+    lottery_key: str | None = None
+
+    @property
+    def order(self) -> tuple[int, bool, str, datetime, UUID]:
+        """Sorts a line."""
+        return (-self.priority, self.lottery_key is None, self.lottery_key or "", self.joined_at, self.entry_id)
+
+
+# The same order in SQL; the key is hexadecimal, so that its bytes and its text sort alike.
+ORDER = 'priority DESC, lottery_key COLLATE "C" NULLS LAST, joined_at, registration_id'
+
+
+def served(free_count: int, line: Sequence[Place]) -> list[Place]:
+    """Who gets seats of those that are free: in order, each party whole; a party that asks for more is passed over."""
+    found = []
+    for place in sorted(line, key=lambda one: one.order):
+        if place.seat_count <= free_count:
+            free_count -= place.seat_count
+            found.append(place)
+    return found
+
+
+def lottery_key(seed: str, entry_id: UUID) -> str:
+    """Where a draw puts an entry: the seed is bound before by its own hash, published after, so that anyone can redo it."""
+    return hashlib.sha256(f"{seed}:{entry_id}".encode()).hexdigest()
+
+
+def bound(seed: str) -> str:
+    """What is published before the draw, and binds to its seed."""
+    return hashlib.sha256(seed.encode()).hexdigest()

@@ -1,0 +1,302 @@
+"""One function per command on registrations: lock, settle, decide, save, and give seats that came back to those in line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+from common.codes import normalised_code
+from common.failures import Refusal
+from common.transaction import Transaction
+from events import domain, event_store, store
+from events.messages import EventAccess, PartyKind
+from events.state import Ask, CheckIn, Decision, Policy, Receipt, Registration, Session
+from waiting_list.rules import served
+
+NOT_FOUND = Refusal("not_found", "Cet évènement, cette séance ou cette inscription n’existe pas.")
+NOT_YOURS = Refusal("not_yours", "Cet évènement ou cette inscription appartient à quelqu’un d’autre.")
+NOT_FOR_YOU = Refusal("not_for_you", "Cet évènement est réservé aux personnes invitées ou aux professionnels.")
+
+_NIL = UUID(int=0)
+
+Rule = Callable[[Session, Policy, datetime], Decision]
+OnRegistration = Callable[[Session, Registration, Policy, datetime], Decision]
+
+
+@dataclass(frozen=True)
+class Applicant:
+    """Who registers: an address, what the organiser may call them, and for a group its school."""
+
+    email: str
+    title: str | None = None
+    kind: PartyKind = PartyKind.INDIVIDUAL
+    school_uai: str | None = None
+    female_count: int = 0
+    male_count: int = 0
+    # Whom an event is for that is not for everyone.
+    professional: bool = False
+    invited: bool = False
+
+
+@dataclass(frozen=True)
+class Registered:
+    """What became of a request: the party, and each session's registration."""
+
+    party_id: UUID
+    registrations: Mapping[UUID, Registration]
+
+
+# -- families and schools
+
+
+async def register(
+    tx: Transaction, applicant: Applicant, event_id: UUID, seats: Mapping[UUID, int], *, wait: bool
+) -> Refusal | Registered:
+    """Registers a party for one session, or for several of an event: all of them, in line where full if it waits, or none."""
+    person_id = await store.lock_person(tx, applicant.email)
+    event = await event_store.find_event(tx, event_id)
+    if event is None or event.state == "draft":
+        return NOT_FOUND
+    may_come = {
+        EventAccess.PROFESSIONALS: applicant.professional or applicant.invited,
+        EventAccess.INVITATION: applicant.invited,
+    }
+    if not may_come.get(event.description.access, True):
+        return NOT_FOR_YOU
+    party_id = await store.party_for(
+        tx,
+        event_id,
+        person_id,
+        kind=applicant.kind,
+        title=applicant.title,
+        school_uai=applicant.school_uai,
+        female_count=applicant.female_count,
+        male_count=applicant.male_count,
+    )
+    holder_id = person_id if applicant.kind == PartyKind.INDIVIDUAL else party_id
+    sessions = []
+    for session_id in sorted(seats):
+        session = await store.lock_session(tx, session_id, holder_id=holder_id)
+        if session is None or session.event_id != event_id:
+            return NOT_FOUND
+        sessions.append(await _settled(tx, session))
+    now = await tx.now()
+    policy, conduct = await store.policy_at(tx, now), await store.conduct_of(tx, person_id, now)
+    decisions = []
+    for nth, session in enumerate(sessions):
+        ask = Ask(party_id, holder_id, applicant.kind, seats[session.session_id], applicant.school_uai, wait)
+        counted = replace(conduct, live_count=conduct.live_count + nth)
+        decision = domain.register(session, ask, counted, policy, now)
+        if decision.refusal is not None:
+            await event_store.drop_empty_party(tx, party_id)
+            return decision.refusal
+        decisions.append(decision)
+    for session, decision in zip(sessions, decisions, strict=True):
+        await store.save(tx, session, decision, policy)
+    made = {decision.session.session_id: decision.registration for decision in decisions}
+    return Registered(party_id, {key: one for key, one in made.items() if one is not None})
+
+
+async def accept(tx: Transaction, party_id: UUID, registration_id: UUID) -> Refusal | None:
+    """A party takes the seats that it was offered."""
+    return await _of_party(tx, party_id, registration_id, lambda s, one, _, now: domain.accept(s, one, now))
+
+
+async def cancel(tx: Transaction, party_id: UUID, registration_id: UUID) -> Refusal | None:
+    """A party gives a registration, an offer or a place in line up."""
+    return await _of_party(
+        tx, party_id, registration_id, lambda s, one, _, now: domain.cancel(s, one, "registrant", now)
+    )
+
+
+async def resize(tx: Transaction, party_id: UUID, registration_id: UUID, seat_count: int) -> Refusal | None:
+    """A party comes with more people, or fewer."""
+    return await _of_party(
+        tx, party_id, registration_id, lambda s, one, policy, now: domain.resize(s, one, seat_count, policy, now)
+    )
+
+
+async def _of_party(tx: Transaction, party_id: UUID, registration_id: UUID, rule: OnRegistration) -> Refusal | None:
+    found = await store.find_registration(tx, registration_id)
+    if found is None or found.party_id != party_id:
+        return NOT_FOUND
+    return await on_registration(tx, found.session_id, registration_id, rule)
+
+
+# -- the organiser and the door
+
+
+async def cancel_for(tx: Transaction, account: str, registration_id: UUID) -> Refusal | None:
+    """The organiser cancels a registration."""
+    found = await store.find_registration(tx, registration_id)
+    if found is None:
+        return NOT_FOUND
+    if not await event_store.is_organised_by(tx, found.event_id, account):
+        return NOT_YOURS
+    return await on_registration(
+        tx, found.session_id, registration_id, lambda s, one, _, now: domain.cancel(s, one, "organiser", now)
+    )
+
+
+async def check_in(
+    tx: Transaction, account: str, session_id: UUID, readings: Sequence[CheckIn]
+) -> Refusal | list[Receipt]:
+    """Takes what a device at the door has read, in any order and any number of times; one receipt for each reading."""
+    session = await store.lock_session(tx, session_id)
+    if session is None:
+        return NOT_FOUND
+    if not await event_store.is_organised_by(tx, session.event_id, account):
+        return NOT_YOURS
+    now = await tx.now()
+    policy = await store.policy_at(tx, now)
+    refusal = _door_is_closed(session, policy, now)
+    receipts = []
+    for reading in readings:
+        if refusal is not None:
+            receipts.append(Receipt(reading.code, "refused", refusal.reason, refusal.detail))
+            continue
+        receipts.append(await _read(tx, session_id, reading, now))
+    return receipts
+
+
+def _door_is_closed(session: Session, policy: Policy, now: datetime) -> Refusal | None:
+    if session.state == "cancelled":
+        return Refusal("session_cancelled", "Cette séance est annulée.")
+    if now < session.plan.starts_at - timedelta(hours=12):
+        return Refusal("not_begun", "Le pointage ouvre douze heures avant la séance.")
+    if now > session.plan.ends_at + timedelta(days=policy.check_in_days):
+        return Refusal("too_late", f"Le pointage se fait dans les {policy.check_in_days} jours.")
+    return None
+
+
+async def _read(tx: Transaction, session_id: UUID, reading: CheckIn, now: datetime) -> Receipt:
+    code = normalised_code(reading.code)
+    registration_id = await store.registration_by_code(tx, session_id, code) if code is not None else None
+    if registration_id is None:
+        detail = "Ce code n’a pas d’inscription à cette séance." if code else "Ce code est mal lu : dix caractères."
+        return Receipt(reading.code, "refused", "unknown_code", detail)
+    session = await store.lock_session(tx, session_id, registration_id=registration_id)
+    assert session is not None
+    one = session.known(registration_id)
+    assert one is not None
+    decision = domain.check_in(session, one, reading.visitor_count, min(reading.at, now), now)
+    await store.save(tx, session, decision, await store.policy_at(tx, now))
+    if decision.refusal is not None:
+        return Receipt(reading.code, "refused", decision.refusal.reason, decision.refusal.detail)
+    counted = decision.registration.visitor_count if decision.registration is not None else None
+    return Receipt(reading.code, "accepted" if decision.messages else "unchanged", visitor_count=counted or 0)
+
+
+# -- sweepers
+
+
+async def settle_due(tx: Transaction, limit: int) -> int:
+    """Settles what is overdue; nothing that reads or decides depends on its having run."""
+    ids = await store.due_sessions(tx, await tx.now(), limit)
+    for session_id in ids:
+        session = await store.lock_session(tx, session_id)
+        assert session is not None
+        await _settled(tx, session)
+    return len(ids)
+
+
+async def release_after_absences(tx: Transaction, limit: int) -> int:
+    """Takes back what parties hold in a cycle that they no longer follow; those in line get it."""
+    now = await tx.now()
+    policy = await store.policy_at(tx, now)
+    rows = await store.too_often_absent(tx, policy.absences_max, now, limit)
+    for row in rows:
+        await on_registration(tx, row.session_id, row.registration_id, lambda s, one, _, at: domain.release(s, one, at))
+    return 0
+
+
+async def heal(tx: Transaction, limit: int) -> int:
+    """Looks once an hour whether somebody waits beside free seats, whatever has happened: there should be nobody."""
+    now, since = await tx.now(), _NIL
+    while ids := await store.with_free_seats_and_a_line(tx, now, since, limit):
+        for session_id in ids:
+            session = await store.lock_session(tx, session_id)
+            assert session is not None
+            await _settled(tx, session)
+        since = ids[-1]
+    return 0
+
+
+# -- the lines around every rule
+
+
+async def on_registration(
+    tx: Transaction, session_id: UUID, registration_id: UUID, rule: OnRegistration
+) -> Refusal | None:
+    """Applies a rule to one registration of a session, which is locked and settled first."""
+    session = await store.lock_session(tx, session_id, registration_id=registration_id)
+    assert session is not None
+
+    def with_it(settled: Session, policy: Policy, now: datetime) -> Decision:
+        one = settled.known(registration_id)
+        assert one is not None
+        return rule(settled, one, policy, now)
+
+    return (await decide(tx, session, with_it)).refusal
+
+
+async def decide(tx: Transaction, session: Session, rule: Rule) -> Decision:
+    """Settles what time made due, decides, saves; then those in line get what has become free."""
+    settled = await _settled(tx, session)
+    now = await tx.now()
+    policy = await store.policy_at(tx, now)
+    decision = await store.save(tx, settled, rule(settled, policy, now), policy)
+    return replace(decision, session=await _serve(tx, decision.session, policy, now))
+
+
+async def _settled(tx: Transaction, session: Session) -> Session:
+    """The session with what time made due, saved, and its free seats given to those in line."""
+    now = await tx.now()
+    policy = await store.policy_at(tx, now)
+    if domain.draw_is_due(session, now):
+        # The draw comes first, as of its instant: who was not drawn by a late sweeper would else be told that nobody was served.
+        await store.draw(tx, session.session_id, session.seed)
+        session = (await store.save(tx, session, Decision(domain.drawn(session)), policy)).session
+        assert session.drawn_at is not None
+        session = await _serve(tx, session, policy, session.drawn_at, how="given")
+    while True:
+        due_count = sum(one.due_at is not None and one.due_at <= now for one in session.registrations)
+        session = (await store.save(tx, session, domain.settle(session, now), policy)).session
+        if due_count < store.DUE_COUNT_MAX:
+            break
+        again = await store.lock_session(tx, session.session_id)
+        assert again is not None
+        session = again
+    session = await _serve(tx, session, policy, now)
+    if domain.is_over(session, policy, now):
+        attendance = await store.attendance_of(tx, session.session_id)
+        session = (await store.save(tx, session, domain.hold(session, attendance, policy), policy)).session
+    return session
+
+
+async def _serve(
+    tx: Transaction, session: Session, policy: Policy, now: datetime, *, how: Literal["offered", "given"] = "offered"
+) -> Session:
+    """Offers what is free to those in line, in order; who has a pending offer elsewhere is passed over until it is answered."""
+    passed: set[UUID] = set()
+    until = policy.terms.offer_until(session.plan.starts_at, now)
+    while until is not None and (free := domain.seats_to_give(session, policy, now)):
+        line = await store.line(tx, session.session_id, free, passed)
+        chosen = served(free, [one.place for one in line.values()])
+        if not chosen:
+            break
+        for place in chosen:
+            one = line[place.entry_id]
+            session = replace(session, registrations=(*session.registrations, one))
+            if how == "given":
+                decision = domain.give(session, one, now)
+            elif await store.claim(tx, one.registration_id, until):
+                decision = domain.offer(session, one, until, now)
+            else:
+                passed.add(one.registration_id)
+                continue
+            session = (await store.save(tx, session, decision, policy)).session
+    return session

@@ -1,0 +1,352 @@
+"""HTTP: parse, handler, answer. Whose event or group it is comes from the token; families need none."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from fastapi.responses import JSONResponse, Response
+
+from common.failures import Refusal
+from common.http import Answer, answer, command, database_of
+from common.identity import Principal, Role, caller_as
+from common.links import signed_link, subject_of
+from common.transaction import Transaction
+from events import event_store, handlers, publication, store
+from events.bodies import GroupBody, PeopleBody, RegistrationBody
+from events.event_store import description_of
+from events.handlers import Applicant
+from events.messages import EventAccess, EventKind, PartyKind
+from territory import reference
+from territory.identifiers import uai_is_valid
+from territory.reference import CommuneCode
+from waiting_list.rules import bound
+
+ORGANISERS: tuple[Role, ...] = ("agency", "coordinator", "host", "school", "owner", "partner")
+PROFESSIONALS: tuple[Role, ...] = (*ORGANISERS, "prescriber", "operator")
+INVITATION = "invitation"
+AHEAD_MAX = timedelta(days=500)
+
+School = Annotated[Principal, Depends(caller_as("school"))]
+
+router = APIRouter(prefix="/v1")
+feeds = APIRouter()
+
+
+# -- what everybody may read
+
+
+@router.get("/events")
+async def list_events(
+    request: Request,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    kind: EventKind | None = None,
+    commune_code: CommuneCode | None = None,
+    radius_km: Annotated[int, Query(ge=1, le=200)] = 30,
+    audience: str | None = None,
+) -> dict[str, Any]:
+    """Public events to come, in the shape of OpenAgenda's API; open to everyone."""
+    async with database_of(request).transaction() as tx:
+        now = await tx.now()
+        rows = await event_store.sessions(
+            tx, now, since=aware(since) or now, until=aware(until) or now + AHEAD_MAX, only_public=True
+        )
+        near = {code for _, code in reference.communes_within(commune_code, radius_km)} if commune_code else None
+        kept = [row for row in rows if _wanted(row, kind, near, audience)]
+        return {"as_of": now, **publication.open_agenda(kept, lambda one: tx.address(f"/evenements/{one}"))}
+
+
+def _wanted(row: Any, kind: EventKind | None, near: set[str] | None, audience: str | None) -> bool:
+    what = row.description
+    return (
+        (kind is None or what["kind"] == kind.value)
+        and (near is None or what["commune_code"] in near)
+        and (audience is None or audience in what["audiences"])
+    )
+
+
+@router.get("/events/{event_id}")
+async def show_event(request: Request, event_id: UUID, invitation: str | None = None) -> dict[str, Any]:
+    """An event with its sessions and seats; one that is by invitation needs its invitation."""
+    async with database_of(request).transaction() as tx:
+        now = await tx.now()
+        rows = await visible(request, tx, event_id, invitation, now)
+        what = description_of(rows[0])
+        return {
+            "as_of": now,
+            "event_id": event_id,
+            "state": rows[0].event_state,
+            **{
+                name: getattr(what, name)
+                for name in (
+                    "kind",
+                    "title",
+                    "summary",
+                    "access",
+                    "attendance_mode",
+                    "place_title",
+                    "commune_code",
+                    "audiences",
+                    "rome_codes",
+                    "organiser_title",
+                    "fictitious",
+                )
+            },
+            "sessions": [shown_session(row) for row in rows],
+        }
+
+
+@feeds.get("/evenements/{event_id}.jsonld", include_in_schema=False)
+async def event_json_ld(request: Request, event_id: UUID) -> Response:
+    """One event as schema.org has it."""
+    async with database_of(request).transaction() as tx:
+        rows = await visible(request, tx, event_id, None, await tx.now())
+        document = publication.json_ld(event_id, rows, tx.address(f"/evenements/{event_id}"))
+    return JSONResponse(document, media_type="application/ld+json", headers=OPEN_HEADERS)
+
+
+@feeds.get("/evenements/{event_id}.ics", include_in_schema=False)
+async def event_calendar(request: Request, event_id: UUID) -> Response:
+    """The sessions of one event."""
+    async with database_of(request).transaction() as tx:
+        rows = await visible(request, tx, event_id, None, await tx.now())
+        title = description_of(rows[0]).title
+        content = publication.calendar(title, rows, lambda one: tx.address(f"/evenements/{one}"))
+    return calendar_response(request, content)
+
+
+# -- families
+
+
+@router.post("/events/{event_id}/registrations")
+async def register(request: Request, event_id: UUID, body: RegistrationBody) -> Response:
+    """A family registers, without an account: 201 with each session's state; the link to change it goes by mail only."""
+    return await registered(request, event_id, body, applicant_of(request, event_id, body), public(body.email))
+
+
+async def registered(
+    request: Request, event_id: UUID, body: PeopleBody, applicant: Applicant, principal: Principal
+) -> Response:
+    """Registers an applicant once for its idempotency key."""
+
+    async def run(tx: Transaction) -> Answer:
+        return await register_as(tx, event_id, body, applicant)
+
+    return await command(request, principal, body, run)
+
+
+async def register_as(tx: Transaction, event_id: UUID, body: PeopleBody, applicant: Applicant) -> Answer:
+    """Registers an applicant: 201 with what became of each session, or why not."""
+    seats = dict.fromkeys(body.session_ids, body.seat_count)
+    result = await handlers.register(tx, applicant, event_id, seats, wait=body.wait)
+    if isinstance(result, Refusal):
+        return answer(result, None)
+    shown = [
+        {"registration_id": one.registration_id, "session_id": key, "state": one.state, "seat_count": one.seat_count}
+        for key, one in result.registrations.items()
+    ]
+    return 201, {"registrations": shown}
+
+
+def applicant_of(request: Request, event_id: UUID, body: RegistrationBody) -> Applicant:
+    """Who registers by an address; whoever is logged in as a professional is one."""
+    principal = request.app.state.runtime.identity.session(request)
+    return Applicant(
+        body.email,
+        body.title or None,
+        female_count=body.female_count,
+        male_count=body.male_count,
+        professional=principal is not None and not principal.roles.isdisjoint(PROFESSIONALS),
+        invited=is_invited(request, event_id, body.invitation),
+    )
+
+
+# -- schools
+
+
+@router.post("/events/{event_id}/groups")
+async def register_group(request: Request, event_id: UUID, body: GroupBody, principal: School) -> Response:
+    """A school registers a group for an arrival slot or a session: all of it, or none."""
+    return await registered(request, event_id, body, group_of(principal, body), principal)
+
+
+@router.get("/groups")
+async def my_groups(request: Request, principal: School) -> list[dict[str, Any]]:
+    """The groups of the caller's school."""
+    async with database_of(request).transaction() as tx:
+        rows = await store.registrations(tx, school_uai=uai_of(principal))
+        return [shown_registration(row) | {"title": row.party_title, "event_id": row.event_id} for row in rows]
+
+
+@router.post("/groups/{registration_id}/cancellation")
+async def cancel_group(request: Request, registration_id: UUID, principal: School) -> Response:
+    """A school gives a group up."""
+    return await on_group(request, registration_id, principal, handlers.cancel)
+
+
+@router.post("/groups/{registration_id}/acceptance")
+async def accept_group(request: Request, registration_id: UUID, principal: School) -> Response:
+    """A school takes the seats that its group was offered."""
+    return await on_group(request, registration_id, principal, handlers.accept)
+
+
+async def on_group(
+    request: Request,
+    registration_id: UUID,
+    principal: Principal,
+    act: Callable[[Transaction, UUID, UUID], Awaitable[Refusal | None]],
+) -> Response:
+    """Acts on a group of the caller's school."""
+
+    async def run(tx: Transaction) -> Answer:
+        return answer(await of_school(tx, principal, registration_id, act), {"registration_id": registration_id})
+
+    return await command(request, principal, None, run)
+
+
+async def of_school(
+    tx: Transaction,
+    principal: Principal,
+    registration_id: UUID,
+    act: Callable[[Transaction, UUID, UUID], Awaitable[Refusal | None]],
+) -> Refusal | None:
+    """Does something with a group, if it is the school's."""
+    row = await store.find_registration(tx, registration_id)
+    if row is None:
+        return handlers.NOT_FOUND
+    if row.school_uai != uai_of(principal):
+        return handlers.NOT_YOURS
+    return await act(tx, row.party_id, registration_id)
+
+
+# -- what routes and pages share
+
+OPEN_HEADERS = {"Access-Control-Allow-Origin": "*", "Cache-Control": "public, max-age=60"}
+
+
+def calendar_response(request: Request, content: bytes, *, private: bool = False) -> Response:
+    """A calendar, conditional by ETag."""
+    tag = f'"{hashlib.sha256(content).hexdigest()[:24]}"'
+    headers = {"ETag": tag, "Cache-Control": f"{'private' if private else 'public'}, max-age=60"}
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type="text/calendar", headers=headers)
+
+
+async def visible(
+    request: Request, tx: Transaction, event_id: UUID, invitation: str | None, now: datetime
+) -> list[Any]:
+    """The sessions of an event that the caller may see; 404 otherwise: what is closed does not even say that it is there."""
+    rows = list(await event_store.sessions(tx, now, event_id=event_id))
+    if not rows or rows[0].event_state == "draft":
+        raise HTTPException(404, "Cet évènement n'existe pas, ou n'est pas encore annoncé.")
+    closed = description_of(rows[0]).access == EventAccess.INVITATION
+    if closed and not is_invited(request, event_id, invitation):
+        principal = request.app.state.runtime.identity.session(request)
+        if principal is None or account_of(principal) != rows[0].organiser_account:
+            raise HTTPException(404, "Cet évènement n'existe pas, ou n'est pas encore annoncé.")
+    return rows
+
+
+def is_invited(request: Request, event_id: UUID, invitation: str | None) -> bool:
+    """Whether somebody shows the invitation of an event."""
+    secret = request.app.state.runtime.settings.session_secret
+    return bool(invitation) and subject_of(secret, INVITATION, str(invitation)) == str(event_id)
+
+
+def invitation_of(request: Request, event_id: UUID) -> str:
+    """The invitation of an event, for its organiser to pass on."""
+    return signed_link(request.app.state.runtime.settings.session_secret, INVITATION, str(event_id), AHEAD_MAX.days)
+
+
+def public(email: str) -> Principal:
+    """Stands for an address without an account, so that a repeated request is answered once."""
+    return Principal(f"public/{hashlib.sha256(email.encode()).hexdigest()}", frozenset())
+
+
+def group_of(principal: Principal, body: GroupBody) -> Applicant:
+    """A group of the caller's school."""
+    if principal.contact is None:
+        raise HTTPException(422, "Ce compte n'a pas d'adresse mail : elle sert à prévenir le groupe.")
+    return Applicant(
+        principal.contact.lower(),
+        body.title,
+        PartyKind.GROUP,
+        uai_of(principal),
+        body.female_count,
+        body.male_count,
+        professional=True,
+    )
+
+
+def account_of(principal: Principal) -> str:
+    """For whom a person acts: their structure, so that colleagues see the same, or themselves."""
+    return principal.structure_id or principal.subject
+
+
+def uai_of(principal: Principal) -> str:
+    """The school of an account; 403 when it has none."""
+    if not uai_is_valid(str(principal.structure_id)):
+        raise HTTPException(403, "Ce compte n'est rattaché à aucun établissement (UAI).")
+    return str(principal.structure_id)
+
+
+def shown_session(row: Any) -> dict[str, Any]:
+    """A session as everybody may see it."""
+    names = (
+        "session_id",
+        "title",
+        "purpose",
+        "state",
+        "starts_at",
+        "ends_at",
+        "hall",
+        "speaker",
+        "admission",
+        "capacity_count",
+        "free_count",
+        "waiting",
+        "allocation",
+        "draw_at",
+        "opens_at",
+    )
+    found = {name: getattr(row, name) for name in names}
+    return found | {"waiting_count": found.pop("waiting"), **shown_lottery(row)}
+
+
+def shown_lottery(row: Any) -> dict[str, Any]:
+    """What binds to a draw before it, and the seed after it."""
+    if row.draw_at is None:
+        return {}
+    return {"seed_sha256": bound(row.seed), "seed": row.seed if row.drawn_at else None}
+
+
+def shown_registration(row: Any) -> dict[str, Any]:
+    """A registration as its party and its organiser may see it."""
+    names = (
+        "registration_id",
+        "session_id",
+        "session_title",
+        "starts_at",
+        "ends_at",
+        "state",
+        "seat_count",
+        "due_at",
+        "visitor_count",
+        "end_reason",
+    )
+    return {name: getattr(row, name) for name in names}
+
+
+def aware(value: datetime | None) -> datetime | None:
+    """An instant of a query; 422 without an offset, or out of the calendar."""
+    if value is None:
+        return None
+    if value.tzinfo is None or not 2000 <= value.year <= 2100:
+        raise HTTPException(422, "Écrivez l'instant avec son fuseau : 2027-02-04T09:00:00+01:00.")
+    return value

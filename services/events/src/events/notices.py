@@ -1,0 +1,166 @@
+"""Who is written to, and when. What a party has to be told is noted with what happened (`registration.owed`); `tell` writes it, once.
+
+One mail gathers what a party is owed: who registers for a cycle of five evenings reads one mail, not five.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from common.pages import moment, slot
+from common.transaction import Transaction
+from events import event_store, store, words
+from events.ambassadors import Visit
+from events.messages import AmbassadorAnswer
+from events.state import Event
+from territory import reference, rome
+
+PARTY_LINK, AMBASSADOR_LINK = "party", "ambassador"
+_LINK_DAYS = 400
+_OWED: dict[str, str] = {
+    "registered": "Inscription confirmée",
+    "waiting": "En liste d’attente",
+    "offered": "Une place est à vous",
+    "ended": "Inscription close",
+    "moved": "Horaire ou lieu changé",
+    "cancelled": "Annulé",
+}
+# What matters most stands in the subject.
+_FIRST = ("cancelled", "offered", "moved", "ended", "waiting", "registered")
+
+
+async def tell(tx: Transaction, limit: int) -> int:
+    """Writes to parties what they are owed: one mail each, and the note is gone in the same transaction."""
+    rows = await tx.fetch_all(
+        """SELECT party_id FROM party p WHERE EXISTS (SELECT 1 FROM registration r WHERE r.party_id = p.party_id AND r.owed IS NOT NULL)
+           ORDER BY party_id LIMIT :limit FOR UPDATE SKIP LOCKED""",
+        limit=limit,
+    )
+    for row in rows:
+        await _tell_party(tx, row.party_id)
+    return len(rows)
+
+
+async def _tell_party(tx: Transaction, party_id: UUID) -> None:
+    party = await store.find_party(tx, party_id)
+    listed = [one for one in await store.registrations(tx, party_ids=[party_id]) if one.owed is not None]
+    await tx.execute("UPDATE registration SET owed = NULL WHERE party_id = :id AND owed IS NOT NULL", id=party_id)
+    await tx.execute("UPDATE party SET mail_count = mail_count + 1 WHERE party_id = :id", id=party_id)
+    if party.email is None or not listed:
+        return
+    description = event_store.description_of(party)
+    where = words.where(description)
+    body = [
+        description.title,
+        *([where] if where else []),
+        "",
+        *(_line(one) for one in listed),
+        "",
+        "Voir, changer, annuler, montrer votre billet :",
+        tx.signed_address("/inscription", PARTY_LINK, str(party_id), _LINK_DAYS),
+        "",
+        "Ce lien est le vôtre : ne le transmettez pas.",
+    ]
+    first = min((one.owed for one in listed), key=_FIRST.index)
+    await tx.mail(
+        message_key=f"party:{party_id}:{party.mail_count + 1}",
+        recipient=party.email,
+        subject=f"{_OWED[first]} : {description.title}",
+        body="\n".join(body),
+    )
+
+
+async def ask_ambassador(tx: Transaction, visit: Visit, ambassador_id: UUID) -> None:
+    """Asks somebody of the directory to come."""
+    one = await _ambassador(tx, ambassador_id)
+    row = await _visit(tx, visit.visit_id)
+    body = [
+        f"{row.asker_title or 'Un établissement'} voudrait vous entendre sur : {rome.label(visit.rome_code)}.",
+        f"Le {words.long_date(visit.visit_on)}, {reference.commune_label(visit.commune_code)}.",
+        *([row.details] if row.details else []),
+        "",
+        f"Dites oui ou non avant {moment(row.due_at)} ; sans réponse, nous demandons à quelqu’un d’autre :",
+        tx.signed_address("/ambassadeur", AMBASSADOR_LINK, f"{ambassador_id}/{visit.visit_id}", _LINK_DAYS),
+    ]
+    subject = f"Viendriez-vous parler de votre métier le {words.long_date(visit.visit_on)} ?"
+    await _mail(tx, f"ask:{visit.visit_id}:{ambassador_id}", one.email, subject, "\n".join(body))
+
+
+def _line(row: Any) -> str:
+    """One registration in a mail: when, what, and what to do."""
+    what = f"{slot(row.starts_at, row.ends_at)}, {row.session_title}"
+    seats = f"{row.seat_count} place{'s' if row.seat_count > 1 else ''}"
+    match row.owed:
+        case "registered":
+            return f"- {what} : {seats}, inscription confirmée."
+        case "waiting":
+            return f"- {what} : {seats} en liste d’attente. Si des places reviennent, nous les gardons pour vous et vous écrivons."
+        case "offered":
+            return f"- {what} : {seats} gardées pour vous jusqu’à {moment(row.due_at)}. Prenez-les ou laissez-les par le lien."
+        case "moved":
+            return f"- {what}{', ' + row.hall if row.hall else ''} : c’est le nouvel horaire ou le nouveau lieu. Vos {seats} restent à vous."
+        case "cancelled":
+            return f"- {what} : n’aura pas lieu."
+        case _:
+            return f"- {what} : {words.END_REASONS.get(row.end_reason, 'inscription close')}."
+
+
+async def tell_organiser(tx: Transaction, event: Event, answer: str, reason: str | None) -> None:
+    """Platform scheduling refused or took back what an event needs: its organiser has to know."""
+    row = await tx.fetch_one("SELECT contact_email FROM organiser WHERE organiser_id = :id", id=event.organiser_id)
+    assert row is not None
+    why = words.PLATFORM_REASONS.get(reason or "", "sans raison donnée")
+    told = {
+        "refused": f"Le plateau technique ne peut pas être réservé : {why}. Choisissez-en un autre, ou renoncez-y.",
+        "released": "Le plateau technique n’est plus disponible : l’évènement est annulé, les inscrits sont prévenus.",
+    }[answer]
+    request_id = event.need.request_id if event.need is not None else None
+    await _mail(
+        tx,
+        f"platform:{request_id}:{answer}",
+        row.contact_email,
+        f"Plateau technique : {event.description.title}",
+        f"{told}\n\n{tx.address(f'/mes-evenements/{event.event_id}')}",
+    )
+
+
+async def tell_of_answer(
+    tx: Transaction, visit: Visit, ambassador_id: UUID | None, said: AmbassadorAnswer | None
+) -> None:
+    """Whoever asked learns that somebody comes; somebody who was asked learns that nobody needs them."""
+    row = await _visit(tx, visit.visit_id)
+    when = words.long_date(visit.visit_on)
+    if said == AmbassadorAnswer.ACCEPTED and visit.ambassador_id is not None:
+        one = await _ambassador(tx, visit.ambassador_id)
+        body = f"{one.title} viendra le {when}. Écrivez-lui pour vous accorder : {one.email}\n\n{tx.address('/ambassadeurs')}"
+        await _mail(tx, f"visit:{visit.visit_id}:accepted", row.asker_contact, f"Quelqu’un vient le {when}", body)
+        body = f"Merci. Pour vous accorder, écrivez à {row.asker_title or 'l’établissement'} : {row.asker_contact}"
+        await _mail(tx, f"visit:{visit.visit_id}:thanks", one.email, f"Rendez-vous le {when}", body)
+    elif said == AmbassadorAnswer.CANCELLED and ambassador_id is not None:
+        one = await _ambassador(tx, ambassador_id)
+        body = f"La visite du {when} n’aura pas lieu. Merci de vous être rendu disponible."
+        await _mail(tx, f"visit:{visit.visit_id}:cancelled", one.email, f"Visite annulée : {when}", body)
+
+
+async def tell_exhausted(tx: Transaction, visit: Visit) -> None:
+    """Nobody of the directory could."""
+    row = await _visit(tx, visit.visit_id)
+    body = (
+        f"Personne de l’annuaire ne peut venir parler de « {rome.label(visit.rome_code)} » le {words.long_date(visit.visit_on)}. "
+        f"Essayez un autre jour ou un métier voisin.\n\n{tx.address('/ambassadeurs')}"
+    )
+    await _mail(tx, f"visit:{visit.visit_id}:exhausted", row.asker_contact, "Personne n’a pu répondre", body)
+
+
+async def _mail(tx: Transaction, key: str, recipient: str | None, subject: str, body: str) -> None:
+    if recipient is not None:
+        await tx.mail(message_key=key, recipient=recipient, subject=subject, body=body)
+
+
+async def _visit(tx: Transaction, visit_id: UUID) -> Any:
+    return await tx.fetch_one("SELECT * FROM visit WHERE visit_id = :id", id=visit_id)
+
+
+async def _ambassador(tx: Transaction, ambassador_id: UUID) -> Any:
+    return await tx.fetch_one("SELECT * FROM ambassador WHERE ambassador_id = :id", id=ambassador_id)

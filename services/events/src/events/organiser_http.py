@@ -1,0 +1,174 @@
+"""HTTP of organisers: their events and sessions, who is registered, the door."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi.responses import Response
+
+from common.failures import Refusal
+from common.http import Answer, answer, command, database_of
+from common.identity import Principal, caller_as
+from common.transaction import Transaction
+from events import event_handlers, event_store, handlers, store
+from events.bodies import CheckInsBody, EventBody, NeedBody, SessionBody
+from events.event_store import description_of, event_of
+from events.http import ORGANISERS, account_of, invitation_of, shown_registration, shown_session
+from events.messages import EventAccess
+
+Organiser = Annotated[Principal, Depends(caller_as(*ORGANISERS))]
+
+router = APIRouter(prefix="/v1")
+
+
+@router.get("/events/mine")
+async def my_events(request: Request, principal: Organiser) -> list[dict[str, Any]]:
+    """The caller's events with their sessions, their platform, and the invitation of closed ones."""
+    async with database_of(request).transaction() as tx:
+        now, account = await tx.now(), account_of(principal)
+        sessions: dict[UUID, list[Any]] = {}
+        for row in await event_store.sessions(tx, now, organiser_account=account):
+            sessions.setdefault(row.event_id, []).append(shown_session(row))
+        return [
+            {
+                "event_id": row.event_id,
+                "state": row.state,
+                "title": description_of(row).title,
+                "kind": description_of(row).kind,
+                "platform": need.__dict__ if (need := event_of(row).need) else None,
+                "cancelled_reason": row.cancelled_reason,
+                "invitation": invitation_of(request, row.event_id)
+                if description_of(row).access == EventAccess.INVITATION
+                else None,
+                "sessions": sessions.get(row.event_id, []),
+            }
+            for row in await event_store.events_of(tx, account)
+        ]
+
+
+@router.put("/events/{event_id}")
+async def describe_event(request: Request, event_id: UUID, body: EventBody, principal: Organiser) -> Response:
+    """An organiser writes or changes an event."""
+
+    async def run(tx: Transaction) -> Answer:
+        refusal = await event_handlers.describe_event(
+            tx, account_of(principal), principal.contact, event_id, body.description()
+        )
+        return answer(refusal, {"event_id": event_id})
+
+    return await command(request, principal, body, run)
+
+
+@router.put("/events/{event_id}/sessions/{session_id}")
+async def put_session(
+    request: Request, event_id: UUID, session_id: UUID, body: SessionBody, principal: Organiser
+) -> Response:
+    """An organiser adds or changes a session."""
+
+    async def run(tx: Transaction) -> Answer:
+        refusal = await event_handlers.put_session(tx, account_of(principal), event_id, session_id, body.plan())
+        return answer(refusal, {"session_id": session_id})
+
+    return await command(request, principal, body, run)
+
+
+@router.put("/events/{event_id}/platform")
+async def need_platform(request: Request, event_id: UUID, body: NeedBody, principal: Organiser) -> Response:
+    """The event needs a technical platform: it is confirmed when platform scheduling has booked it."""
+
+    async def run(tx: Transaction) -> Answer:
+        refusal = await event_handlers.need_platform(tx, account_of(principal), event_id, body.need())
+        return answer(refusal, {"event_id": event_id})
+
+    return await command(request, principal, body, run)
+
+
+async def _on_event(
+    request: Request,
+    event_id: UUID,
+    principal: Principal,
+    act: Callable[[Transaction, str, UUID], Awaitable[Refusal | None]],
+) -> Response:
+    async def run(tx: Transaction) -> Answer:
+        return answer(await act(tx, account_of(principal), event_id), {"event_id": event_id})
+
+    return await command(request, principal, None, run)
+
+
+@router.delete("/events/{event_id}/platform")
+async def drop_platform(request: Request, event_id: UUID, principal: Organiser) -> Response:
+    """The event needs no platform any more."""
+    return await _on_event(request, event_id, principal, event_handlers.drop_platform)
+
+
+@router.post("/events/{event_id}/publication")
+async def publish(request: Request, event_id: UUID, principal: Organiser) -> Response:
+    """The event is announced: confirmed at once, or when its platform is booked."""
+    return await _on_event(request, event_id, principal, event_handlers.publish)
+
+
+@router.post("/events/{event_id}/cancellation")
+async def cancel_event(request: Request, event_id: UUID, principal: Organiser) -> Response:
+    """The event is called off; whoever is registered is told once."""
+    return await _on_event(request, event_id, principal, event_handlers.cancel)
+
+
+@router.post("/sessions/{session_id}/cancellation")
+async def cancel_session(request: Request, session_id: UUID, principal: Organiser) -> Response:
+    """One session is called off."""
+
+    async def run(tx: Transaction) -> Answer:
+        refusal = await event_handlers.cancel_session(tx, account_of(principal), session_id)
+        return answer(refusal, {"session_id": session_id})
+
+    return await command(request, principal, None, run)
+
+
+@router.get("/sessions/{session_id}/registrations")
+async def registrations(request: Request, session_id: UUID, principal: Organiser) -> list[dict[str, Any]]:
+    """Who is registered, in the order of the line: for the organiser alone."""
+    async with database_of(request).transaction() as tx:
+        row = await organised_session(tx, principal, session_id)
+        rows = await store.registrations(tx, session_id=row.session_id)
+        return [
+            shown_registration(one) | {"title": one.party_title, "email": one.email, "code": one.code} for one in rows
+        ]
+
+
+@router.post("/registrations/{registration_id}/cancellation")
+async def cancel_registration(request: Request, registration_id: UUID, principal: Organiser) -> Response:
+    """The organiser cancels a registration; its party is told."""
+
+    async def run(tx: Transaction) -> Answer:
+        refusal = await handlers.cancel_for(tx, account_of(principal), registration_id)
+        return answer(refusal, {"registration_id": registration_id})
+
+    return await command(request, principal, None, run)
+
+
+@router.post("/sessions/{session_id}/check-ins")
+async def check_in(request: Request, session_id: UUID, body: CheckInsBody, principal: Organiser) -> Response:
+    """What a device at the door has read, as often as it likes: one receipt for each reading."""
+
+    async def run(tx: Transaction) -> Answer:
+        result = await handlers.check_in(
+            tx, account_of(principal), session_id, [one.reading() for one in body.check_ins]
+        )
+        if isinstance(result, Refusal):
+            return answer(result, None)
+        return 200, {"receipts": [one.__dict__ for one in result]}
+
+    return await command(request, principal, body, run)
+
+
+async def organised_session(tx: Transaction, principal: Principal, session_id: UUID) -> Any:
+    """A session of one of the caller's events; 404 or 403 otherwise."""
+    rows = await event_store.sessions(tx, await tx.now(), session_id=session_id)
+    if not rows:
+        raise HTTPException(404, "Cette séance n'existe pas.")
+    if rows[0].organiser_account != account_of(principal):
+        raise HTTPException(403, "Cette séance est d'un autre organisateur.")
+    return rows[0]

@@ -1,0 +1,79 @@
+"""Every page of the service, and which desk serves it. Whole without JavaScript, but for reading codes without a network."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+
+from common.app import Runtime
+from common.desk import Desk, Routes, page_routes
+from events.http import ORGANISERS
+from events.lending_pages import LendingDesk
+from events.organiser_pages import OrganiserDesk
+from events.public_pages import PublicDesk
+from events.school_pages import SchoolDesk
+from events.words import pages
+from territory import maps
+
+
+def routes(runtime: Runtime) -> APIRouter:
+    """The pages, their assets, and the login."""
+    hall, public, organiser = Hall(runtime, pages), PublicDesk(runtime, pages), OrganiserDesk(runtime, pages)
+    school, lending = SchoolDesk(runtime, pages), LendingDesk(runtime, pages)
+    shown: Routes = {
+        "/": hall.home,
+        "/map.svg": maps.outlines_svg,
+        "/pointage-sw.js": hall.worker,
+        "/evenements": public.find,
+        "/evenements/{event_id}": public.event,
+        "/inscription/{token}": public.party,
+        "/inscription/{token}/agenda.ics": public.calendar,
+        "/inscription/{token}/mes-donnees.json": public.data,
+        "/mes-groupes": school.groups,
+        "/mes-evenements": organiser.mine,
+        "/mes-evenements/nouveau": organiser.edit,
+        "/mes-evenements/{event_id}": organiser.edit,
+        "/seances/{session_id}": organiser.session,
+        "/seances/{session_id}/inscrits.csv": organiser.table,
+        "/seances/{session_id}/pointage": organiser.door,
+        "/kits": lending.kits,
+        "/ambassadeurs": lending.ambassadors,
+        "/ambassadeur/{token}": lending.asked,
+    }
+    sent: Routes = {
+        "/evenements/{event_id}": public.register,
+        "/inscription/{token}/{action}": public.act,
+        "/mes-groupes": school.register,
+        "/mes-groupes/{registration_id}/{action}": school.act,
+        "/mes-evenements/{event_id}": organiser.save,
+        "/mes-evenements/{event_id}/{action}": organiser.change,
+        "/seances/{session_id}/pointage": organiser.read_at_door,
+        "/seances/{session_id}/{action}": organiser.answer,
+        "/kits/{kit_id}/prets": lending.ask_for_kit,
+        "/kits/{kit_id}/remise-en-etat": lending.mend_kit,
+        "/kits/{kit_id}": lending.save_kit,
+        "/prets/{loan_id}/{action}": lending.act_on_loan,
+        "/ambassadeurs/visites": lending.ask_for_visit,
+        "/ambassadeurs/visites/{visit_id}/annulation": lending.cancel_visit,
+        "/ambassadeurs/{ambassador_id}": lending.save_ambassador,
+        "/ambassadeur/{token}/{action}": lending.answer_visit,
+    }
+    return page_routes(runtime, pages, shown=shown, sent=sent)
+
+
+class Hall(Desk):
+    """The way in."""
+
+    async def home(self, request: Request) -> Response:
+        """Where a person's own work is; a stranger sees what is on."""
+        principal = self.identity.session(request)
+        organises = principal is not None and not principal.roles.isdisjoint(ORGANISERS)
+        is_school = principal is not None and "school" in principal.roles
+        return RedirectResponse("/mes-groupes" if is_school else "/mes-evenements" if organises else "/evenements", 303)
+
+    async def worker(self, request: Request) -> Response:
+        """The service worker of the door, at the root so that it may keep the pages of sessions."""
+        content = (files("events") / "static" / "pointage-sw.js").read_bytes()
+        return Response(content, media_type="text/javascript", headers={"Cache-Control": "no-cache"})

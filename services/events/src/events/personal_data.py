@@ -1,0 +1,115 @@
+"""`estuaire registrants export|erase`: everything that the service knows of somebody, and forgetting it."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+
+from common.transaction import Transaction
+from events import handlers, http, store
+
+app = typer.Typer(help="Those who register for events, ambassadors, organisers.", no_args_is_help=True)
+_ADDRESS = typer.Argument(help="The mail address.")
+
+
+@app.command()
+def erase(address: Annotated[str, _ADDRESS]) -> None:
+    """Cancels what is to come, and erases address, names, words, mails and kept answers."""
+    from common.erasure import erase_person
+    from events.app import service
+
+    erase_person(service, erase_address, address, known_by="the mail address", left="registrations")
+
+
+@app.command()
+def export(address: Annotated[str, _ADDRESS]) -> None:
+    """Prints everything that the service knows of an address, as JSON."""
+    from common.app import for_repair
+    from common.terminal import database_urls, fail, run
+    from events.app import service
+
+    async def once() -> None:
+        async with (
+            for_repair(service, database_urls()[service.name]) as runtime,
+            runtime.database.transaction() as tx,
+        ):
+            found = await export_address(tx, address)
+        if found is None:
+            raise fail(f"nobody is known as {address!r}: give the mail address")
+        # Plain standard output: it is for a file, and its lines must not be folded.
+        print(json.dumps(found, ensure_ascii=False, indent=1, default=str))
+
+    run(once())
+
+
+async def export_address(tx: Transaction, address: str) -> dict[str, Any] | None:
+    """All rows that speak of an address, by table; None when there is none."""
+    asked = {"address": address.strip().lower()}
+    found = {
+        name: [dict(row._mapping) for row in await tx.fetch_all(sql, **asked)]
+        for name, sql in {
+            "registrations": """SELECT e.description ->> 'title' AS event, s.title AS session, s.starts_at, p.title, p.code, p.kind,
+                    p.school_uai, p.female_count, p.male_count, r.seat_count, r.state, r.joined_at, r.visitor_count, r.end_reason
+                FROM person o JOIN party p USING (person_id) JOIN event e USING (event_id) JOIN registration r USING (party_id)
+                    JOIN session s ON s.session_id = r.session_id WHERE o.email = :address ORDER BY s.starts_at""",
+            "ambassador": """SELECT title, email, kind, rome_codes, commune_code, radius_km, host_siret, withdrawn, asked_at
+                FROM ambassador WHERE email = :address""",
+            "visits": """SELECT visit_on, rome_code, commune_code, asker_title, details, state FROM visit
+                WHERE asker_contact = :address ORDER BY visit_on""",
+            "organiser": """SELECT o.contact_email, o.account, e.description ->> 'title' AS event FROM organiser o
+                LEFT JOIN event e USING (organiser_id) WHERE o.contact_email = :address""",
+            "kits": "SELECT title, keeper_contact FROM kit WHERE keeper_contact = :address",
+            "mails": "SELECT subject, sent_at FROM mail WHERE recipient = :address ORDER BY id",
+        }.items()
+    }
+    return found if any(found.values()) else None
+
+
+async def erase_address(tx: Transaction, address: str) -> int | None:
+    """Erases whoever writes from an address, in one transaction: how many registrations are left without them; None if nobody."""
+    address = address.strip().lower()
+    if await export_address(tx, address) is None:
+        return None
+    parties = await tx.fetch_all(
+        "SELECT party_id FROM party JOIN person USING (person_id) WHERE email = :address ORDER BY party_id",
+        address=address,
+    )
+    count = 0
+    for party in parties:
+        count += await erase_party(tx, party.party_id)
+    await tx.execute("UPDATE person SET email = NULL WHERE email = :address", address=address)
+    # Whoever was asked for a visit is no longer there: the sweeper asks the next at once.
+    ambassadors = await tx.fetch_all("SELECT ambassador_id FROM ambassador WHERE email = :address", address=address)
+    ids = [row.ambassador_id for row in ambassadors]
+    await tx.execute(
+        "UPDATE ambassador SET email = NULL, title = NULL, withdrawn = true WHERE ambassador_id = ANY(:ids)", ids=ids
+    )
+    await tx.execute(
+        "UPDATE visit SET due_at = clock_timestamp() WHERE state = 'searching' AND ambassador_id = ANY(:ids)", ids=ids
+    )
+    await tx.execute(
+        "UPDATE visit SET asker_title = NULL, asker_contact = NULL, details = NULL WHERE asker_contact = :address",
+        address=address,
+    )
+    await tx.execute("UPDATE organiser SET contact_email = NULL WHERE contact_email = :address", address=address)
+    await tx.execute("UPDATE kit SET keeper_contact = NULL WHERE keeper_contact = :address", address=address)
+    await tx.execute("DELETE FROM mail WHERE recipient = :address OR body LIKE '%' || :address || '%'", address=address)
+    await tx.execute("DELETE FROM idempotency_key WHERE caller = :caller", caller=http.public(address).subject)
+    return count
+
+
+async def erase_party(tx: Transaction, party_id: UUID) -> int:
+    """Cancels what a party holds of sessions to come, and forgets its words; how many registrations are left of nobody."""
+    now = await tx.now()
+    rows = await store.registrations(tx, party_ids=[party_id])
+    # Sessions in the order in which they are locked.
+    for row in sorted(rows, key=lambda row: row.session_id):
+        if row.state in ("waiting", "offered", "registered") and row.starts_at > now:
+            await handlers.cancel(tx, party_id, row.registration_id)
+    await tx.execute("UPDATE registration SET owed = NULL WHERE party_id = :id", id=party_id)
+    await tx.execute("UPDATE party SET title = NULL WHERE party_id = :id", id=party_id)
+    await tx.execute("DELETE FROM mail WHERE split_part(message_key, ':', 2) = :id", id=str(party_id))
+    return len(rows)

@@ -1,0 +1,366 @@
+"""What everybody may see: events on a list and a map, one event, registering; and what a party's signed link opens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import segno
+from fastapi import HTTPException, Request
+from fastapi.responses import RedirectResponse, Response
+from pydantic import Field, ValidationError, field_validator
+
+from common.desk import Desk, Form
+from common.failures import Refusal
+from common.http import Answer, execute
+from common.identity import Principal
+from common.links import subject_of
+from common.pages import PARIS
+from common.query import Query
+from common.spreadsheet import refused_line
+from common.transaction import Transaction
+from events import event_store, handlers, notices, personal_data, publication, store, words
+from events.bodies import RegistrationBody
+from events.event_store import description_of
+from events.http import (
+    AHEAD_MAX,
+    applicant_of,
+    calendar_response,
+    public,
+    register_as,
+    shown_lottery,
+    visible,
+)
+from events.kinds import KINDS
+from territory import maps, reference
+
+FIELDS = {
+    "email": "adresse mail",
+    "title": "nom",
+    "seat_count": "nombre de personnes",
+    "session_ids": "séances",
+    "female_count": "femmes et filles",
+    "male_count": "hommes et garçons",
+}
+PERIODS = {"": "À venir", "7": "7 prochains jours", "30": "30 prochains jours", "90": "3 prochains mois"}
+_SHOWN_COUNT = 20
+
+
+class Wanted(Query):
+    """A search; blanks and unknown values are left out, so that an old link never fails."""
+
+    commune: reference.TypedCommune = ""
+    rayon: int = Field(default=30, ge=1, le=200)
+    genre: str = ""
+    public: str = ""
+    quand: str = ""
+    n: int = Field(default=_SHOWN_COUNT, ge=1, le=500)
+
+    @field_validator("genre")
+    @classmethod
+    def _a_kind(cls, typed: str) -> str:
+        return typed if typed in {kind.value for kind in KINDS} else ""
+
+    @field_validator("public")
+    @classmethod
+    def _an_audience(cls, typed: str) -> str:
+        return typed if typed in words.AUDIENCES else ""
+
+    @field_validator("quand")
+    @classmethod
+    def _a_period(cls, typed: str) -> str:
+        return typed if typed in PERIODS else ""
+
+
+class PublicDesk(Desk):
+    """The routes of everybody, and of whoever has a link."""
+
+    async def find(self, request: Request) -> Response:
+        """Events to come, day by day, with what is left in each; open to everyone, whole without JavaScript."""
+        wanted = Wanted.read(request.query_params)
+        async with self.database.transaction() as tx:
+            now = await tx.now()
+            until = now + (timedelta(days=int(wanted.quand)) if wanted.quand else AHEAD_MAX)
+            rows = await event_store.sessions(tx, now, since=now, until=until, only_public=True)
+        near = reference.communes_within(wanted.commune, wanted.rayon) if wanted.commune else ()
+        distances = {code: km for km, code in near}
+        found = [row for row in rows if _fits(row, wanted, distances)]
+        events = [_card(sessions) for sessions in publication.by_event(found).values()]
+        counts: dict[str, int] = {}
+        for one in events:
+            if one["what"].commune_code:
+                counts[one["what"].commune_code] = counts.get(one["what"].commune_code, 0) + 1
+        days: dict[date, list[Any]] = {}
+        for one in events[: wanted.n]:
+            days.setdefault(one["first"].starts_at.astimezone(PARIS).date(), []).append(one)
+        return self.page(
+            request,
+            "find.html",
+            self.identity.session(request),
+            wanted=wanted,
+            periods=PERIODS,
+            event_count=len(events),
+            days=days,
+            distances=distances,
+            more_count=max(0, len(events) - wanted.n),
+            more=wanted.query(n=wanted.n + _SHOWN_COUNT),
+            suggestions=reference.suggestions(),
+            map=maps.around(counts, wanted.commune, wanted.rayon),
+        )
+
+    async def event(self, request: Request, event_id: UUID) -> Response:
+        """One event: when, where, what is left; and the form to register."""
+        return await self._event(request, event_id, request.query_params)
+
+    async def _event(
+        self,
+        request: Request,
+        event_id: UUID,
+        typed: Mapping[str, str],
+        *,
+        chosen: frozenset[str] = frozenset(),
+        status: int = 200,
+        problem: str = "",
+        can_wait: bool = False,
+        done: list[dict[str, Any]] | None = None,
+    ) -> Response:
+        principal, invitation = self.identity.session(request), typed.get("invitation") or None
+        async with self.database.transaction() as tx:
+            now = await tx.now()
+            rows = await visible(request, tx, event_id, invitation, now)
+            address = tx.address(f"/evenements/{event_id}")
+            policy = await store.policy_at(tx, now)
+        what = description_of(rows[0])
+        open_rows = [row for row in rows if _takes_registrations(row, now)]
+        return self.page(
+            request,
+            "event.html",
+            principal,
+            status,
+            event_id=event_id,
+            what=what,
+            state=rows[0].event_state,
+            rows=rows,
+            lottery={row.session_id: shown_lottery(row) for row in rows},
+            open_rows=open_rows,
+            individual_rows=[row for row in open_rows if row.admission != "GROUPS"],
+            group_rows=[row for row in open_rows if row.admission != "INDIVIDUALS"],
+            is_cycle=KINDS[what.kind].is_cycle,
+            party_seats_max=policy.party_seats_max,
+            now=now,
+            typed=typed,
+            chosen=chosen,
+            invitation=invitation or "",
+            document=publication.embedded(publication.json_ld(event_id, rows, address)),
+            problem=problem,
+            can_wait=can_wait,
+            done=done,
+        )
+
+    async def register(self, request: Request, event_id: UUID) -> Response:
+        """A family registers: no account, an address and a click; the link to change it comes by mail."""
+        fields = await request.form()
+        form: Form = {name: value for name, value in fields.items() if isinstance(value, str)}
+        chosen = [str(one) for one in fields.getlist("seance")]
+        try:
+            body = RegistrationBody.model_validate(
+                {
+                    "email": form.get("adresse", ""),
+                    "title": form.get("nom", ""),
+                    "seat_count": form.get("personnes", "1"),
+                    "female_count": form.get("femmes") or 0,
+                    "male_count": form.get("hommes") or 0,
+                    "session_ids": chosen,
+                    "wait": form.get("attente") == "1",
+                    "invitation": form.get("invitation") or None,
+                }
+            )
+        except ValidationError as error:
+            problem = refused_line(error, FIELDS, {"too_short": "choisissez au moins une séance"}).detail
+            return await self._event(request, event_id, form, chosen=frozenset(chosen), status=422, problem=problem)
+        applicant, principal = applicant_of(request, event_id, body), public(body.email)
+        asked = f"{request.url.path}\n{body.model_dump_json()}"
+
+        async def run(tx: Transaction) -> Answer:
+            return await register_as(tx, event_id, body, applicant)
+
+        status, content, _ = await execute(self.database, principal, form.get("key") or None, asked, run)
+        if status == 404:
+            raise HTTPException(404, content["detail"])
+        if status >= 400:
+            can_wait = bool(content.get("can_wait"))
+            return await self._event(
+                request,
+                event_id,
+                form,
+                chosen=frozenset(chosen),
+                status=status,
+                problem=content["detail"],
+                can_wait=can_wait,
+            )
+        return await self._event(request, event_id, form, status=201, done=content["registrations"])
+
+    # -- by a signed link
+
+    async def party(self, request: Request, token: str) -> Response:
+        """What a party has registered for: its ticket, what it may change."""
+        return await self._party(request, token, said=request.query_params.get("fait", ""))
+
+    async def _party(
+        self, request: Request, token: str, *, status: int = 200, said: str = "", problem: str = ""
+    ) -> Response:
+        party_id = self._party_of(token)
+        async with self.database.transaction() as tx:
+            now = await tx.now()
+            party = await store.find_party(tx, party_id)
+            if party is None or party.email is None:
+                raise HTTPException(404, "Cette inscription n'existe plus.")
+            rows = await store.registrations(tx, party_ids=[party_id])
+            policy = await store.policy_at(tx, now)
+        what = description_of(party)
+        # An offer or a place in line whose time is over is shown so, whether it was settled or not.
+        live = [
+            row
+            for row in rows
+            if row.state != "ended" and not (row.due_at is not None and row.due_at <= now) and row.ends_at > now
+        ]
+        return self.page(
+            request,
+            "party.html",
+            None,
+            status,
+            token=token,
+            party=party,
+            what=what,
+            live=live,
+            over=[row for row in rows if row not in live],
+            now=now,
+            code=party.code,
+            qr=segno.make(party.code, error="q", micro=False).svg_inline(scale=6, border=3, dark="#000", light="#fff"),
+            party_seats_max=policy.party_seats_max,
+            said=said,
+            problem=problem,
+        )
+
+    async def act(self, request: Request, token: str, action: str) -> Response:
+        """Takes an offer, leaves it, cancels, changes how many come, or erases everything."""
+        party_id = self._party_of(token)
+        form = {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
+        if action == "effacement":
+            async with self.database.transaction() as tx:
+                party = await store.find_party(tx, party_id)
+                if party is not None and party.email is not None:
+                    await personal_data.erase_address(tx, party.email)
+            return self.page(request, "erased.html", None)
+        said = {
+            "acceptation": "Les places sont à vous.",
+            "annulation": "C’est annulé : vos places vont à d’autres. Merci d’avoir prévenu.",
+            "nombre": "Le nombre de personnes est changé.",
+        }
+        if action not in said:
+            raise HTTPException(404, "Cette action n'existe pas.")
+        try:
+            registration_id = UUID(form.get("registration_id", ""))
+            seat_count = int(form.get("personnes", "1"))
+        except ValueError:
+            return await self._party(request, token, status=422, problem="Choisissez un nombre de personnes.")
+        if not 1 <= seat_count <= 10_000:
+            return await self._party(request, token, status=422, problem="Au moins une personne.")
+
+        async def run(tx: Transaction) -> Answer:
+            refusal: Refusal | None
+            match action:
+                case "acceptation":
+                    refusal = await handlers.accept(tx, party_id, registration_id)
+                case "annulation":
+                    refusal = await handlers.cancel(tx, party_id, registration_id)
+                case _:
+                    refusal = await handlers.resize(tx, party_id, registration_id, seat_count)
+            return (200, {}) if refusal is None else (409, refusal)
+
+        status, content, _ = await execute(
+            self.database,
+            Principal(f"party/{party_id}", frozenset()),
+            form.get("key") or None,
+            f"{action}\n{form}",
+            run,
+        )
+        if status >= 400:
+            return await self._party(request, token, status=status, problem=content["detail"])
+        return RedirectResponse(f"/inscription/{token}?fait={said[action]}", 303)
+
+    async def calendar(self, request: Request, token: str) -> Response:
+        """The sessions of a party, for its own calendar."""
+        party_id = self._party_of(token)
+        async with self.database.transaction() as tx:
+            now = await tx.now()
+            party = await store.find_party(tx, party_id)
+            if party is None:
+                raise HTTPException(404, "Cette inscription n'existe plus.")
+            mine = {
+                row.session_id
+                for row in await store.registrations(tx, party_ids=[party_id])
+                if row.state in ("registered", "attended")
+            }
+            rows = [
+                row for row in await event_store.sessions(tx, now, event_id=party.event_id) if row.session_id in mine
+            ]
+            title = description_of(party).title
+            content = publication.calendar(title, rows, lambda one: tx.address(f"/evenements/{one}"), mine=True)
+        return calendar_response(request, content, private=True)
+
+    async def data(self, request: Request, token: str) -> Response:
+        """Everything that the service knows of whoever has the link."""
+        async with self.database.transaction() as tx:
+            party = await store.find_party(tx, self._party_of(token))
+            found = await personal_data.export_address(tx, party.email) if party is not None and party.email else None
+        if found is None:
+            raise HTTPException(404, "Nous ne savons plus rien de vous.")
+        content = json.dumps(found, ensure_ascii=False, indent=1, default=str)
+        headers = {"Content-Disposition": 'attachment; filename="mes-donnees.json"', "Cache-Control": "no-store"}
+        return Response(content, media_type="application/json", headers=headers)
+
+    def _party_of(self, token: str) -> UUID:
+        subject = subject_of(self.runtime.settings.session_secret, notices.PARTY_LINK, token)
+        if subject is None:
+            raise HTTPException(403, "Ce lien n'est pas le bon ou n'est plus valable : reprenez celui du dernier mail.")
+        return UUID(subject)
+
+
+def _fits(row: Any, wanted: Wanted, distances: Mapping[str, float]) -> bool:
+    what = row.description
+    return (
+        row.event_state == "confirmed"
+        and row.state == "open"
+        and (not wanted.genre or what["kind"] == wanted.genre)
+        and (not wanted.public or wanted.public in what["audiences"])
+        and (not wanted.commune or what["commune_code"] in distances or what["attendance_mode"] == "ONLINE")
+    )
+
+
+def _card(sessions: list[Any]) -> dict[str, Any]:
+    """An event in the list: its first session to come, how many there are, what is left in all."""
+    counted = [one for one in sessions if one.capacity_count is not None]
+    return {
+        "event_id": sessions[0].event_id,
+        "what": description_of(sessions[0]),
+        "first": sessions[0],
+        "last": sessions[-1],
+        "session_count": len(sessions),
+        "free_count": sum(one.free_count for one in counted),
+        "capacity_count": sum(one.capacity_count for one in counted),
+        "waiting_count": sum(one.waiting for one in counted),
+        "has_free_entry": len(counted) < len(sessions),
+    }
+
+
+def _takes_registrations(row: Any, now: datetime) -> bool:
+    return (
+        row.state == "open"
+        and row.capacity_count is not None
+        and row.starts_at > now
+        and (row.opens_at is None or row.opens_at <= now)
+    )

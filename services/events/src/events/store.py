@@ -1,0 +1,468 @@
+"""Loads and saves sessions, parties and registrations. Locks: person, then event, then sessions by id; parties for mails alone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Row
+
+from common.codes import new_code
+from common.policy import limits_at
+from common.transaction import Transaction
+from events import domain
+from events.domain import Attendance, Conduct
+from events.messages import Admission, Allocation, PartyKind, RegistrationEndReason, SessionPurpose
+from events.state import Counts, Decision, Plan, Policy, Registration, Session
+from waiting_list.rules import ORDER, lottery_key
+from waiting_list.tables import LIVE, TAKING
+
+DUE_COUNT_MAX, LINE_COUNT_MAX = 500, 50
+_PLAN_COLUMNS = (
+    "title",
+    "purpose",
+    "starts_at",
+    "ends_at",
+    "hall",
+    "speaker",
+    "online_url",
+    "admission",
+    "capacity_count",
+    "allocation",
+    "draw_at",
+    "opens_at",
+)
+_REGISTRATION_COLUMNS = (
+    "registration_id",
+    "party_id",
+    "holder_id",
+    "party_kind",
+    "seat_count",
+    "state",
+    "joined_at",
+    "school_uai",
+    "priority",
+    "lottery_key",
+    "due_at",
+    "visitor_count",
+    "visitor_count_at",
+    "end_reason",
+    "ended_at",
+    "revision",
+)
+# Seats as they are at `:now`, whether time was settled or not: a lapsed offer holds nothing.
+SEATS = """(SELECT COALESCE(sum(seat_count) FILTER (WHERE state IN ('registered', 'attended', 'absent')), 0)::int AS registered,
+               COALESCE(sum(seat_count) FILTER (WHERE state = 'offered' AND due_at > :now), 0)::int AS offered,
+               COALESCE(sum(seat_count) FILTER (WHERE state = 'waiting' AND due_at > :now), 0)::int AS waiting,
+               COALESCE(sum(visitor_count) FILTER (WHERE state = 'attended'), 0)::int AS attended
+        FROM registration WHERE session_id = s.session_id)"""
+
+
+async def policy_at(tx: Transaction, now: datetime) -> Policy:
+    """The limits in force at an instant."""
+    return Policy(**await limits_at(tx, now))
+
+
+# -- sessions
+
+
+async def insert_session(tx: Transaction, session_id: UUID, event_id: UUID, plan: Plan) -> None:
+    """Makes room for a new session, so that its row can be locked; an existing one stays as it is."""
+    values = _plan_values(plan)
+    await tx.execute(
+        f"""INSERT INTO session (session_id, event_id, state, seed, taken_count, revision, changed_at, version, {", ".join(values)})
+            VALUES (:session_id, :event_id, 'planned', :seed, 0, 0, clock_timestamp(), 0, {", ".join(":" + name for name in values)})
+            ON CONFLICT DO NOTHING""",
+        session_id=session_id,
+        event_id=event_id,
+        seed=uuid4().hex,
+        **values,
+    )
+
+
+async def lock_session(
+    tx: Transaction, session_id: UUID, *, holder_id: UUID | None = None, registration_id: UUID | None = None
+) -> Session | None:
+    """A session, its row locked, with its counts and those registrations that are due, of a holder, or of an id."""
+    row = await tx.fetch_one("SELECT * FROM session WHERE session_id = :id FOR UPDATE", id=session_id)
+    if row is None:
+        return None
+    rows = await tx.fetch_all(
+        f"""(SELECT {", ".join(_REGISTRATION_COLUMNS)} FROM registration
+             WHERE session_id = :id AND due_at <= :now ORDER BY due_at, registration_id LIMIT {DUE_COUNT_MAX})
+            UNION SELECT {", ".join(_REGISTRATION_COLUMNS)} FROM registration
+             WHERE session_id = :id AND (registration_id = :registration_id OR (holder_id = :holder_id AND {LIVE}))""",
+        id=session_id,
+        now=await tx.now(),
+        holder_id=holder_id,
+        registration_id=registration_id,
+    )
+    return Session(
+        session_id,
+        row.event_id,
+        plan_of(row),
+        row.state,
+        await counts_of(tx, session_id),
+        row.seed,
+        row.drawn_at,
+        tuple(_registration(one) for one in rows),
+        row.revision,
+        row.version,
+    )
+
+
+async def counts_of(tx: Transaction, session_id: UUID) -> Counts:
+    """Seats by what became of them, summed from the rows."""
+    row = await tx.fetch_one(
+        """SELECT COALESCE(sum(seat_count) FILTER (WHERE state IN ('registered', 'attended', 'absent')), 0)::int AS registered,
+                  COALESCE(sum(seat_count) FILTER (WHERE state = 'offered'), 0)::int AS offered,
+                  COALESCE(sum(seat_count) FILTER (WHERE state = 'waiting'), 0)::int AS waiting,
+                  COALESCE(sum(visitor_count) FILTER (WHERE state = 'attended'), 0)::int AS attended
+           FROM registration WHERE session_id = :id AND state <> 'ended'""",
+        id=session_id,
+    )
+    assert row is not None
+    return Counts(row.registered, row.offered, row.waiting, row.attended)
+
+
+async def attendance_of(tx: Transaction, session_id: UUID) -> Attendance:
+    """Who came, by sex as far as their parties said so."""
+    row = await tx.fetch_one(
+        """SELECT COALESCE(sum(LEAST(p.female_count, r.visitor_count)), 0)::int AS female,
+                  COALESCE(sum(LEAST(p.male_count, r.visitor_count)), 0)::int AS male
+           FROM registration r JOIN party p USING (party_id) WHERE r.session_id = :id AND r.state = 'attended'""",
+        id=session_id,
+    )
+    assert row is not None
+    return Attendance(row.female, row.male)
+
+
+async def save(tx: Transaction, before: Session, decision: Decision, policy: Policy) -> Decision:
+    """Writes what a decision changed, emits its messages in version order; returns the decision with the new version."""
+    after = decision.session
+    version = await tx.emit(decision.messages, aggregate_id=after.session_id, version=before.version)
+    if after == before and not decision.messages:
+        return decision
+    known = {one.registration_id: one for one in before.registrations}
+    for one in after.registrations:
+        if known.get(one.registration_id) != one:
+            await _save_registration(tx, after.session_id, known.get(one.registration_id), one)
+    await _save_all_registrations(tx, before, after, policy)
+    values = _plan_values(after.plan)
+    # The seats are summed in the statement that the constraint looks at: what is stored is what is true.
+    await tx.execute(
+        f"""UPDATE session SET state = :state, version = :version, revision = :revision, drawn_at = :drawn_at, due_at = :due_at,
+                changed_at = CASE WHEN CAST(:changed AS boolean) THEN clock_timestamp() ELSE changed_at END,
+                taken_count = (SELECT COALESCE(sum(seat_count), 0) FROM registration WHERE session_id = :id AND {TAKING}),
+                {", ".join(f"{name} = :{name}" for name in values)} WHERE session_id = :id""",
+        id=after.session_id,
+        state=after.state,
+        version=version,
+        revision=after.revision,
+        drawn_at=after.drawn_at,
+        due_at=domain.due_at(after, policy),
+        changed=(after.revision, after.state) != (before.revision, before.state),
+        **values,
+    )
+    return replace(decision, session=replace(after, version=version))
+
+
+async def _save_registration(tx: Transaction, session_id: UUID, before: Registration | None, one: Registration) -> None:
+    values = {name: getattr(one, name) for name in _REGISTRATION_COLUMNS} | {
+        "session_id": session_id,
+        "party_kind": one.party_kind.value,
+        "end_reason": one.end_reason and one.end_reason.value,
+    }
+    # Who checks in is not written to; who was registered, offered, put in line, resized or ended is, once.
+    tells = one.state not in ("attended", "absent") and (before is None or before.state != "attended")
+    tells = tells and (before is None or before.revision != one.revision)
+    await tx.execute(
+        f"""INSERT INTO registration ({", ".join(values)}, owed) VALUES ({", ".join(":" + name for name in values)}, :owed)
+            ON CONFLICT (registration_id) DO UPDATE SET owed = COALESCE(excluded.owed, registration.owed),
+                {", ".join(f"{name} = excluded.{name}" for name in values if name != "registration_id")}""",
+        **values,
+        owed=one.state if tells else None,
+    )
+
+
+async def _save_all_registrations(tx: Transaction, before: Session, after: Session, policy: Policy) -> None:
+    """What the session's own change means for every registration in it, in one statement each."""
+    if after.state == "cancelled" and before.state != "cancelled":
+        await tx.execute(
+            f"""UPDATE registration SET state = 'ended', end_reason = 'SESSION_CANCELLED', ended_at = :now, due_at = NULL,
+                    revision = revision + 1, owed = 'cancelled' WHERE session_id = :id AND {LIVE}""",
+            id=after.session_id,
+            now=await tx.now(),
+        )
+    if after.state == "held" and before.state != "held" and after.counts.attended:
+        await tx.execute(
+            "UPDATE registration SET state = 'absent' WHERE session_id = :id AND state = 'registered'",
+            id=after.session_id,
+        )
+    then, now = before.plan, after.plan
+    if before.version == 0 or (then.starts_at, then.ends_at, then.hall) == (now.starts_at, now.ends_at, now.hall):
+        return
+    await tell_of_move(tx, after.session_id)
+    if then.starts_at != now.starts_at:
+        closes_at = policy.terms.cut_off(now.starts_at)
+        await tx.execute(
+            """UPDATE registration SET due_at = CASE state WHEN 'waiting' THEN :closes_at ELSE LEAST(due_at, :closes_at) END
+               WHERE session_id = :id AND state IN ('waiting', 'offered')""",
+            id=after.session_id,
+            closes_at=closes_at,
+        )
+
+
+async def tell_of_move(tx: Transaction, session_id: UUID) -> None:
+    """Everybody who comes, or hopes to, is to be told of another time or place."""
+    await tx.execute(
+        """UPDATE registration SET owed = 'moved', revision = revision + 1
+           WHERE session_id = :id AND state IN ('waiting', 'offered', 'registered')""",
+        id=session_id,
+    )
+
+
+async def due_sessions(tx: Transaction, now: datetime, limit: int) -> list[UUID]:
+    """Sessions in which time made something due that nobody has settled yet."""
+    rows = await tx.fetch_all(
+        """(SELECT session_id FROM session WHERE due_at <= :now LIMIT :limit)
+           UNION (SELECT session_id FROM registration WHERE due_at <= :now LIMIT :limit)""",
+        now=now,
+        limit=limit,
+    )
+    return sorted(row.session_id for row in rows)[:limit]
+
+
+async def with_free_seats_and_a_line(tx: Transaction, now: datetime, since: UUID, limit: int) -> list[UUID]:
+    """Sessions after an id in which somebody waits whom the free seats would fit."""
+    rows = await tx.fetch_all(
+        """SELECT session_id FROM session s WHERE state = 'open' AND starts_at > :now AND session_id > :since AND EXISTS
+               (SELECT 1 FROM registration r WHERE r.session_id = s.session_id AND r.state = 'waiting'
+                    AND r.seat_count <= s.capacity_count - s.taken_count)
+           ORDER BY session_id LIMIT :limit""",
+        now=now,
+        since=since,
+        limit=limit,
+    )
+    return [row.session_id for row in rows]
+
+
+# -- the line
+
+
+async def line(
+    tx: Transaction, session_id: UUID, free_count: int, passed: Collection[UUID]
+) -> dict[UUID, Registration]:
+    """The first in line whom the free seats would fit, in order; without those who were passed over."""
+    rows = await tx.fetch_all(
+        f"""SELECT {", ".join(_REGISTRATION_COLUMNS)} FROM registration
+            WHERE session_id = :id AND state = 'waiting' AND seat_count <= :free AND NOT registration_id = ANY(:passed)
+            ORDER BY {ORDER} LIMIT {LINE_COUNT_MAX}""",
+        id=session_id,
+        free=free_count,
+        passed=list(passed),
+    )
+    return {row.registration_id: _registration(row) for row in rows}
+
+
+async def claim(tx: Transaction, registration_id: UUID, until: datetime) -> bool:
+    """Marks a place in line as offered; False when its holder has a pending offer elsewhere."""
+    return await tx.execute_unless_taken(
+        "UPDATE registration SET state = 'offered', due_at = :until WHERE registration_id = :id",
+        id=registration_id,
+        until=until,
+    )
+
+
+async def draw(tx: Transaction, session_id: UUID, seed: str) -> None:
+    """Puts everybody in line where the draw has them."""
+    rows = await tx.fetch_all(
+        "SELECT registration_id FROM registration WHERE session_id = :id AND state = 'waiting'", id=session_id
+    )
+    ids = [row.registration_id for row in rows]
+    await tx.execute(
+        """UPDATE registration SET lottery_key = drawn.key
+           FROM unnest(CAST(:ids AS uuid[]), CAST(:keys AS text[])) AS drawn(id, key) WHERE registration_id = drawn.id""",
+        ids=ids,
+        keys=[lottery_key(seed, one) for one in ids],
+    )
+
+
+# -- people and parties
+
+
+async def lock_person(tx: Transaction, email: str) -> UUID:
+    """The person of an address, made the first time; orders everything that they ask for."""
+    row = await tx.fetch_one(
+        """INSERT INTO person (person_id, email) VALUES (:id, :email)
+           ON CONFLICT (email) DO UPDATE SET email = excluded.email RETURNING person_id""",
+        id=uuid4(),
+        email=email,
+    )
+    assert row is not None
+    person_id: UUID = row.person_id
+    return person_id
+
+
+async def conduct_of(tx: Transaction, person_id: UUID, now: datetime) -> Conduct:
+    """What the policy looks at in a person, who is locked."""
+    row = await tx.fetch_one(
+        """SELECT count(*) AS live FROM registration r JOIN session s USING (session_id)
+           WHERE r.holder_id = :id AND r.state IN ('waiting', 'offered', 'registered') AND s.starts_at > :now
+             AND (r.due_at IS NULL OR r.due_at > :now)""",
+        id=person_id,
+        now=now,
+    )
+    assert row is not None
+    return Conduct(row.live)
+
+
+async def party_for(
+    tx: Transaction,
+    event_id: UUID,
+    person_id: UUID,
+    *,
+    kind: PartyKind,
+    title: str | None,
+    school_uai: str | None,
+    female_count: int,
+    male_count: int,
+) -> UUID:
+    """The party of a person in an event, whose words are renewed; every group of a school is another."""
+    row = await tx.fetch_one(
+        """INSERT INTO party (party_id, event_id, person_id, kind, title, school_uai, female_count, male_count, code, mail_count, created_at)
+           VALUES (:id, :event_id, :person_id, :kind, :title, :school_uai, :female, :male, :code, 0, :now)
+           ON CONFLICT (event_id, person_id) WHERE kind = 'INDIVIDUAL' DO UPDATE SET title = COALESCE(excluded.title, party.title),
+               female_count = excluded.female_count, male_count = excluded.male_count RETURNING party_id""",
+        id=uuid4(),
+        event_id=event_id,
+        person_id=person_id,
+        kind=kind.value,
+        title=title,
+        school_uai=school_uai,
+        female=female_count,
+        male=male_count,
+        code=new_code(),
+        now=await tx.now(),
+    )
+    assert row is not None
+    party_id: UUID = row.party_id
+    return party_id
+
+
+async def find_party(tx: Transaction, party_id: UUID) -> Any:
+    """A party with its person's address and its event, or None; unlocked."""
+    return await tx.fetch_one(
+        """SELECT p.*, o.email, e.description, e.state AS event_state FROM party p JOIN person o USING (person_id)
+               JOIN event e USING (event_id) WHERE party_id = :id""",
+        id=party_id,
+    )
+
+
+async def registrations(
+    tx: Transaction,
+    *,
+    party_ids: Sequence[UUID] | None = None,
+    session_id: UUID | None = None,
+    event_id: UUID | None = None,
+    school_uai: str | None = None,
+    limit: int = 5000,
+) -> Sequence[Row[Any]]:
+    """Registrations with their party and session, by session, then as the line has them."""
+    return await tx.fetch_all(
+        f"""SELECT {", ".join(f"r.{name}" for name in _REGISTRATION_COLUMNS)}, r.owed, r.session_id, s.event_id, s.starts_at, s.ends_at,
+                   s.title AS session_title, s.purpose, s.hall, s.online_url, s.state AS session_state, s.capacity_count,
+                   s.revision AS session_revision, s.changed_at, p.title AS party_title, p.code, p.female_count, p.male_count, o.email
+            FROM registration r JOIN session s USING (session_id) JOIN party p USING (party_id) JOIN person o USING (person_id)
+            WHERE (CAST(:party_ids AS uuid[]) IS NULL OR r.party_id = ANY(:party_ids))
+              AND (CAST(:session_id AS uuid) IS NULL OR r.session_id = :session_id)
+              AND (CAST(:event_id AS uuid) IS NULL OR s.event_id = :event_id)
+              AND (CAST(:school_uai AS text) IS NULL OR p.school_uai = :school_uai)
+            ORDER BY s.starts_at, s.session_id, r.state <> 'registered', {ORDER} LIMIT :limit""",
+        party_ids=party_ids and list(party_ids),
+        session_id=session_id,
+        event_id=event_id,
+        school_uai=school_uai,
+        limit=limit,
+    )
+
+
+async def all_registrations(tx: Transaction, session_id: UUID) -> list[Registration]:
+    """Every registration of a session, which is locked."""
+    rows = await tx.fetch_all(
+        f"SELECT {', '.join(_REGISTRATION_COLUMNS)} FROM registration WHERE session_id = :id ORDER BY {ORDER}",
+        id=session_id,
+    )
+    return [_registration(row) for row in rows]
+
+
+async def find_registration(tx: Transaction, registration_id: UUID) -> Any:
+    """Where a registration belongs, or None; unlocked: only its identity may be relied on."""
+    return await tx.fetch_one(
+        """SELECT r.registration_id, r.session_id, r.party_id, s.event_id, p.school_uai
+           FROM registration r JOIN session s USING (session_id) JOIN party p USING (party_id) WHERE registration_id = :id""",
+        id=registration_id,
+    )
+
+
+async def registration_by_code(tx: Transaction, session_id: UUID, code: str) -> UUID | None:
+    """The registration, newest first, of the party with a code in a session; None when the code is no party's there."""
+    row = await tx.fetch_one(
+        """SELECT r.registration_id FROM registration r JOIN party p USING (party_id)
+           WHERE r.session_id = :session_id AND p.code = :code ORDER BY r.state = 'ended', r.joined_at DESC LIMIT 1""",
+        session_id=session_id,
+        code=code,
+    )
+    return row.registration_id if row is not None else None
+
+
+async def too_often_absent(tx: Transaction, absences_max: int, now: datetime, limit: int) -> Sequence[Row[Any]]:
+    """What parties still hold in an event of which they missed too many sessions."""
+    return await tx.fetch_all(
+        """SELECT r.registration_id, r.session_id FROM registration r JOIN session s USING (session_id)
+           WHERE r.state IN ('waiting', 'offered', 'registered') AND s.state = 'open' AND s.starts_at > :now
+             AND (SELECT count(*) FROM registration a WHERE a.party_id = r.party_id AND a.state = 'absent') >= :absences_max
+           ORDER BY r.session_id, r.registration_id LIMIT :limit""",
+        absences_max=absences_max,
+        now=now,
+        limit=limit,
+    )
+
+
+# -- rows
+
+
+def plan_of(row: Row[Any]) -> Plan:
+    """The plan in a row of `session`."""
+    values = {name: getattr(row, name) for name in _PLAN_COLUMNS}
+    return Plan(
+        **values
+        | {
+            "purpose": SessionPurpose(row.purpose),
+            "admission": Admission(row.admission),
+            "allocation": Allocation(row.allocation),
+        }
+    )
+
+
+def _plan_values(plan: Plan) -> dict[str, Any]:
+    values = {name: getattr(plan, name) for name in _PLAN_COLUMNS}
+    return values | {
+        "purpose": plan.purpose.value,
+        "admission": plan.admission.value,
+        "allocation": plan.allocation.value,
+    }
+
+
+def _registration(row: Row[Any]) -> Registration:
+    values = {name: getattr(row, name) for name in _REGISTRATION_COLUMNS}
+    return Registration(
+        **values
+        | {
+            "party_kind": PartyKind(row.party_kind),
+            "end_reason": RegistrationEndReason(row.end_reason) if row.end_reason else None,
+        }
+    )
