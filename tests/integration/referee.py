@@ -50,7 +50,7 @@ def read_topic(stack: Stack, topic: str) -> list[Record]:
         partition, offset = message.partition(), message.offset()
         assert partition is not None and offset is not None
         reached[partition] = offset + 1
-        name, fields = _decode(stack, message.value())
+        name, fields = decode(stack, message.value())
         pairs: list[Any] = list(message.headers() or [])
         headers = {header: value for header, value in pairs if value is not None}
         found.append(Record(partition, offset, (message.key() or b"").decode(errors="replace"), name, fields, headers))
@@ -61,7 +61,7 @@ def read_topic(stack: Stack, topic: str) -> list[Record]:
 _schemas: dict[str, Any] = {}
 
 
-def _decode(stack: Stack, value: bytes | None) -> tuple[str, dict[str, Any] | None]:
+def decode(stack: Stack, value: bytes | None) -> tuple[str, dict[str, Any] | None]:
     try:
         assert value is not None
         magic, schema_id = struct.unpack("!bI", value[:5])

@@ -29,6 +29,7 @@ from waiting_list.rules import bound
 ORGANISERS: tuple[Role, ...] = ("agency", "coordinator", "host", "school", "owner", "partner")
 PROFESSIONALS: tuple[Role, ...] = (*ORGANISERS, "prescriber", "operator")
 INVITATION = "invitation"
+PERSON = "person/"
 AHEAD_MAX = timedelta(days=500)
 
 School = Annotated[Principal, Depends(caller_as("school"))]
@@ -285,8 +286,8 @@ def group_of(principal: Principal, body: GroupBody) -> Applicant:
 
 
 def account_of(principal: Principal) -> str:
-    """For whom a person acts: their structure, so that colleagues see the same, or themselves."""
-    return principal.structure_id or principal.subject
+    """For whom a person acts: their structure, so that colleagues see the same, or themselves, which an erasure forgets."""
+    return principal.structure_id or f"{PERSON}{principal.subject}"
 
 
 def uai_of(principal: Principal) -> str:

@@ -118,6 +118,7 @@ def described(event: Event, now: datetime) -> EventDescribed:
         attendance_mode=what.attendance_mode,
         place_title=what.place_title,
         commune_code=what.commune_code,
+        audiences=list(what.audiences),
         rome_codes=list(what.rome_codes),
         under_represented=what.under_represented,
         host_siret=what.host_siret,

@@ -227,6 +227,10 @@ class EventDescribed(Message):
     """
     INSEE code of the commune; null when it is only online.
     """
+    audiences: list[str]
+    """
+    Whom it speaks to: eleves, etudiants, familles, jeunes, adultes, professionnels, groupes.
+    """
     rome_codes: list[str]
     """
     Trades that are shown (ROME 4.0).

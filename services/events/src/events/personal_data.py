@@ -90,12 +90,27 @@ async def erase_address(tx: Transaction, address: str) -> int | None:
     await tx.execute(
         "UPDATE visit SET due_at = clock_timestamp() WHERE state = 'searching' AND ambassador_id = ANY(:ids)", ids=ids
     )
+    # A structure keeps its events and kits; somebody who acted for themselves is no longer named by their account.
+    theirs = {"address": address, "person": f"{http.PERSON}%"}
     await tx.execute(
-        "UPDATE visit SET asker_title = NULL, asker_contact = NULL, details = NULL WHERE asker_contact = :address",
+        """UPDATE visit SET asker = 'effacé' WHERE asker LIKE :person AND asker IN
+               (SELECT account FROM organiser WHERE contact_email = :address) OR asker_contact = :address AND asker LIKE :person""",
+        **theirs,
+    )
+    await tx.execute(
+        """UPDATE visit SET asker_title = NULL, asker_contact = NULL, details = NULL WHERE asker_contact = :address""",
         address=address,
     )
-    await tx.execute("UPDATE organiser SET contact_email = NULL WHERE contact_email = :address", address=address)
-    await tx.execute("UPDATE kit SET keeper_contact = NULL WHERE keeper_contact = :address", address=address)
+    await tx.execute(
+        """UPDATE kit SET keeper_contact = NULL, keeper = CASE WHEN keeper LIKE :person THEN 'effacé' ELSE keeper END
+           WHERE keeper_contact = :address""",
+        **theirs,
+    )
+    await tx.execute(
+        """UPDATE organiser SET contact_email = NULL, account = CASE WHEN account LIKE :person THEN NULL ELSE account END
+           WHERE contact_email = :address""",
+        **theirs,
+    )
     await tx.execute("DELETE FROM mail WHERE recipient = :address OR body LIKE '%' || :address || '%'", address=address)
     await tx.execute("DELETE FROM idempotency_key WHERE caller = :caller", caller=http.public(address).subject)
     return count

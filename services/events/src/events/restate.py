@@ -85,8 +85,8 @@ async def restate_session(tx: Transaction, session_id: UUID, version: int, told:
 async def restate_request(tx: Transaction, request_id: UUID, version: int, told: Told) -> None:
     """What platform scheduling was asked; what this database forgot is withdrawn, so that nothing stays booked for nobody."""
     row, now = await event_store.find_request(tx, request_id), await tx.now()
-    known: Any = next(iter(told.values()))
     if row is None:
+        known: Any = next(iter(told.values()))
         gone = PlatformRequestWithdrawn(occurred_at=now, for_event_id=known.for_event_id, platform_id=known.platform_id)
         await tx.emit([gone], aggregate_id=request_id, version=version)
         return

@@ -10,12 +10,14 @@ from fastapi import APIRouter
 from common.app import Runtime, Service, run
 from common.rebuild import ReadModel
 from common.verdicts import Consumes
-from projections import pipeline, platform_use, seat_board, stage_market
+from projections import calendar, pipeline, platform_use, seat_board, stage_market
 from projections.http import render_card, routes
 from projections.live import Hub, LiveModel
 from projections.tables import (
     BoardProgramme,
     BoardStructure,
+    CalendarEvent,
+    CalendarSession,
     MarketApplication,
     MarketHost,
     MarketOffer,
@@ -26,14 +28,15 @@ from projections.tables import (
 
 _BOARD = LiveModel(seat_board.read_as_of, seat_board.read_changed, render_card)
 _MARKET, _USE = LiveModel(stage_market.read_as_of), LiveModel(platform_use.read_as_of)
+_CALENDAR = LiveModel(calendar.read_as_of)
 
 
 def _routes(runtime: Runtime) -> APIRouter:
-    return routes(runtime, _hub(runtime, _BOARD), _hub(runtime, _MARKET), _hub(runtime, _USE))
+    return routes(runtime, *(_hub(runtime, model) for model in (_BOARD, _MARKET, _USE, _CALENDAR)))
 
 
 def _background(runtime: Runtime) -> list[Callable[[], Awaitable[None]]]:
-    return [_hub(runtime, model).run for model in (_BOARD, _MARKET, _USE)]
+    return [_hub(runtime, model).run for model in (_BOARD, _MARKET, _USE, _CALENDAR)]
 
 
 @cache
@@ -52,8 +55,14 @@ service = Service(
             topics=stage_market.MARKET_TOPICS, tables=(MarketOffer, MarketHost, MarketApplication, MarketRequest)
         ),
         "platform-use": ReadModel(topics=(platform_use.TOPIC,), tables=(UsePlatform, UseBooking)),
+        "calendar": ReadModel(
+            topics=(calendar.EVENTS_TOPIC, calendar.SESSIONS_TOPIC), tables=(CalendarEvent, CalendarSession)
+        ),
     },
     consumes={
+        calendar.EVENTS_TOPIC: Consumes(messages=calendar.EVENT_MESSAGES, fold=calendar.fold_events),
+        calendar.SESSIONS_TOPIC: Consumes(messages=calendar.SESSION_MESSAGES, fold=calendar.fold_sessions),
+        "events.pipeline.v1": Consumes(messages=pipeline.MESSAGES, fold=pipeline.fold),
         platform_use.TOPIC: Consumes(messages=platform_use.MESSAGES, fold=platform_use.fold),
         "platform-scheduling.pipeline.v1": Consumes(messages=pipeline.MESSAGES, fold=pipeline.fold),
         stage_market.HOSTS_TOPIC: Consumes(messages=stage_market.HOST_MESSAGES, fold=stage_market.fold_hosts),

@@ -6,17 +6,28 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Literal
+from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 
 from common.app import Runtime
-from common.pages import PARIS, Pages, count, grouped
+from common.pages import PARIS, Pages, count, day, grouped
 from common.transaction import Transaction
-from projections import board_page, live, pipeline, platform_use, region_map, seat_board, seat_feed, stage_market
+from projections import (
+    board_page,
+    calendar,
+    live,
+    pipeline,
+    platform_use,
+    region_map,
+    seat_board,
+    seat_feed,
+    stage_market,
+)
 from projections.as_of import AsOf
 from projections.board_page import Filters
 from projections.rows import Row
@@ -33,6 +44,11 @@ def hours(minutes: int) -> str:
     return f"{grouped(round(minutes / 60))}\u202fh"
 
 
+def month_words(month: date) -> str:
+    """ "février 2027"."""
+    return f"{day(month).split(' ', 1)[1]} {month.year}"
+
+
 _pages = Pages(
     "projections",
     {
@@ -47,16 +63,24 @@ _pages = Pages(
         "rate_shade": region_map.rate_shade,
         "percent": percent,
         "hours": hours,
+        "CALENDAR_KINDS": calendar.KINDS,
+        "AUDIENCES": calendar.AUDIENCES,
+        "session_shade": region_map.session_shade,
+        "month_words": month_words,
     },
 )
 
 
-def routes(runtime: Runtime, board_hub: live.Hub, market_hub: live.Hub, use_hub: live.Hub) -> APIRouter:
+def routes(
+    runtime: Runtime, board_hub: live.Hub, market_hub: live.Hub, use_hub: live.Hub, calendar_hub: live.Hub
+) -> APIRouter:
     """Every route of the service."""
     router = APIRouter()
     router.include_router(_pages.assets())
     router.include_router(_totals(runtime, _MARKET_PAGE, market_hub))
     router.include_router(_totals(runtime, _USE_PAGE, use_hub))
+    router.include_router(_totals(runtime, _CALENDAR_PAGE, calendar_hub))
+    router.include_router(_calendar_feed(runtime))
 
     async def read_board() -> tuple[AsOf, list[Row]]:
         async with runtime.database.transaction() as tx:
@@ -89,6 +113,13 @@ def routes(runtime: Runtime, board_hub: live.Hub, market_hub: live.Hub, use_hub:
         They follow `Last-Event-ID`, or `depuis`, the id that the page was rendered with.
         """
         return _stream(board_hub, request)
+
+    @router.get("/evenement/{event_id}", include_in_schema=False)
+    async def event(event_id: UUID) -> Response:
+        """To the page of the service that has the event, which the navigation names."""
+        if address := _events_address(runtime):
+            return RedirectResponse(f"{address}/{event_id}", 303)
+        raise HTTPException(404, "Aucun service d'évènements n'est relié à ce calendrier.")
 
     @router.get("/retenir/{programme_id}", include_in_schema=False)
     async def hold(programme_id: UUID) -> Response:
@@ -166,6 +197,22 @@ async def _read_use(tx: Transaction, now: datetime, query: Mapping[str, str]) ->
     }
 
 
+async def _read_calendar(tx: Transaction, now: datetime, query: Mapping[str, str]) -> dict[str, Any]:
+    asked = calendar.Asked.read(query)
+    filters = {"territoire": asked.territory, "genre": asked.kind, "public": asked.audience}
+    return {
+        "calendar": await calendar.read(tx, now, asked),
+        "asked": asked,
+        "filters": urlencode({name: value for name, value in filters.items() if value}),
+        "now": now,
+        "epcis": _epcis_by_department(),
+        "outlines": outlines.outlines(),
+        "map_address": f"/map.svg?v={outlines.version()}",
+        "view_box": outlines.view_box(asked.territory),
+        "epci_titles": {siren: epci.title for siren, epci in reference.epcis().items()},
+    }
+
+
 @dataclass(frozen=True)
 class _TotalsPage:
     """A page of totals: where it is, what it reads for a query, the name of that and of its moving part's template."""
@@ -184,6 +231,9 @@ _MARKET_PAGE = _TotalsPage(
 )
 _USE_PAGE = _TotalsPage(
     "/usage-plateaux", "/api/platform-use", "use", "usage", "use", platform_use.read_as_of, _read_use
+)
+_CALENDAR_PAGE = _TotalsPage(
+    "/calendrier", "/api/calendar", "calendar", "calendrier", "calendar", calendar.read_as_of, _read_calendar
 )
 
 
@@ -227,6 +277,33 @@ def _totals(runtime: Runtime, page: _TotalsPage, hub: live.Hub) -> APIRouter:
         return JSONResponse(_plain(facts), headers={"Cache-Control": "no-store"})
 
     return router
+
+
+def _calendar_feed(runtime: Runtime) -> APIRouter:
+    """The calendar of any filter, for whoever subscribes."""
+    router = APIRouter()
+
+    @router.get("/calendrier.ics", include_in_schema=False)
+    async def feed(request: Request) -> Response:
+        """Sessions of the last month and to come, for the query of the page; conditional by ETag."""
+        async with runtime.database.transaction() as tx:
+            now = await tx.now()
+            since, until = now - timedelta(days=31), now + timedelta(days=500)
+            asked = calendar.Asked.read(request.query_params)
+            found = await calendar.sessions(tx, now, asked, since=since, until=until, called_off=True)
+        content = calendar.ical(found, _events_address(runtime))
+        etag = f'"{hashlib.sha256(content).hexdigest()[:24]}"'
+        headers = {"ETag": etag, "Cache-Control": "public, max-age=300", "Access-Control-Allow-Origin": "*"}
+        if etag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        return Response(content, media_type="text/calendar", headers=headers)
+
+    return router
+
+
+def _events_address(runtime: Runtime) -> str:
+    """Where the events service shows its events, which the navigation names."""
+    return next((link.address for link in runtime.settings.navigation if link.address.endswith("/evenements")), "")
 
 
 def _feed(runtime: Runtime, read_board: Callable[[], Awaitable[tuple[AsOf, list[Row]]]]) -> APIRouter:

@@ -62,6 +62,11 @@ def rate_shade(rate: float | None) -> str:
     )
 
 
+def session_shade(count: int) -> str:
+    """CSS class of an intercommunality by its sessions of a month: four classes, blank when there are none."""
+    return next((name for least, name in ((16, "c5"), (6, "c4"), (2, "c3"), (1, "c2")) if count >= least), "")
+
+
 def labels(territories: Mapping[str, Territory]) -> list[Label]:
     """Numbers stand in their territory, the greatest first, names below the largest towns; what would touch stays in the table."""
     shown = [

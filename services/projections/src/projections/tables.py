@@ -6,8 +6,8 @@ from datetime import date, datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Index, MetaData
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy import BigInteger, Column, Index, MetaData, Uuid
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
 from sqlmodel import Field, SQLModel, String
 
 from common.tables import instant
@@ -177,6 +177,62 @@ class UseBooking(ReadModel, table=True):
     group_size: int
     end_reason: str | None = None
     late: bool
+    log_topic: str
+    log_partition: int
+    log_offset: int = Field(sa_type=BigInteger)
+
+
+class CalendarEvent(ReadModel, table=True):
+    """Calendar: an outreach event as it was last described."""
+
+    __tablename__ = "calendar_event"
+    event_id: UUID = Field(primary_key=True)
+    organiser_title: str = ""
+    kind: str = "UNKNOWN"
+    title: str = ""
+    summary: str = ""
+    status: str = "UNKNOWN"
+    access: str = "INVITATION"
+    attendance_mode: str = "UNKNOWN"
+    place_title: str | None = None
+    commune_code: str | None = None
+    audiences: list[Any] = Field(default_factory=list, sa_type=JSONB)
+    rome_codes: list[Any] = Field(default_factory=list, sa_type=JSONB)
+    under_represented: bool = False
+    fictitious: bool = False
+    aggregate_version: int = Field(sa_type=BigInteger)
+    log_topic: str
+    log_partition: int
+    log_offset: int = Field(sa_type=BigInteger)
+
+
+class CalendarSession(ReadModel, table=True):
+    """Calendar: a session with its seats; `offers` are those not answered yet, each with the instant at which it ends."""
+
+    __tablename__ = "calendar_session"
+    __table_args__ = (Index("calendar_session_when", "starts_at"), Index("calendar_session_event", "event_id"))
+    session_id: UUID = Field(primary_key=True)
+    event_id: UUID | None = Field(default=None, sa_column=Column(Uuid, nullable=False))
+    title: str = ""
+    purpose: str = "UNKNOWN"
+    starts_at: datetime | None = Field(default=None, sa_column=Column(TIMESTAMP(timezone=True), nullable=False))
+    ends_at: datetime | None = Field(default=None, sa_column=Column(TIMESTAMP(timezone=True), nullable=False))
+    hall: str | None = None
+    # Of the last description, for calendars that subscribe.
+    described_at: datetime | None = Field(default=None, sa_column=Column(TIMESTAMP(timezone=True), nullable=False))
+    described_version: int = Field(default=0, sa_type=BigInteger)
+    admission: str = "UNKNOWN"
+    capacity_count: int | None = None
+    state: str = "planned"
+    registered_count: int = 0
+    offered_count: int = 0
+    waiting_count: int = 0
+    attended_count: int = 0
+    was_counted: bool = False
+    female_count: int | None = None
+    male_count: int | None = None
+    offers: dict[str, Any] = Field(default_factory=dict, sa_type=JSONB)
+    aggregate_version: int = Field(sa_type=BigInteger)
     log_topic: str
     log_partition: int
     log_offset: int = Field(sa_type=BigInteger)

@@ -1,0 +1,165 @@
+"""Personal data of the events service: never outside it, all of it on demand, none of it after an erasure; and restoring."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from common.embedded.stack import Stack
+from common.testing import FreshRuntime, Query, service_named
+from events import ambassador_handlers, event_handlers, handlers, kit_handlers
+from events.ambassador_handlers import Asker
+from events.ambassadors import Visit
+from events.bodies import AmbassadorBody, KitBody, NeedBody
+from events.messages import KitDescribed, PlatformRequested
+from events.restate import AGGREGATES
+from tests.integration.byte_stores import found_in
+from tests.integration.conftest import eventually
+from tests.integration.events import SERVICE, Events, prepared, register, registered
+from tests.integration.platforms import at, slot
+from tests.integration.restating import restated
+
+ESTUAIRE = Path(sys.executable).with_name("estuaire")
+
+
+async def registrants(stack: Stack, *arguments: str) -> tuple[int, str, str]:
+    """`estuaire registrants …` on the running stack."""
+    environment = {**stack.environment(service_named(stack, SERVICE)), "ESTUAIRE_SERVICE": SERVICE}
+    process = await asyncio.create_subprocess_exec(
+        ESTUAIRE, "registrants", *arguments, env=environment,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, err = await process.communicate()
+    return process.returncode or 0, out.decode(), err.decode()
+
+
+async def test_somebody_is_in_this_database_alone_and_then_nowhere(stack: Stack, events: Events, query: Query) -> None:
+    """A family, an ambassador, a borrower under one address: exported whole, then erased from every byte store."""
+    mark = f"zx{uuid4().hex[:10]}"
+    email = f"{mark}@example.org"
+    async with await events.organiser("agency") as agency, events.family() as family:
+        event_id, (session_id, other) = await events.event(agency, {"capacity_count": 1}, {"hour": 17})
+        key = {"Idempotency-Key": f"key-{event_id}"}
+        for target in ([session_id], [other]):
+            body = {"email": email, "title": f"Madame {mark}", "session_ids": [str(one) for one in target]}
+            answer = await family.post(f"/v1/events/{event_id}/registrations", json=body, headers=key)
+            assert answer.status_code in (201, 422)
+            key = {"Idempotency-Key": f"other-{event_id}"}
+        await register(family, event_id, [session_id], f"next-{event_id.hex[:6]}@example.org", wait=True)
+        ambassador = {"email": email, "title": f"Madame {mark}", "rome_codes": ["L1401"], "commune_code": "50129"}
+        assert (await agency.put(f"/v1/ambassadors/{uuid4()}", json=ambassador)).status_code == 200
+        borrower = await events.client(f"p-{mark}", "prescriber", email=email, name=f"Madame {mark}")
+        visit = {"rome_code": "L1401", "commune_code": "50129", "visit_on": f"{at(40, 12):%Y-%m-%d}", "details": mark}
+        assert (await borrower.post("/v1/visits", json=visit)).status_code == 201
+        kit_id = uuid4()
+        kit = {"title": "Kit de scène", "rome_codes": ["L1401"], "commune_code": "50129"}
+        assert (await agency.put(f"/v1/kits/{kit_id}", json=kit)).status_code == 200
+        days = {"first_on": f"{at(10, 12):%Y-%m-%d}", "last_on": f"{at(11, 12):%Y-%m-%d}"}
+        assert (await borrower.post(f"/v1/kits/{kit_id}/loans", json=days)).status_code == 201
+
+        async def written() -> bool:
+            owed = await query("events", "SELECT count(*) AS n FROM registration WHERE owed IS NOT NULL")
+            unsent = await query("events", "SELECT count(*) AS n FROM outbox WHERE published_at IS NULL")
+            return bool(owed[0].n == 0 and unsent[0].n == 0)
+
+        await eventually(written, 30)
+        stores = await found_in(stack, query, mark, SERVICE)
+        allowed = {f"events.{name}" for name in ("person", "party", "ambassador", "mail", "visit", "organiser")}
+        assert set(stores) and set(stores) <= allowed, stores
+        status, out, err = await registrants(stack, "export", email)
+        assert status == 0, err
+        told = json.loads(out)
+        assert [row["title"] for row in told["registrations"]] == [f"Madame {mark}"] * 2
+        assert told["ambassador"] and told["visits"] and told["organiser"] and told["mails"]
+        status, out, err = await registrants(stack, "erase", email.upper())
+        assert status == 0 and "erased; 2 registrations" in out, (out, err)
+        assert await found_in(stack, query, mark, SERVICE) == []
+        # The seat that was given up with them went to the next in line.
+        rows = await query("events", "SELECT state FROM registration WHERE session_id = :id", id=session_id)
+        assert sorted(row.state for row in rows) == ["ended", "offered"]
+        assert (await registrants(stack, "export", email))[0] != 0
+        status, _, err = await registrants(stack, "erase", email)
+        assert status != 0 and "nobody is known" in err
+
+
+async def _loaned(runtime: Any) -> UUID:
+    """A kit with a loan that is agreed and one that is over."""
+    kit_id = uuid4()
+    body = KitBody.model_validate({"title": "Kit", "rome_codes": ["I1604"], "commune_code": "76540"})
+    async with runtime.database.transaction() as tx:
+        assert await kit_handlers.describe_kit(tx, "agency", None, kit_id, body.description()) is None
+        for first in (10, 20):
+            day = datetime.now(UTC).date() + timedelta(days=first)
+            loan = await kit_handlers.ask(tx, "school", None, kit_id, day, day, event_id=None, keeps_kits=False)
+            if first == 10:
+                assert await kit_handlers.give_up(tx, "school", loan.loan_id) is None  # type: ignore[union-attr]
+    return kit_id
+
+
+async def test_after_a_restore_everything_is_told_as_it_stands(fresh_runtime: FreshRuntime) -> None:
+    """Events, sessions with who lives in them, requests, kits, ambassadors: numbered above the log, what is gone is over."""
+    async with fresh_runtime("events", development=True) as runtime:
+        event_id, (session_id,) = await prepared(runtime, {"days": 20, "capacity_count": 1})
+        for who in ("one", "two", "three"):
+            await registered(runtime, event_id, [session_id], who)
+        body = NeedBody.model_validate({"platform_id": str(uuid4()), "group_size": 5, **slot(20, 9)})
+        async with runtime.database.transaction() as tx:
+            await event_handlers.need_platform(tx, "agency", event_id, body.need())
+            row = await tx.fetch_one("SELECT request_id FROM platform_request")
+            assert row is not None
+            one = AmbassadorBody.model_validate(
+                {"email": "a@example.org", "title": "A", "rome_codes": ["H2206"], "commune_code": "76540"}
+            )
+            ambassador_id = uuid4()
+            await ambassador_handlers.describe(tx, ambassador_id, one.email, one.title, one.description())
+            visit = Visit(uuid4(), "school", "H2206", None, "76540", date.today() + timedelta(days=40))
+            await ambassador_handlers.ask_for(tx, Asker("school"), visit)
+        kit_id = await _loaned(runtime)
+
+        async def names(topic: str, aggregate_id: UUID, told: Any = None) -> list[str]:
+            found = await restated(runtime, AGGREGATES, topic, aggregate_id, told or {})
+            assert [version for _, version in found] == list(range(41, 41 + len(found)))
+            return [name for name, _ in found]
+
+        assert await names("events.events.v1", event_id) == ["EventDescribed"]
+        assert await names("events.sessions.v1", session_id) == [
+            "SessionDescribed",
+            "RegistrationsRestated",
+            "RegistrationMade",
+            "RegistrationQueued",
+            "RegistrationQueued",
+        ]
+        assert await names("events.platform-requests.v1", row.request_id) == ["PlatformRequested"]
+        assert await names("events.kits.v1", kit_id) == ["KitDescribed", "LoansRestated", "LoanRequested"]
+        assert await names("events.ambassadors.v1", ambassador_id) == ["AmbassadorDescribed"]
+        # What the database forgot is over for everybody.
+        assert await names("events.events.v1", uuid4(), {}) == ["EventCancelled"]
+        assert await names("events.sessions.v1", uuid4()) == ["SessionCancelled"]
+        asked = PlatformRequested(
+            for_event_id=uuid4(),
+            platform_id=uuid4(),
+            organiser_id=uuid4(),
+            starts_at=at(5, 9),
+            ends_at=at(5, 10),
+            group_size=5,
+            habilitation_codes=[],
+        )
+        assert await names("events.platform-requests.v1", uuid4(), {"PlatformRequested": asked}) == [
+            "PlatformRequestWithdrawn"
+        ]
+        kit = KitDescribed(
+            title="Kit", rome_codes=[], commune_code="76540", withdrawn=False, out_of_order=False, fictitious=True
+        )
+        assert await names("events.kits.v1", uuid4(), {"KitDescribed": kit}) == ["KitDescribed", "LoansRestated"]
+        # What comes after goes on from there.
+        async with runtime.database.transaction() as tx:
+            found = await tx.fetch_one("SELECT registration_id, party_id FROM registration WHERE state = 'registered'")
+            assert found is not None
+            assert await handlers.cancel(tx, found.party_id, found.registration_id) is None
+            version = await tx.fetch_one("SELECT version FROM session WHERE session_id = :id", id=session_id)
+        assert version is not None and version.version > 45
