@@ -34,13 +34,13 @@ class Caller:
         await self._client.aclose()
 
     async def call(self, service: str, persona: str, method: str, path: str, body: Any = None, **more: Any) -> Any:
-        """One request; a refusal (409) is part of the play and gives None, anything else that fails is shown."""
+        """One request, of nobody when `persona` is empty; a refusal (409) is part of the play, what else fails is shown: both give None."""
         assert self._client is not None
         found = next(one for one in self._stack.services if one.name == service)
         url = f"http://127.0.0.1:{found.port(self._stack.settings)}{path}"
         async with self._slots:
             try:
-                headers = {"Authorization": f"Bearer {await self._token(persona)}"}
+                headers = {"Authorization": f"Bearer {await self._token(persona)}"} if persona else {}
                 answer = await self._client.request(method, url, json=body, headers=headers, **more)
             except httpx.HTTPError as error:
                 self._say(f"demonstration: {method} {path}: {type(error).__name__}")

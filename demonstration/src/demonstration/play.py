@@ -16,11 +16,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from common import clock
 from common.embedded.stack import Stack
-from demonstration import cast
+from demonstration import cast, outreach
 from demonstration import workshops as platforms
 from demonstration.caller import Caller
 from demonstration.cast import Programme
 from demonstration.internships import Internships, hosts, personas
+from demonstration.outreach import Outreach
 from demonstration.workshops import Workshops
 from territory.working_time import is_working_day
 
@@ -49,6 +50,7 @@ class Demonstration:
         self._caller = Caller(stack, say)
         self._internships = Internships(self._caller, seed)
         self._workshops = Workshops(self._caller, seed)
+        self._outreach = Outreach(self._caller, seed)
         self._done = stack.settings.home / "demonstration.done"
         self._offset_seconds = 0.0
 
@@ -59,7 +61,10 @@ class Demonstration:
         self._stack.settings.home.mkdir(parents=True, exist_ok=True)
         (self._stack.settings.home / "personas.json").write_text(
             json.dumps(
-                cast.personas(self._structures) | personas(hosts(self._seed)) | platforms.personas(self._seed),
+                cast.personas(self._structures)
+                | personas(hosts(self._seed))
+                | platforms.personas(self._seed)
+                | outreach.personas(),
                 ensure_ascii=False,
                 indent=1,
             )
@@ -90,7 +95,11 @@ class Demonstration:
         await asyncio.gather(*(self._register(structure) for structure in self._structures))
         await asyncio.gather(*(self._describe(programme) for programme in self._programmes))
         first_day = today - timedelta(days=self._history_days)
-        await asyncio.gather(self._internships.register(first_day), self._workshops.register(first_day))
+        await asyncio.gather(
+            self._internships.register(first_day),
+            self._workshops.register(first_day),
+            self._outreach.register(first_day, today),
+        )
         with Progress(
             TextColumn("          {task.description}"),
             BarColumn(),
@@ -107,10 +116,11 @@ class Demonstration:
                     self._play_days(day, last=back <= _STEP_DAYS),
                     self._internships.play_days(day),
                     self._workshops.play_days(day),
+                    self._outreach.play_days(day),
                 )
                 bar.update(task, advance=_STEP_DAYS, description=f"{today - timedelta(days=back):%d/%m/%Y}  ")
         await self._set_clock(0)
-        await self._internships.campaign(today)
+        await asyncio.gather(self._internships.campaign(today), self._outreach.play_today(today))
         # Something fresh on the first screen, whatever day of the week the play is given.
         await asyncio.gather(
             *(

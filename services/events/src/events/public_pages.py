@@ -35,7 +35,7 @@ from events.http import (
     visible,
 )
 from events.kinds import KINDS
-from territory import maps, reference
+from territory import maps, reference, rome
 
 FIELDS = {
     "email": "adresse mail",
@@ -143,7 +143,9 @@ class PublicDesk(Desk):
             event_id=event_id,
             what=what,
             state=rows[0].event_state,
+            days=_by_day(rows),
             rows=rows,
+            trades=list(dict.fromkeys(rome.label(code) for code in what.rome_codes)),
             lottery={row.session_id: shown_lottery(row) for row in rows},
             open_rows=open_rows,
             individual_rows=[row for row in open_rows if row.admission != "GROUPS"],
@@ -239,7 +241,9 @@ class PublicDesk(Desk):
             over=[row for row in rows if row not in live],
             now=now,
             code=party.code,
-            qr=segno.make(party.code, error="q", micro=False).svg_inline(scale=6, border=3, dark="#000", light="#fff"),
+            qr=segno.make(party.code, error="q", micro=False).svg_inline(
+                border=2, dark="#000", light="#fff", omitsize=True
+            ),
             party_seats_max=policy.party_seats_max,
             said=said,
             problem=problem,
@@ -355,6 +359,13 @@ def _card(sessions: list[Any]) -> dict[str, Any]:
         "waiting_count": sum(one.waiting for one in counted),
         "has_free_entry": len(counted) < len(sessions),
     }
+
+
+def _by_day(rows: list[Any]) -> dict[date, list[Any]]:
+    found: dict[date, list[Any]] = {}
+    for row in rows:
+        found.setdefault(row.starts_at.astimezone(PARIS).date(), []).append(row)
+    return found
 
 
 def _takes_registrations(row: Any, now: datetime) -> bool:

@@ -69,7 +69,8 @@ class SchoolDesk(Desk):
             status,
             live=live,
             over=[row for row in reversed(mine) if row not in live][:20],
-            events=publication.by_event(slots),
+            # Those that receive groups above all come first.
+            events=publication.by_event(sorted(slots, key=lambda row: row.admission != "GROUPS")),
             titles=titles,
             asked=asked,
             now=now,

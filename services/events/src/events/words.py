@@ -102,10 +102,12 @@ def paris(day_typed: str, hour_typed: str) -> datetime:
     return datetime.combine(date.fromisoformat(day_typed), time.fromisoformat(hour_typed), PARIS).astimezone(UTC)
 
 
-def seats_words(row: Any) -> str:
+def seats_words(row: Any, now: datetime) -> str:
     """What is left in a session, in a few words."""
-    if row.session_state == "cancelled" if hasattr(row, "session_state") else row.state == "cancelled":
+    if row.state == "cancelled":
         return "annulé"
+    if row.ends_at <= now:
+        return "passé"
     if row.capacity_count is None:
         return "entrée libre"
     if row.free_count:
