@@ -32,7 +32,7 @@ from tests.faults.history import History
 from tests.faults.workload import Workload
 
 REPOSITORY = Path(__file__).parents[2]
-SEATS, STAGES, PLATFORMS = "remediation-seats", "stage-matching", "platform-scheduling"
+SEATS, STAGES, PLATFORMS, EVENTS = "remediation-seats", "stage-matching", "platform-scheduling", "events"
 PROJECTIONS, LEDGER = "projections", "ledger"
 PROGRAMMES, STRUCTURES = "remediation-seats.programmes.v1", "remediation-seats.structures.v1"
 # The topics that the projections fold.
@@ -41,17 +41,21 @@ FACTS = [
     STRUCTURES,
     *(f"stage-matching.{name}.v1" for name in ("hosts", "offers", "requests")),
     "platform-scheduling.platforms.v1",
+    "events.events.v1",
+    "events.sessions.v1",
 ]
-REQUESTS_OF_EVENTS = "events.platform-requests.v1"
+REQUESTS_OF_EVENTS, ANSWERS_TO_EVENTS = "events.platform-requests.v1", "platform-scheduling.requests.v1"
 CONSUMERS = {
     PROJECTIONS: [
         *FACTS,
         "remediation-seats.pipeline.v1",
         "stage-matching.pipeline.v1",
         "platform-scheduling.pipeline.v1",
+        "events.pipeline.v1",
         "projections.pipeline.v1",
     ],
     PLATFORMS: [REQUESTS_OF_EVENTS],
+    EVENTS: [ANSWERS_TO_EVENTS],
     LEDGER: [PROGRAMMES],
 }
 _NEVER = ("", float("inf"), 0.0)
@@ -173,7 +177,7 @@ class Rig(Stack):
         return [*inside, *super().command_of(service)]
 
     async def _migrate_and_create_topics(self) -> None:
-        for name in (SEATS, STAGES, PLATFORMS, PROJECTIONS):
+        for name in (SEATS, STAGES, PLATFORMS, EVENTS, PROJECTIONS):
             package = name.replace("-", "_")
             await migrations.upgrade(self.postgres.url(package), package)
         for statements in (migrations.DELIVERY_1, migrations.DELIVERY_2, ledger.TABLES):
@@ -346,6 +350,8 @@ class Cell:
         self.history = History(folder / f"{number}-{seed}{rig.mutation and '-' + rig.mutation}.jsonl")
         self.waived: dict[str, str] = {}
         self.long_fault = False
+        # Whether the events service runs, or the rig plays it.
+        self.with_events = False
         self.restarts: list[tuple[str, int]] = []
         self.supervised = True
         self.recoveries: list[float] = []
@@ -421,7 +427,7 @@ class Cell:
     async def backlog(self) -> str:
         """What is not published or not consumed yet, in words; empty when all is done."""
         left = []
-        for name in (SEATS, STAGES, PLATFORMS, PROJECTIONS, LEDGER):
+        for name in (SEATS, STAGES, PLATFORMS, EVENTS, PROJECTIONS, LEDGER):
             rows = await self.rig.query(
                 name,
                 "SELECT topic, count(*) AS n FROM outbox WHERE published_at IS NULL AND parked_reason IS NULL"
@@ -429,13 +435,18 @@ class Cell:
             )
             left += [f"{row['n']} unpublished in {name}" for row in rows]
         ends = await asyncio.to_thread(self.ends)
-        for name, topics in CONSUMERS.items():
+        for name, topics in self.consumers.items():
             rows = await self.rig.query(name, "SELECT topic, partition, next_offset FROM consumer_position")
             stands = {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
             for (topic, partition), end in ends.items():
                 if topic in topics and not topic.endswith(".pipeline.v1") and stands.get((topic, partition), 0) < end:
                     left.append(f"{name}: {topic}/{partition} at {stands.get((topic, partition))} of {end}")
         return "; ".join(left)
+
+    @property
+    def consumers(self) -> dict[str, list[str]]:
+        """Who reads what in this cell: the events service where the cell runs it, for elsewhere the rig plays it."""
+        return {name: topics for name, topics in CONSUMERS.items() if name != EVENTS or self.with_events}
 
     def ends(self) -> dict[tuple[str, int], int]:
         """Where each partition of the facts topics ends."""
@@ -445,7 +456,7 @@ class Cell:
         try:
             return {
                 (topic, number): consumer.get_watermark_offsets(TopicPartition(topic, number), 10)[1]
-                for topic in (*FACTS, REQUESTS_OF_EVENTS)
+                for topic in (*FACTS, REQUESTS_OF_EVENTS, ANSWERS_TO_EVENTS)
                 for number in range(4)
             }
         finally:
@@ -594,8 +605,8 @@ class Cell:
             "bootstrap": rig.bootstrap_servers,
             "registry": f"http://127.0.0.1:{rig.settings.registry_port}/apis/ccompat/v7",
             "schemas_dir": str(rig.schemas_dir),
-            "databases": {name: rig.dsn(name) for name in (SEATS, STAGES, PLATFORMS, PROJECTIONS, LEDGER)},
-            "consumers": CONSUMERS,
+            "databases": {name: rig.dsn(name) for name in (SEATS, STAGES, PLATFORMS, EVENTS, PROJECTIONS, LEDGER)},
+            "consumers": self.consumers,
             "history": str(self.history.path),
             "waived": self.waived,
         }

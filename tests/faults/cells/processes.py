@@ -12,8 +12,9 @@ import httpx
 import psutil
 
 from tests.faults.cells.registry import cell
+from tests.faults.events_workload import EventsWorkload
 from tests.faults.platforms_workload import PlatformsWorkload
-from tests.faults.rig import LEDGER, PLATFORMS, PROJECTIONS, SEATS, STAGES, Cell
+from tests.faults.rig import EVENTS, LEDGER, PLATFORMS, PROJECTIONS, SEATS, STAGES, Cell
 from tests.faults.stages_workload import StagesWorkload
 
 
@@ -133,6 +134,63 @@ async def kill_platforms(cell: Cell) -> None:
         finally:
             asking.cancel()
             await load.cancel()
+
+
+@cell(
+    "44",
+    "kill -9 of events and of platform scheduling at each failpoint, while events ask for platforms",
+    short=True,
+    processes=1,
+)
+async def kill_events(cell: Cell) -> None:
+    """No session is overbooked, nobody is in it twice, and a platform is held if and only if an event stands on it."""
+    points = (
+        (EVENTS, "http.before_commit"),
+        (PLATFORMS, "consumer.before_commit"),
+        (EVENTS, "relay.after_send"),
+        (EVENTS, "consumer.after_commit"),
+        (PLATFORMS, "relay.before_mark"),
+        (EVENTS, "http.after_commit"),
+        (EVENTS, "consumer.before_tx"),
+        (PLATFORMS, "relay.after_send"),
+    )
+    rig, cell.with_events = cell.rig, True
+    async with cell.running():
+        workshops = PlatformsWorkload(
+            cell.history, seed=cell.seed, endpoints=[rig.url_of(PLATFORMS)], issuer_url=rig.issuer_url
+        )
+        load = EventsWorkload(
+            cell.history,
+            seed=cell.seed,
+            endpoints=[rig.url_of(EVENTS)],
+            issuer_url=rig.issuer_url,
+            platforms=workshops.platforms,
+        )
+        accounts = rig.settings.home / "personas.json"
+        accounts.write_text(json.dumps(cell.workload.personas() | workshops.personas() | load.personas()))
+        for name in (PLATFORMS, EVENTS):
+            rig.start_service(name)
+            await rig.ready(name)
+        await workshops.prepare()
+        await load.prepare()
+        workshops.start()
+        load.start()
+        try:
+            await cell.deaths(
+                [(*points[n % len(points)], cell.draw.randrange(1, 8)) for n in range(min(cell.kills, 8))]
+            )
+            await load.stop()
+            await workshops.stop()
+            # Whatever was asked is answered, and nothing moves any longer.
+            answered = "SELECT count(*) = 0 FROM event WHERE need ->> 'state' = 'asked' AND state = 'awaiting'"
+            held = (
+                "SELECT count(*) = 0 FROM booking WHERE state IN ('requested', 'tentative') AND request_id IS NOT NULL"
+            )
+            for name, sql in ((EVENTS, answered), (PLATFORMS, held)):
+                await cell.eventually(name, sql, seconds_max=5)
+        finally:
+            await load.cancel()
+            await workshops.cancel()
 
 
 def _nth(cell: Cell) -> int:

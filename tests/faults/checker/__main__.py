@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.faults.checker import delivery, platforms, seats, stages
+from tests.faults.checker import delivery, events, platforms, seats, stages
 from tests.faults.checker.world import World, load
 
 _SHOWN_MAX = 5
@@ -72,6 +72,13 @@ INVARIANTS: dict[str, Callable[[World], Iterator[str]]] = {
     "P16": platforms.p16_authority,
     "P18": platforms.p18_one_effect_per_command,
     "P20": platforms.p20_requests_are_answered,
+    "E6": events.e6_no_overbooking,
+    "E7": events.e7_table_and_log_agree,
+    "E8": events.e8_once_and_one_offer,
+    "E9": events.e9_calendar_is_the_fold,
+    "E16": events.e16_authority,
+    "E18": events.e18_one_effect_per_command,
+    "E20": events.e20_both_sides_end_alike,
 }
 
 
