@@ -166,7 +166,9 @@ async def _ask_next(tx: Transaction, visit: Visit, now: datetime) -> Visit:
     visit = ambassadors.ask(visit, one, until)
     await _save_visit(tx, visit)
     if one is None:
-        await notices.tell_exhausted(tx, visit)
+        # Whoever asks for somebody who is not there learns it at once, by the refusal.
+        if visit.asked:
+            await notices.tell_exhausted(tx, visit)
         return visit
     locked = await lock(tx, one.ambassador_id)
     assert locked is not None
