@@ -605,7 +605,11 @@ class Cell:
             "bootstrap": rig.bootstrap_servers,
             "registry": f"http://127.0.0.1:{rig.settings.registry_port}/apis/ccompat/v7",
             "schemas_dir": str(rig.schemas_dir),
-            "databases": {name: rig.dsn(name) for name in (SEATS, STAGES, PLATFORMS, EVENTS, PROJECTIONS, LEDGER)},
+            "databases": {
+                name: rig.dsn(name)
+                for name in (SEATS, STAGES, PLATFORMS, EVENTS, PROJECTIONS, LEDGER)
+                if name != EVENTS or self.with_events
+            },
             "consumers": self.consumers,
             "history": str(self.history.path),
             "waived": self.waived,

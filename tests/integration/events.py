@@ -15,7 +15,7 @@ from common.app import Runtime
 from common.embedded.stack import Stack
 from common.failures import Refusal
 from common.testing import client_of
-from events import event_handlers, handlers, notices, store
+from events import event_handlers, handlers, notices, party_store
 from events.bodies import EventBody, SessionBody
 from events.handlers import Applicant, Registered
 from events.messages import PartyKind
@@ -166,7 +166,7 @@ async def registered(
 async def state_of(runtime: Runtime, session_id: UUID) -> dict[str, str]:
     """Who is what in a session, by the name before the address; the last registration of each."""
     async with runtime.database.transaction() as tx:
-        rows = await store.registrations(tx, session_id=session_id)
+        rows = await party_store.registrations(tx, session_id=session_id)
     latest = sorted(rows, key=lambda row: row.joined_at)
     return {str(row.party_title): row.state for row in latest}
 

@@ -124,7 +124,9 @@ async def test_figures_filters_and_icalendar(stack: Stack, events: Events) -> No
             return dict(answer.json())
 
         async def arrived() -> bool:
-            return str(session_id) in {row["session_id"] for row in (await found())["sessions"]}
+            rows = {row["session_id"]: row for row in (await found())["sessions"]}
+            mine = rows.get(str(session_id), {})
+            return (mine.get("registered_count"), mine.get("waiting_count")) == (2, 2)
 
         await eventually(arrived, 60)
         rows = {row["session_id"]: row for row in (await found())["sessions"]}

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from common.app import Runtime
 from common.failures import Refusal, retried, was_rolled_back
 from common.testing import FreshRuntime, Query, set_clock
-from events import event_handlers, event_store, handlers, store
+from events import event_handlers, event_store, handlers, party_store, store
 from events.bodies import EventBody
 from events.state import CheckIn
 from territory import reference
@@ -48,7 +48,7 @@ async def sweep(runtime: Runtime) -> None:
 async def of(runtime: Runtime, session_id: UUID, who: str) -> Any:
     """The newest registration of somebody in a session."""
     async with runtime.database.transaction() as tx:
-        rows = [row for row in await store.registrations(tx, session_id=session_id) if row.party_title == who]
+        rows = [row for row in await party_store.registrations(tx, session_id=session_id) if row.party_title == who]
     return max(rows, key=lambda row: row.joined_at)
 
 
@@ -336,7 +336,7 @@ async def test_a_draw_is_bound_before_and_can_be_redone(fresh_runtime: FreshRunt
         await set_clock(runtime, 6)
         await sweep(runtime)
         async with runtime.database.transaction() as tx:
-            rows = await store.registrations(tx, session_id=session_id)
+            rows = await party_store.registrations(tx, session_id=session_id)
             session = await store.lock_session(tx, session_id)
         assert session is not None and session.drawn_at == draw_at
         places = [
@@ -358,7 +358,7 @@ async def test_a_draw_is_bound_before_and_can_be_redone(fresh_runtime: FreshRunt
 
 async def _registrations(runtime: Runtime, session_id: UUID) -> Any:
     async with runtime.database.transaction() as tx:
-        return await store.registrations(tx, session_id=session_id)
+        return await party_store.registrations(tx, session_id=session_id)
 
 
 # -- a cycle, changes, cancellations

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 from common.embedded.stack import Stack
 from common.testing import FreshRuntime, Query, service_named
 from events import ambassador_handlers, event_handlers, handlers, kit_handlers
-from events.ambassador_handlers import Asker
+from events.ambassador_store import Asker
 from events.ambassadors import Visit
 from events.bodies import AmbassadorBody, KitBody, NeedBody
 from events.messages import KitDescribed, PlatformRequested

@@ -6,6 +6,7 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx
@@ -14,8 +15,10 @@ from ical.calendar_stream import IcsCalendarStream
 from playwright.async_api import Browser, expect
 
 from common.codes import new_code
+from common.embedded.processes import free_port
 from common.links import signed_link
 from common.testing import token_of
+from tests.faults.proxy import Proxy
 from tests.integration.browsing import WIDTHS, assert_accessible, log_in, opened
 from tests.integration.conftest import eventually
 from tests.integration.events import SCHOOL, Events, link_in, put_session, register
@@ -208,8 +211,12 @@ async def test_the_door_reads_codes_without_a_network(events: Events, browser: B
             answer = await client.get(f"/v1/sessions/{session_id}/registrations")
             return {row["title"]: row["visitor_count"] or 0 for row in answer.json()}
 
-        async with opened(browser, width) as page:
-            await log_in(page, events.stack, events.url, f"/seances/{session_id}/pointage", organiser)
+        proxy = Proxy(free_port(), urlsplit(events.url).port or 0)
+        path = f"/seances/{session_id}/pointage"
+        async with opened(browser, width) as page, proxy.running():
+            await log_in(page, events.stack, events.url, path, organiser)
+            # The cookie is good for every port: from here on, what the device sends goes through bad weather.
+            await page.goto(f"http://127.0.0.1:{proxy.port}{path}")
             await assert_accessible(page)
             await page.evaluate("navigator.serviceWorker.ready")
             await page.reload()
@@ -222,9 +229,11 @@ async def test_the_door_reads_codes_without_a_network(events: Events, browser: B
                 return (await came())["Alice"] == 1
 
             await eventually(alice_is_there)
-            await page.context.set_offline(True)
+            # Connections stay open and nothing comes through: the worst of networks.
+            proxy.weather.half_open = True
             await page.locator("li", has_text="Bruno").get_by_role("button").click()
-            await expect(page.locator("[data-net-text]")).to_contain_text("hors réseau")
+            await expect(page.locator("[data-verdict]")).to_contain_text("Bruno : 2")
+            await expect(page.locator("[data-net-text]")).to_contain_text("hors réseau", timeout=15_000)
             await page.reload()
             await expect(page.get_by_role("heading", name="Attendus")).to_be_visible()
             await expect(page.locator("[data-queue]")).to_have_text("1")
@@ -232,13 +241,13 @@ async def test_the_door_reads_codes_without_a_network(events: Events, browser: B
             await page.get_by_role("button", name="Pointer", exact=True).click()
             await expect(page.locator("[data-verdict]")).to_contain_text("inconnu")
             assert (await came())["Bruno"] == 0
-            await page.context.set_offline(False)
+            proxy.weather.half_open = False
 
             async def bruno_is_there() -> bool:
                 return (await came())["Bruno"] == 2
 
-            await eventually(bruno_is_there)
-            await expect(page.locator("[data-queue]")).to_have_text("0")
+            await eventually(bruno_is_there, 30)
+            await expect(page.locator("[data-queue]")).to_have_text("0", timeout=30_000)
             await expect(page.locator("[data-verdict]")).to_contain_text("n’a pas d’inscription")
         async with opened(browser, width, javascript=False) as page:
             await log_in(page, events.stack, events.url, f"/seances/{session_id}/pointage", organiser)
@@ -376,3 +385,34 @@ async def test_calendars_and_json_for_other_sites(events: Events) -> None:
         assert (await component()).status == "CANCELLED"
         document = (await family.get(f"/evenements/{event_id}.jsonld")).json()
         assert document["eventStatus"] == "https://schema.org/EventCancelled"
+
+
+async def test_what_is_for_professionals_says_so(events: Events, browser: Browser) -> None:
+    """Everybody sees the day and its programme of the year; the form is for those who are logged in, the API for their tokens."""
+    mark = uuid4().hex[:6]
+    async with await events.organiser() as organiser, events.family() as family:
+        event_id, (session_id,) = await events.event(
+            organiser, kind="IMMERSION_DAY", access="PROFESSIONALS", title=f"Immersion {mark}"
+        )
+        refused = await register(family, event_id, [session_id], f"x-{mark}@example.org")
+        assert (refused.status_code, refused.json()["reason"]) == (409, "not_for_you")
+        async with await events.client(f"prescriber-{mark}", "prescriber") as prescriber:
+            made = await register(prescriber, event_id, [session_id], f"y-{mark}@example.org")
+            assert made.status_code == 201
+    async with opened(browser) as page:
+        await page.goto(f"{events.url}/programme?genre=IMMERSION_DAY&annee={school_year()}")
+        await assert_accessible(page)
+        await page.get_by_role("link", name=f"Immersion {mark}").click()
+        await expect(page.get_by_role("button", name="M’inscrire")).to_have_count(0)
+        await expect(page.get_by_role("link", name="Se connecter pour s’inscrire")).to_be_visible()
+        await assert_accessible(page)
+        await log_in(page, events.stack, events.url, "/mes-groupes", persona("school", SCHOOL))
+        await page.goto(f"{events.url}/evenements/{event_id}")
+        await page.get_by_role("button", name="M’inscrire").click()
+        await expect(page.get_by_role("status")).to_contain_text("inscription confirmée")
+
+
+def school_year() -> int:
+    """The year in which the school year of a day a month from now began."""
+    day = at(30, 14)
+    return day.year - (day.month < 9)

@@ -15,7 +15,7 @@ from common.failures import Refusal
 from common.pages import PARIS
 from common.testing import FreshRuntime, set_clock
 from events import ambassador_handlers, event_handlers, kit_handlers, kits
-from events.ambassador_handlers import Asker
+from events.ambassador_store import Asker
 from events.ambassadors import Visit
 from events.bodies import AmbassadorBody, KitBody
 from events.kits import Loan

@@ -15,7 +15,7 @@ from common.avro import validated
 from common.failures import Refusal
 from common.testing import FreshRuntime, set_clock
 from common.verdicts import Delivery
-from events import event_handlers, handlers, store
+from events import event_handlers, handlers, party_store
 from events.state import CheckIn
 from projections import calendar
 from tests.integration.events import planned, prepared, registered
@@ -141,7 +141,7 @@ class Season:
     async def on_somebody(self, session_id: UUID, what: str) -> Any:
         """A party of the session acts, or is acted upon."""
         async with self.runtime.database.transaction() as tx:
-            rows = await store.registrations(tx, session_id=session_id)
+            rows = await party_store.registrations(tx, session_id=session_id)
             if not rows:
                 return None
             row = self.draw.choice(rows)

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlparse
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -31,8 +32,9 @@ from common.budget import Budget
 from common.dead_letters import prune_foreign
 from common.embedded.processes import free_port
 from common.embedded.stack import Stack
-from common.http import add_problem_handlers, prune_idempotency_keys
+from common.http import _without_secrets, add_problem_handlers, prune_idempotency_keys
 from common.identity import Identity
+from common.links import signed_link
 from common.mail import MailSender
 from common.telemetry import Metrics
 from common.testing import FreshRuntime, settings_for, token_of
@@ -310,3 +312,11 @@ async def test_what_is_old_is_forgotten_and_the_rest_kept(runtime: Runtime) -> N
         assert [row.key for row in await tx.fetch_all("SELECT key FROM idempotency_key WHERE caller = 'c'")] == ["new"]
         kept = await tx.fetch_all("""SELECT "offset" FROM dead_letter ORDER BY "offset" """)
     assert [row.offset for row in kept] == [1, 2]
+
+
+def test_a_signed_link_is_in_no_trace_and_no_log() -> None:
+    """What opens somebody's page is left out of the path that spans and errors name; ids and words stay."""
+    token = signed_link("for tests only, thirty-two characters", "party", str(uuid4()), 5)
+    session = f"/seances/{uuid4()}/pointage"
+    assert _without_secrets(f"/inscription/{token}/annulation") == "/inscription/…/annulation"
+    assert _without_secrets(session) == session

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from events import domain
+from events import domain, planning
 from events.domain import TRANSITIONS, Actor, Attendance, Conduct
 from events.messages import (
     Admission,
@@ -229,14 +229,14 @@ def test_nobody_is_absent_where_nobody_counted() -> None:
 def test_a_session_is_told_when_it_is_confirmed_and_never_loses_seats() -> None:
     """A plan of an event in preparation is nobody's to read; fewer seats than are taken are refused."""
     draft = session(state="planned", version=0)
-    planned = domain.describe(draft, replace(PLAN, title="Autre titre"), POLICY, NOW)
+    planned = planning.describe(draft, replace(PLAN, title="Autre titre"), POLICY, NOW)
     assert not planned.messages and planned.session.plan.title == "Autre titre"
-    (message,) = domain.open_(planned.session, NOW).messages
+    (message,) = planning.open_(planned.session, NOW).messages
     assert isinstance(message, SessionDescribed) and message.open
     full = registered(session(), ask(6)).session
-    less = domain.describe(full, replace(PLAN, capacity_count=5), POLICY, NOW).refusal
+    less = planning.describe(full, replace(PLAN, capacity_count=5), POLICY, NOW).refusal
     assert less is not None and less.reason == "seats_taken"
-    past = domain.describe(session(version=0), replace(PLAN, starts_at=NOW - timedelta(days=1)), POLICY, NOW).refusal
+    past = planning.describe(session(version=0), replace(PLAN, starts_at=NOW - timedelta(days=1)), POLICY, NOW).refusal
     assert past is not None and past.reason == "in_the_past"
 
 
@@ -309,7 +309,7 @@ def test_whatever_happens_seats_are_kept_and_nobody_is_forgotten(acts: list[tupl
                 decision = domain.resize(one, live, seats, POLICY, now)
             case "raise":
                 plan = replace(one.plan, capacity_count=(one.plan.capacity_count or 0) + 1)
-                decision = domain.describe(one, plan, POLICY, now)
+                decision = planning.describe(one, plan, POLICY, now)
             case _:
                 decision = Decision(one)
         one = serve(decision.session, now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,8 @@ async def load(given: dict[str, Any]) -> World:
             break
         time.sleep(1)
     assert not hidden, f"records are hidden in {', '.join(hidden)}"
-    databases = {name: await _read(url) for name, url in given["databases"].items()}
+    # A service that this cell does not run has nothing to say.
+    databases = defaultdict(lambda: Database({}), {name: await _read(url) for name, url in given["databases"].items()})
     history = [json.loads(line) for line in Path(given["history"]).read_text().splitlines()]
     made: dict[tuple[str, str], Consumed] = {}
     for service, names in given["consumers"].items():

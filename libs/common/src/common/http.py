@@ -29,6 +29,8 @@ from common.transaction import Database, MessageTooLarge, Transaction
 
 _log = logging.getLogger(__name__)
 _IDEMPOTENCY_KEY_MAX = 200
+# An id has 36 characters, a signed link more than a hundred.
+_SEGMENT_LENGTH_SHOWN = 64
 _TITLES = {
     400: "Requête illisible",
     401: "Identification nécessaire",
@@ -230,6 +232,11 @@ def _correlation_id() -> UUID:
     return UUID(int=context.trace_id) if context.is_valid else uuid4()
 
 
+def _without_secrets(path: str) -> str:
+    """A path for traces and logs: a signed link, which opens what is somebody's, is longer than any id and is left out."""
+    return "/".join(part if len(part) <= _SEGMENT_LENGTH_SHOWN else "…" for part in path.split("/"))
+
+
 def add_problem_handlers(app: FastAPI) -> None:
     """Every failure of every route becomes a problem; a caller's mistake is never a 500."""
 
@@ -288,7 +295,8 @@ class Edge:
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > limit:
             return await problem(413, self._too_large_detail, reason="request_too_large")(scope, receive, counted)
-        with span(f"{scope['method']} {scope['path']}", headers if "traceparent" in headers else None):
+        path = _without_secrets(scope["path"])
+        with span(f"{scope['method']} {path}", headers if "traceparent" in headers else None):
             try:
                 await self._app(scope, bounded, counted)
             except Exception as error:
@@ -305,7 +313,7 @@ class Edge:
                     )
                     await away(scope, receive, counted)
                 else:
-                    _log.error("unhandled error on %s", scope["path"], exc_info=error)
+                    _log.error("unhandled error on %s", path, exc_info=error)
                     incident = "L'incident est enregistré ; réessayez plus tard."
                     await failure(self._settings, scope, 500, incident, reason="internal_error")(
                         scope, receive, counted

@@ -23,8 +23,6 @@ from events.messages import (
     RegistrationQueued,
     RegistrationResized,
     SeatsOffered,
-    SessionCancelled,
-    SessionDescribed,
     SessionHeld,
     VisitorsCheckedIn,
 )
@@ -32,9 +30,7 @@ from events.state import (
     LIVE,
     SEATED,
     Ask,
-    Counts,
     Decision,
-    Plan,
     Policy,
     Registration,
     RegistrationState,
@@ -184,33 +180,33 @@ def register(session: Session, ask: Ask, conduct: Conduct, policy: Policy, now: 
         if left == 0
         else (f"« {session.plan.title} » n’a plus que {left} place{'s' if left > 1 else ''}.{advice}")
     )
-    return Decision(session, refusal=Refusal("full", detail, _facts(session, free_count=left, can_wait=can_wait)))
+    return Decision(session, refusal=Refusal("full", detail, facts_of(session, free_count=left, can_wait=can_wait)))
 
 
 def _why_not(session: Session, now: datetime) -> Refusal | None:
     title = session.plan.title
     if session.state == "cancelled":
-        return Refusal("session_cancelled", f"« {title} » est annulé.", _facts(session))
+        return Refusal("session_cancelled", f"« {title} » est annulé.", facts_of(session))
     if session.state == "held" or now >= session.plan.starts_at:
-        return Refusal("session_over", f"« {title} » est passé ou a commencé.", _facts(session))
+        return Refusal("session_over", f"« {title} » est passé ou a commencé.", facts_of(session))
     if session.state == "planned":
-        return Refusal("not_confirmed", f"« {title} » n’est pas encore confirmé : revenez bientôt.", _facts(session))
+        return Refusal("not_confirmed", f"« {title} » n’est pas encore confirmé : revenez bientôt.", facts_of(session))
     if session.plan.opens_at is not None and now < session.plan.opens_at:
-        facts = _facts(session, opens_at=session.plan.opens_at)
+        facts = facts_of(session, opens_at=session.plan.opens_at)
         return Refusal("not_open_yet", f"Les inscriptions à « {title} » ne sont pas encore ouvertes.", facts)
     if session.plan.capacity_count is None:
-        return Refusal("no_registration", f"« {title} » se visite sans inscription : venez.", _facts(session))
+        return Refusal("no_registration", f"« {title} » se visite sans inscription : venez.", facts_of(session))
     return None
 
 
 def _why_not_ask(session: Session, ask: Ask, conduct: Conduct, policy: Policy) -> Refusal | None:
     if any(one.holder_id == ask.holder_id and one.state in LIVE for one in session.registrations):
         detail = f"Cette adresse a déjà une inscription à « {session.plan.title} » : le lien reçu par mail la change."
-        return Refusal("already_registered", detail, _facts(session))
+        return Refusal("already_registered", detail, facts_of(session))
     admitted = {Admission.INDIVIDUALS: PartyKind.INDIVIDUAL, Admission.GROUPS: PartyKind.GROUP}
     if ask.party_kind != admitted.get(session.plan.admission, ask.party_kind):
         whom = "aux groupes d’établissements" if ask.party_kind == PartyKind.INDIVIDUAL else "aux individuels"
-        return Refusal("not_admitted", f"« {session.plan.title} » est réservé {whom}.", _facts(session))
+        return Refusal("not_admitted", f"« {session.plan.title} » est réservé {whom}.", facts_of(session))
     if conduct.live_count >= policy.registrations_per_person_max and ask.party_kind == PartyKind.INDIVIDUAL:
         most = policy.registrations_per_person_max
         detail = f"Vous avez déjà {conduct.live_count} inscriptions à venir, le plus permis est {most}."
@@ -222,7 +218,7 @@ def _too_large(session: Session, kind: PartyKind, seat_count: int, policy: Polic
     capacity = session.plan.capacity_count or 0
     if seat_count > capacity:
         detail = f"« {session.plan.title} » accueille {capacity} personnes : faites plusieurs groupes, un par créneau."
-        return Refusal("group_too_large", detail, _facts(session, capacity_count=capacity))
+        return Refusal("group_too_large", detail, facts_of(session, capacity_count=capacity))
     if kind == PartyKind.INDIVIDUAL and seat_count > policy.party_seats_max:
         detail = f"Au plus {policy.party_seats_max} places par inscription ; une école inscrit un groupe."
         return Refusal("party_too_large", detail, {"max": policy.party_seats_max})
@@ -241,7 +237,7 @@ def cancel(session: Session, one: Registration, by: Literal["registrant", "organ
     """A party or the organiser gives a registration, an offer or a place in line up, before the session begins."""
     refusal = _not_allowed(by, one, "ended")
     if refusal is None and now >= session.plan.starts_at:
-        refusal = Refusal("session_over", f"« {session.plan.title} » a commencé.", _facts(session))
+        refusal = Refusal("session_over", f"« {session.plan.title} » a commencé.", facts_of(session))
     if refusal is not None:
         return Decision(session, refusal=refusal)
     reason = RegistrationEndReason.CANCELLED_BY_REGISTRANT
@@ -264,19 +260,19 @@ def resize(session: Session, one: Registration, seat_count: int, policy: Policy,
     if one.state not in ("waiting", "registered"):
         return Decision(session, refusal=_state_refusal(one))
     if now >= session.plan.starts_at:
-        refusal = Refusal("session_over", f"« {session.plan.title} » a commencé.", _facts(session))
+        refusal = Refusal("session_over", f"« {session.plan.title} » a commencé.", facts_of(session))
         return Decision(session, refusal=refusal)
     if (too_large := _too_large(session, one.party_kind, seat_count, policy)) is not None:
         return Decision(session, refusal=too_large)
     if one.state == "registered" and seat_count - one.seat_count > session.free_count:
         detail = f"Il reste {session.free_count} places à « {session.plan.title} » en plus des vôtres."
-        return Decision(session, refusal=Refusal("full", detail, _facts(session, free_count=session.free_count)))
+        return Decision(session, refusal=Refusal("full", detail, facts_of(session, free_count=session.free_count)))
     if seat_count == one.seat_count:
         return Decision(session, registration=one)
     changed = replace(one, seat_count=seat_count, revision=one.revision + 1)
     session = _with(session, one, changed)
     message = RegistrationResized(
-        occurred_at=now, registration_id=one.registration_id, seat_count=seat_count, **_counted(session.counts)
+        occurred_at=now, registration_id=one.registration_id, seat_count=seat_count, **session.counts.told()
     )
     return Decision(session, (message,), registration=changed)
 
@@ -312,81 +308,6 @@ def check_in(session: Session, one: Registration, visitor_count: int | None, at:
     return Decision(session, (message,), registration=changed)
 
 
-# -- the organiser
-
-
-def describe(session: Session, plan: Plan, policy: Policy, now: datetime) -> Decision:
-    """A new session, or one that changes; more seats go to those in line, and never fewer than are taken."""
-    if session.state in ("held", "cancelled"):
-        return Decision(session, refusal=Refusal("session_over", "Cette séance est passée ou annulée."))
-    if (session.version == 0 or plan.starts_at != session.plan.starts_at) and plan.starts_at <= now:
-        return Decision(session, refusal=Refusal("in_the_past", "Une séance commence dans l’avenir."))
-    if session.plan.starts_at <= now and plan != session.plan and session.version > 0:
-        return Decision(session, refusal=Refusal("session_over", "Cette séance a commencé : elle ne change plus."))
-    counts = session.counts
-    if counts.taken > (plan.capacity_count or 0):
-        detail = f"{counts.taken} places sont prises : annulez des inscriptions d’abord, ou gardez au moins autant."
-        return Decision(session, refusal=Refusal("seats_taken", detail, {"taken_count": counts.taken}))
-    if plan.allocation != session.plan.allocation and (counts.taken or counts.waiting):
-        detail = "Des personnes sont inscrites : la façon de donner les places ne change plus."
-        return Decision(session, refusal=Refusal("allocation_fixed", detail))
-    if session.draws() and plan.draw_at is not None and plan.draw_at > policy.terms.cut_off(plan.starts_at):
-        detail = "Le tirage a lieu avant la veille de la séance, pour que chacun sache à temps."
-        return Decision(session, refusal=Refusal("draw_too_late", detail))
-    changed = replace(session, plan=plan)
-    if session.version > 0 and changed == session:
-        return Decision(session)
-    changed = replace(changed, revision=session.revision + 1)
-    # A session of an event that is not confirmed is not told yet.
-    return Decision(changed, (described(changed, now),) if session.state == "open" else ())
-
-
-def open_(session: Session, now: datetime) -> Decision:
-    """The event is confirmed: its session is told, and one may register."""
-    if session.state != "planned":
-        return Decision(session)
-    opened = replace(session, state="open")
-    return Decision(opened, (described(opened, now),))
-
-
-def suspend(session: Session, now: datetime) -> Decision:
-    """The event awaits an answer for its platform: who is registered stays so, nobody else registers."""
-    if session.state != "open":
-        return Decision(session)
-    planned = replace(session, state="planned")
-    return Decision(planned, (described(planned, now),))
-
-
-def call_off(session: Session, now: datetime) -> Decision:
-    """The session does not take place; every registration in it is over."""
-    if session.state in ("held", "cancelled"):
-        return Decision(session)
-    if session.plan.ends_at <= now:
-        return Decision(session, refusal=Refusal("session_over", "Cette séance est passée.", _facts(session)))
-    told = (SessionCancelled(occurred_at=now),) if session.version > 0 else ()
-    cancelled = replace(session, state="cancelled", counts=Counts(), registrations=(), revision=session.revision + 1)
-    return Decision(cancelled, told)
-
-
-def described(session: Session, now: datetime) -> SessionDescribed:
-    """The whole public description of a session."""
-    plan = session.plan
-    return SessionDescribed(
-        occurred_at=now,
-        for_event_id=session.event_id,
-        title=plan.title,
-        purpose=plan.purpose,
-        starts_at=plan.starts_at,
-        ends_at=plan.ends_at,
-        hall=plan.hall,
-        admission=plan.admission,
-        capacity_count=plan.capacity_count,
-        allocation=plan.allocation,
-        open=session.state == "open",
-        **_counted(session.counts),
-    )
-
-
 # -- what the rules share
 
 
@@ -399,7 +320,7 @@ def told(session: Session, one: Registration, now: datetime) -> Message:
         "party_kind": one.party_kind,
         "school_uai": one.school_uai,
         "seat_count": one.seat_count,
-        **_counted(session.counts),
+        **session.counts.told(),
     }
     match one.state:
         case "waiting":
@@ -422,7 +343,7 @@ def _end(session: Session, one: Registration, reason: RegistrationEndReason, at:
     changed = replace(one, state="ended", end_reason=reason, ended_at=at, due_at=None, revision=one.revision + 1)
     session = _with(session, one, changed)
     message = RegistrationEnded(
-        occurred_at=at, registration_id=one.registration_id, reason=reason, **_counted(session.counts)
+        occurred_at=at, registration_id=one.registration_id, reason=reason, **session.counts.told()
     )
     return Decision(session, (message,), registration=changed)
 
@@ -444,15 +365,8 @@ def _with(session: Session, before: Registration | None, after: Registration) ->
     return replace(session, registrations=tuple(known.values()), counts=counts)
 
 
-def _counted(counts: Counts) -> dict[str, int]:
-    return {
-        "registered_count": counts.registered,
-        "offered_count": counts.offered,
-        "waiting_count": counts.waiting,
-    }
-
-
-def _facts(session: Session, **more: Any) -> dict[str, Any]:
+def facts_of(session: Session, **more: Any) -> dict[str, Any]:
+    """What a refusal says beside its reason: which session, and what the rule looked at."""
     return {"session_id": str(session.session_id), **more}
 
 

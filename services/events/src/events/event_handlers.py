@@ -8,7 +8,7 @@ from uuid import UUID
 
 from common.failures import Refusal
 from common.transaction import Transaction
-from events import domain, event_store, kinds, kit_handlers, lifecycle, notices, store
+from events import event_store, kinds, kit_handlers, lifecycle, notices, planning, store
 from events.handlers import NOT_FOUND, NOT_YOURS, decide
 from events.messages import PlatformBooked, PlatformRefused, PlatformReleased
 from events.state import Description, Event, EventDecision, Plan, PlatformNeed
@@ -25,7 +25,10 @@ async def describe_event(
     event = await _owned(tx, account, event_id)
     if isinstance(event, Refusal):
         return event
-    if event.state != "draft" and (refusal := kinds.why_not(description, await _plans(tx, event_id))) is not None:
+    if (
+        event.state != "draft"
+        and (refusal := kinds.why_not(description, await event_store.plans_of(tx, event_id))) is not None
+    ):
         return refusal
     before = event.description
     decision = lifecycle.describe(event, description, await tx.now())
@@ -48,7 +51,7 @@ async def put_session(tx: Transaction, account: str, event_id: UUID, session_id:
         return event
     if event.state == "cancelled":
         return Refusal("event_state", "Cet évènement est annulé.", {"state": "cancelled"})
-    plans = await _plans(tx, event_id, but=session_id)
+    plans = await event_store.plans_of(tx, event_id, but=session_id)
     if len(plans) >= _SESSIONS_MAX:
         return Refusal("too_many_sessions", f"Au plus {_SESSIONS_MAX} séances par évènement.")
     if event.state != "draft" and (refusal := kinds.why_not(event.description, [*plans, plan])) is not None:
@@ -57,27 +60,27 @@ async def put_session(tx: Transaction, account: str, event_id: UUID, session_id:
     session = await store.lock_session(tx, session_id)
     if session is None or session.event_id != event_id:
         return NOT_YOURS
-    decision = await decide(tx, session, lambda one, policy, now: domain.describe(one, plan, policy, now))
+    decision = await decide(tx, session, lambda one, policy, now: planning.describe(one, plan, policy, now))
     if decision.refusal is not None:
         if session.revision == 0:
-            await tx.execute("DELETE FROM session WHERE session_id = :id AND revision = 0", id=session_id)
+            await event_store.drop_unplanned_session(tx, session_id)
         return decision.refusal
     if event.state == "confirmed":
-        await decide(tx, decision.session, lambda one, _, now: domain.open_(one, now))
+        await decide(tx, decision.session, lambda one, _, now: planning.open_(one, now))
     return None
 
 
 async def cancel_session(tx: Transaction, account: str, session_id: UUID) -> Refusal | None:
     """An organiser calls one session off; whoever is registered is told, once each."""
-    row = await tx.fetch_one("SELECT event_id FROM session WHERE session_id = :id", id=session_id)
-    if row is None:
+    event_id = await event_store.event_of_session(tx, session_id)
+    if event_id is None:
         return NOT_FOUND
-    event = await _owned(tx, account, row.event_id)
+    event = await _owned(tx, account, event_id)
     if isinstance(event, Refusal):
         return event
     session = await store.lock_session(tx, session_id)
     assert session is not None
-    return (await decide(tx, session, lambda one, _, now: domain.call_off(one, now))).refusal
+    return (await decide(tx, session, lambda one, _, now: planning.call_off(one, now))).refusal
 
 
 async def publish(tx: Transaction, account: str, event_id: UUID) -> Refusal | None:
@@ -86,7 +89,7 @@ async def publish(tx: Transaction, account: str, event_id: UUID) -> Refusal | No
     if isinstance(event, Refusal):
         return event
     if event.state == "draft":
-        plans = await _plans(tx, event_id)
+        plans = await event_store.plans_of(tx, event_id)
         if (refusal := kinds.why_not(event.description, plans)) is not None:
             return refusal
         if max(plan.ends_at for plan in plans) <= await tx.now():
@@ -118,7 +121,7 @@ async def cancel(tx: Transaction, account: str, event_id: UUID) -> Refusal | Non
     if isinstance(event, Refusal):
         return event
     now = await tx.now()
-    plans = await _plans(tx, event_id)
+    plans = await event_store.plans_of(tx, event_id)
     if event.state != "draft" and plans and max(plan.ends_at for plan in plans) <= now:
         return Refusal("event_over", "Cet évènement est passé.")
     return await _step(tx, event, lambda one, at: lifecycle.step(one, "cancel", at))
@@ -164,7 +167,7 @@ async def _step(tx: Transaction, event: Event, rule: Callable[[Event, datetime],
     after = await event_store.save(tx, event, decision)
     if after.state == event.state:
         return None
-    follow = {"confirmed": domain.open_, "awaiting": domain.suspend, "cancelled": domain.call_off}[after.state]
+    follow = {"confirmed": planning.open_, "awaiting": planning.suspend, "cancelled": planning.call_off}[after.state]
     for session_id in await event_store.session_ids(tx, event.event_id):
         session = await store.lock_session(tx, session_id)
         assert session is not None
@@ -172,12 +175,3 @@ async def _step(tx: Transaction, event: Event, rule: Callable[[Event, datetime],
     if after.state == "cancelled":
         await kit_handlers.release_for(tx, event.event_id)
     return None
-
-
-async def _plans(tx: Transaction, event_id: UUID, *, but: UUID | None = None) -> list[Plan]:
-    rows = await tx.fetch_all(
-        "SELECT * FROM session WHERE event_id = :id AND state <> 'cancelled' AND session_id IS DISTINCT FROM :but",
-        id=event_id,
-        but=but,
-    )
-    return [store.plan_of(row) for row in rows]

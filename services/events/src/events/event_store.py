@@ -14,8 +14,8 @@ from sqlalchemy import Row
 
 from common.transaction import Transaction
 from events import lifecycle
-from events.state import Description, Event, EventDecision, PlatformNeed
-from events.store import SEATS
+from events.state import Description, Event, EventDecision, Plan, PlatformNeed
+from events.store import SEATS, plan_of
 
 _description: TypeAdapter[Description] = TypeAdapter(Description)
 _need: TypeAdapter[PlatformNeed] = TypeAdapter(PlatformNeed)
@@ -138,12 +138,25 @@ async def session_ids(tx: Transaction, event_id: UUID) -> list[UUID]:
     return [row.session_id for row in rows]
 
 
-async def drop_empty_party(tx: Transaction, party_id: UUID) -> None:
-    """Forgets a party that was made for a request which was refused."""
-    await tx.execute(
-        "DELETE FROM party p WHERE party_id = :id AND NOT EXISTS (SELECT 1 FROM registration r WHERE r.party_id = p.party_id)",
-        id=party_id,
+async def plans_of(tx: Transaction, event_id: UUID, *, but: UUID | None = None) -> list[Plan]:
+    """The plans of an event's sessions that are not cancelled, without one that is about to change."""
+    rows = await tx.fetch_all(
+        "SELECT * FROM session WHERE event_id = :id AND state <> 'cancelled' AND session_id IS DISTINCT FROM :but",
+        id=event_id,
+        but=but,
     )
+    return [plan_of(row) for row in rows]
+
+
+async def event_of_session(tx: Transaction, session_id: UUID) -> UUID | None:
+    """The event that a session belongs to, or None."""
+    row = await tx.fetch_one("SELECT event_id FROM session WHERE session_id = :id", id=session_id)
+    return row.event_id if row is not None else None
+
+
+async def drop_unplanned_session(tx: Transaction, session_id: UUID) -> None:
+    """Takes the room away that was made for a session which was refused."""
+    await tx.execute("DELETE FROM session WHERE session_id = :id AND revision = 0", id=session_id)
 
 
 # -- reading

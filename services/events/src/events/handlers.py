@@ -11,7 +11,7 @@ from uuid import UUID
 from common.codes import normalised_code
 from common.failures import Refusal
 from common.transaction import Transaction
-from events import domain, event_store, store
+from events import domain, event_store, party_store, store
 from events.messages import EventAccess, PartyKind
 from events.state import Ask, CheckIn, Decision, Policy, Receipt, Registration, Session
 from waiting_list.rules import served
@@ -56,7 +56,7 @@ async def register(
     tx: Transaction, applicant: Applicant, event_id: UUID, seats: Mapping[UUID, int], *, wait: bool
 ) -> Refusal | Registered:
     """Registers a party for one session, or for several of an event: all of them, in line where full if it waits, or none."""
-    person_id = await store.lock_person(tx, applicant.email)
+    person_id = await party_store.lock_person(tx, applicant.email)
     event = await event_store.find_event(tx, event_id)
     if event is None or event.state == "draft":
         return NOT_FOUND
@@ -66,7 +66,7 @@ async def register(
     }
     if not may_come.get(event.description.access, True):
         return NOT_FOR_YOU
-    party_id = await store.party_for(
+    party_id = await party_store.party_for(
         tx,
         event_id,
         person_id,
@@ -84,14 +84,14 @@ async def register(
             return NOT_FOUND
         sessions.append(await _settled(tx, session))
     now = await tx.now()
-    policy, conduct = await store.policy_at(tx, now), await store.conduct_of(tx, person_id, now)
+    policy, conduct = await store.policy_at(tx, now), await party_store.conduct_of(tx, person_id, now)
     decisions = []
     for nth, session in enumerate(sessions):
         ask = Ask(party_id, holder_id, applicant.kind, seats[session.session_id], applicant.school_uai, wait)
         counted = replace(conduct, live_count=conduct.live_count + nth)
         decision = domain.register(session, ask, counted, policy, now)
         if decision.refusal is not None:
-            await event_store.drop_empty_party(tx, party_id)
+            await party_store.drop_empty_party(tx, party_id)
             return decision.refusal
         decisions.append(decision)
     for session, decision in zip(sessions, decisions, strict=True):
@@ -120,7 +120,7 @@ async def resize(tx: Transaction, party_id: UUID, registration_id: UUID, seat_co
 
 
 async def _of_party(tx: Transaction, party_id: UUID, registration_id: UUID, rule: OnRegistration) -> Refusal | None:
-    found = await store.find_registration(tx, registration_id)
+    found = await party_store.find_registration(tx, registration_id)
     if found is None or found.party_id != party_id:
         return NOT_FOUND
     return await on_registration(tx, found.session_id, registration_id, rule)
@@ -131,7 +131,7 @@ async def _of_party(tx: Transaction, party_id: UUID, registration_id: UUID, rule
 
 async def cancel_for(tx: Transaction, account: str, registration_id: UUID) -> Refusal | None:
     """The organiser cancels a registration."""
-    found = await store.find_registration(tx, registration_id)
+    found = await party_store.find_registration(tx, registration_id)
     if found is None:
         return NOT_FOUND
     if not await event_store.is_organised_by(tx, found.event_id, account):
@@ -174,7 +174,7 @@ def _door_is_closed(session: Session, policy: Policy, now: datetime) -> Refusal 
 
 async def _read(tx: Transaction, session_id: UUID, reading: CheckIn, now: datetime) -> Receipt:
     code = normalised_code(reading.code)
-    registration_id = await store.registration_by_code(tx, session_id, code) if code is not None else None
+    registration_id = await party_store.registration_by_code(tx, session_id, code) if code is not None else None
     if registration_id is None:
         detail = "Ce code n’a pas d’inscription à cette séance." if code else "Ce code est mal lu : dix caractères."
         return Receipt(reading.code, "refused", "unknown_code", detail)
@@ -207,7 +207,7 @@ async def release_after_absences(tx: Transaction, limit: int) -> int:
     """Takes back what parties hold in a cycle that they no longer follow; those in line get it."""
     now = await tx.now()
     policy = await store.policy_at(tx, now)
-    rows = await store.too_often_absent(tx, policy.absences_max, now, limit)
+    rows = await party_store.too_often_absent(tx, policy.absences_max, now, limit)
     for row in rows:
         await on_registration(tx, row.session_id, row.registration_id, lambda s, one, _, at: domain.release(s, one, at))
     return 0

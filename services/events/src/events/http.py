@@ -16,7 +16,7 @@ from common.http import Answer, answer, command, database_of
 from common.identity import Principal, Role, caller_as
 from common.links import signed_link, subject_of
 from common.transaction import Transaction
-from events import event_store, handlers, publication, store
+from events import event_store, handlers, party_store, publication
 from events.bodies import GroupBody, PeopleBody, RegistrationBody
 from events.event_store import description_of
 from events.handlers import Applicant
@@ -126,8 +126,13 @@ async def event_calendar(request: Request, event_id: UUID) -> Response:
 
 @router.post("/events/{event_id}/registrations")
 async def register(request: Request, event_id: UUID, body: RegistrationBody) -> Response:
-    """A family registers, without an account: 201 with each session's state; the link to change it goes by mail only."""
-    return await registered(request, event_id, body, applicant_of(request, event_id, body), public(body.email))
+    """A family registers, without an account: 201 with each session's state; the link to change it goes by mail only.
+
+    A professional's token opens what is for professionals.
+    """
+    identity = request.app.state.runtime.identity
+    who = await identity.bearer(request) if "authorization" in request.headers else None
+    return await registered(request, event_id, body, applicant_of(request, event_id, body, who), public(body.email))
 
 
 async def registered(
@@ -154,15 +159,14 @@ async def register_as(tx: Transaction, event_id: UUID, body: PeopleBody, applica
     return 201, {"registrations": shown}
 
 
-def applicant_of(request: Request, event_id: UUID, body: RegistrationBody) -> Applicant:
-    """Who registers by an address; whoever is logged in as a professional is one."""
-    principal = request.app.state.runtime.identity.session(request)
+def applicant_of(request: Request, event_id: UUID, body: RegistrationBody, principal: Principal | None) -> Applicant:
+    """Who registers by an address; whoever is known as a professional is one."""
     return Applicant(
         body.email,
         body.title or None,
         female_count=body.female_count,
         male_count=body.male_count,
-        professional=principal is not None and not principal.roles.isdisjoint(PROFESSIONALS),
+        professional=is_professional(principal),
         invited=is_invited(request, event_id, body.invitation),
     )
 
@@ -180,7 +184,7 @@ async def register_group(request: Request, event_id: UUID, body: GroupBody, prin
 async def my_groups(request: Request, principal: School) -> list[dict[str, Any]]:
     """The groups of the caller's school."""
     async with database_of(request).transaction() as tx:
-        rows = await store.registrations(tx, school_uai=uai_of(principal))
+        rows = await party_store.registrations(tx, school_uai=uai_of(principal))
         return [shown_registration(row) | {"title": row.party_title, "event_id": row.event_id} for row in rows]
 
 
@@ -217,7 +221,7 @@ async def of_school(
     act: Callable[[Transaction, UUID, UUID], Awaitable[Refusal | None]],
 ) -> Refusal | None:
     """Does something with a group, if it is the school's."""
-    row = await store.find_registration(tx, registration_id)
+    row = await party_store.find_registration(tx, registration_id)
     if row is None:
         return handlers.NOT_FOUND
     if row.school_uai != uai_of(principal):
@@ -252,6 +256,11 @@ async def visible(
         if principal is None or account_of(principal) != rows[0].organiser_account:
             raise HTTPException(404, "Cet évènement n'existe pas, ou n'est pas encore annoncé.")
     return rows
+
+
+def is_professional(principal: Principal | None) -> bool:
+    """Whether somebody has an account of those who work in guidance."""
+    return principal is not None and not principal.roles.isdisjoint(PROFESSIONALS)
 
 
 def is_invited(request: Request, event_id: UUID, invitation: str | None) -> bool:

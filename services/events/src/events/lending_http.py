@@ -13,8 +13,8 @@ from common.http import Answer, answer, command, database_of
 from common.identity import Principal, Role, caller_as
 from common.pages import PARIS
 from common.transaction import Transaction
-from events import ambassador_handlers, event_store, kit_handlers, kits
-from events.ambassador_handlers import Asker
+from events import ambassador_handlers, ambassador_store, event_store, kit_handlers, kit_store, kits
+from events.ambassador_store import Asker
 from events.ambassadors import Visit
 from events.bodies import AmbassadorBody, KitBody, LoanBody, ReturnBody, VisitBody
 from events.http import PROFESSIONALS, account_of
@@ -36,7 +36,7 @@ router = APIRouter(prefix="/v1")
 async def list_kits(request: Request) -> list[dict[str, Any]]:
     """Every kit that is lent, with the days on which it is taken; open to everyone."""
     async with database_of(request).transaction() as tx:
-        rows = await kit_handlers.find_kits(tx)
+        rows = await kit_store.find_kits(tx)
         taken = await taken_days(tx, [row.kit_id for row in rows])
         names = ("kit_id", "title", "contents", "rome_codes", "commune_code", "out_of_order", "fictitious")
         return [{name: getattr(row, name) for name in names} | {"taken": taken.get(row.kit_id, [])} for row in rows]
@@ -46,7 +46,7 @@ async def taken_days(tx: Transaction, kit_ids: list[UUID]) -> dict[UUID, list[di
     """When kits are reserved or out, the day of looking over included; who has them stays hidden."""
     found: dict[UUID, list[dict[str, Any]]] = {}
     today = (await tx.now()).astimezone(PARIS).date()
-    for row in await kit_handlers.loans(tx, kit_ids=kit_ids):
+    for row in await kit_store.loans(tx, kit_ids=kit_ids):
         if row.state in ("reserved", "out") and row.free_on >= today:
             found.setdefault(row.kit_id, []).append({"first_on": row.first_on, "free_on": row.free_on})
     return found
@@ -100,12 +100,12 @@ async def my_loans(request: Request, principal: Professional) -> dict[str, Any]:
         names = ("loan_id", "kit_id", "title", "first_on", "last_on", "event_id")
         account = account_of(principal)
         sides = {
-            "borrowed": await kit_handlers.loans(tx, borrower=account),
-            "lent": await kit_handlers.loans(tx, keeper=account),
+            "borrowed": await kit_store.loans(tx, borrower=account),
+            "lent": await kit_store.loans(tx, keeper=account),
         }
         return {
             side: [
-                {name: getattr(row, name) for name in names} | {"state": kit_handlers.loan_of(row).shown_as(today)}
+                {name: getattr(row, name) for name in names} | {"state": kit_store.loan_of(row).shown_as(today)}
                 for row in rows
             ]
             for side, rows in sides.items()
@@ -182,7 +182,7 @@ async def list_ambassadors(request: Request, principal: Keeper) -> list[dict[str
     """The directory, for those who keep it."""
     names = ("ambassador_id", "title", "email", "kind", "rome_codes", "commune_code", "radius_km", "withdrawn")
     async with database_of(request).transaction() as tx:
-        return [{name: getattr(row, name) for name in names} for row in await ambassador_handlers.people(tx)]
+        return [{name: getattr(row, name) for name in names} for row in await ambassador_store.people(tx)]
 
 
 @router.put("/ambassadors/{ambassador_id}")
@@ -236,7 +236,7 @@ async def my_visits(request: Request, principal: Professional) -> list[dict[str,
         "ambassador_email",
     )
     async with database_of(request).transaction() as tx:
-        rows = await ambassador_handlers.visits(tx, asker=account_of(principal))
+        rows = await ambassador_store.visits(tx, asker=account_of(principal))
         return [{name: getattr(row, name) for name in names} for row in rows]
 
 

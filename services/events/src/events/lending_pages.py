@@ -18,7 +18,7 @@ from common.links import subject_of
 from common.pages import PARIS
 from common.spreadsheet import refused_line
 from common.transaction import Transaction
-from events import ambassador_handlers, event_store, kit_handlers, notices
+from events import ambassador_handlers, ambassador_store, event_store, kit_handlers, kit_store, notices
 from events.bodies import AmbassadorBody, KitBody, LoanBody, VisitBody
 from events.http import ORGANISERS, PROFESSIONALS, account_of
 from events.lending_http import KEEPER_ACTIONS, KEEPERS, ask_as, give_back, taken_days, visit_as
@@ -65,11 +65,11 @@ class LendingDesk(Desk):
         async with self.database.transaction() as tx:
             now = await tx.now()
             today = now.astimezone(PARIS).date()
-            rows = await kit_handlers.find_kits(tx)
+            rows = await kit_store.find_kits(tx)
             taken = await taken_days(tx, [row.kit_id for row in rows])
             account = account_of(principal) if principal is not None else ""
-            mine = await kit_handlers.loans(tx, borrower=account) if may_ask else []
-            asked = await kit_handlers.loans(tx, keeper=account) if keeps else []
+            mine = await kit_store.loans(tx, borrower=account) if may_ask else []
+            asked = await kit_store.loans(tx, keeper=account) if keeps else []
             events: list[tuple[UUID, Description]] = []
             if principal is not None and not principal.roles.isdisjoint(ORGANISERS):
                 events = [
@@ -208,8 +208,8 @@ class LendingDesk(Desk):
         keeps = not principal.roles.isdisjoint(KEEPERS)
         async with self.database.transaction() as tx:
             now = await tx.now()
-            visits = await ambassador_handlers.visits(tx, asker=account_of(principal))
-            people = await ambassador_handlers.people(tx) if keeps else []
+            visits = await ambassador_store.visits(tx, asker=account_of(principal))
+            people = await ambassador_store.people(tx) if keeps else []
         return self.page(
             request,
             "ambassadors.html",
@@ -301,7 +301,7 @@ class LendingDesk(Desk):
     async def _asked(self, request: Request, token: str, *, status: int = 200, problem: str = "") -> Response:
         ambassador_id, visit_id = self._link(token)
         async with self.database.transaction() as tx:
-            rows = await ambassador_handlers.visits(tx, visit_id=visit_id)
+            rows = await ambassador_store.visits(tx, visit_id=visit_id)
             now = await tx.now()
         if not rows:
             raise HTTPException(404, "Cette demande n'existe plus.")
@@ -342,4 +342,4 @@ def _codes(typed: str) -> list[str]:
 
 
 def _shown(rows: Any, today: date) -> list[tuple[Any, str]]:
-    return [(row, kit_handlers.loan_of(row).shown_as(today)) for row in rows]
+    return [(row, kit_store.loan_of(row).shown_as(today)) for row in rows]

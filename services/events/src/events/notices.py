@@ -10,7 +10,7 @@ from uuid import UUID
 
 from common.pages import moment, slot
 from common.transaction import Transaction
-from events import event_store, store, words
+from events import event_store, party_store, words
 from events.ambassadors import Visit
 from events.messages import AmbassadorAnswer
 from events.state import Event
@@ -43,8 +43,8 @@ async def tell(tx: Transaction, limit: int) -> int:
 
 
 async def _tell_party(tx: Transaction, party_id: UUID) -> None:
-    party = await store.find_party(tx, party_id)
-    listed = [one for one in await store.registrations(tx, party_ids=[party_id]) if one.owed is not None]
+    party = await party_store.find_party(tx, party_id)
+    listed = [one for one in await party_store.registrations(tx, party_ids=[party_id]) if one.owed is not None]
     await tx.execute("UPDATE registration SET owed = NULL WHERE party_id = :id AND owed IS NOT NULL", id=party_id)
     await tx.execute("UPDATE party SET mail_count = mail_count + 1 WHERE party_id = :id", id=party_id)
     if party.email is None or not listed:
@@ -151,6 +151,12 @@ async def tell_exhausted(tx: Transaction, visit: Visit) -> None:
         f"Essayez un autre jour ou un métier voisin.\n\n{tx.address('/ambassadeurs')}"
     )
     await _mail(tx, f"visit:{visit.visit_id}:exhausted", row.asker_contact, "Personne n’a pu répondre", body)
+
+
+async def remind_of_kit(tx: Transaction, row: Any) -> None:
+    """A kit is late: its borrower is reminded of it, once."""
+    body = f"Le prêt s’est terminé le {row.last_on:%d/%m/%Y}. D’autres l’attendent : rapportez-le.\n\n{tx.address('/kits')}"
+    await _mail(tx, f"late:{row.loan_id}", row.contact_email, f"Kit à rendre : {row.title}", body)
 
 
 async def _mail(tx: Transaction, key: str, recipient: str | None, subject: str, body: str) -> None:

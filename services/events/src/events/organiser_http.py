@@ -13,7 +13,7 @@ from common.failures import Refusal
 from common.http import Answer, answer, command, database_of
 from common.identity import Principal, caller_as
 from common.transaction import Transaction
-from events import event_handlers, event_store, handlers, store
+from events import event_handlers, event_store, handlers, party_store
 from events.bodies import CheckInsBody, EventBody, NeedBody, SessionBody
 from events.event_store import description_of, event_of
 from events.http import ORGANISERS, account_of, invitation_of, shown_registration, shown_session
@@ -132,7 +132,7 @@ async def registrations(request: Request, session_id: UUID, principal: Organiser
     """Who is registered, in the order of the line: for the organiser alone."""
     async with database_of(request).transaction() as tx:
         row = await organised_session(tx, principal, session_id)
-        rows = await store.registrations(tx, session_id=row.session_id)
+        rows = await party_store.registrations(tx, session_id=row.session_id)
         return [
             shown_registration(one) | {"title": one.party_title, "email": one.email, "code": one.code} for one in rows
         ]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
@@ -19,8 +18,8 @@ from common.identity import Principal
 from common.pages import PARIS
 from common.spreadsheet import refused_line, written_table
 from common.transaction import Transaction
-from events import event_handlers, event_store, handlers, kit_handlers, store, words
-from events.bodies import CheckInsBody, EventBody, NeedBody, SessionBody
+from events import event_handlers, event_store, handlers, kit_store, party_store, words
+from events.bodies import EventBody, NeedBody, SessionBody
 from events.event_store import description_of, event_of
 from events.http import ORGANISERS, account_of, invitation_of
 from events.messages import EventAccess
@@ -110,7 +109,7 @@ class OrganiserDesk(Desk):
             if row is None and not new:
                 raise HTTPException(404, "Cet évènement n'existe pas.")
             sessions = await event_store.sessions(tx, now, event_id=event_id) if row is not None else []
-            loans = await kit_handlers.loans(tx, event_id=event_id)
+            loans = await kit_store.loans(tx, event_id=event_id)
         what = description_of(row) if row is not None else None
         return self.page(
             request,
@@ -122,7 +121,7 @@ class OrganiserDesk(Desk):
             what=what,
             event=event_of(row) if row is not None else None,
             sessions=sessions,
-            loans=[(loan, kit_handlers.loan_of(loan).shown_as(now.astimezone(PARIS).date())) for loan in loans],
+            loans=[(loan, kit_store.loan_of(loan).shown_as(now.astimezone(PARIS).date())) for loan in loans],
             organiser_title=what.organiser_title if what else principal.display or "",
             invitation=invitation_of(request, event_id) if what and what.access == EventAccess.INVITATION else "",
             public_url=self.runtime.settings.public_url,
@@ -250,7 +249,7 @@ class OrganiserDesk(Desk):
     ) -> Response:
         async with self.database.transaction() as tx:
             row = await organised_session(tx, principal, session_id)
-            registrations = await store.registrations(tx, session_id=session_id)
+            registrations = await party_store.registrations(tx, session_id=session_id)
             now = await tx.now()
         live = [one for one in registrations if not (one.due_at is not None and one.due_at <= now)]
         return self.page(
@@ -295,7 +294,7 @@ class OrganiserDesk(Desk):
             return principal
         async with self.database.transaction() as tx:
             row = await organised_session(tx, principal, session_id)
-            registrations = await store.registrations(tx, session_id=session_id)
+            registrations = await party_store.registrations(tx, session_id=session_id)
         begin = f"{row.starts_at.astimezone(PARIS):%Y-%m-%d %H:%M}"
         lines = [
             (
@@ -315,72 +314,6 @@ class OrganiserDesk(Desk):
         content = "\ufeff" + written_table(_CSV_COLUMNS, lines)
         headers = {"Content-Disposition": 'attachment; filename="inscrits.csv"', "Cache-Control": "no-store"}
         return Response(content, media_type="text/csv; charset=utf-8", headers=headers)
-
-    # -- the door
-
-    async def door(self, request: Request, session_id: UUID) -> Response:
-        """Check-in: works without a network once it is open; what was read is sent when there is one again."""
-        principal = self.who(request, *ORGANISERS)
-        if isinstance(principal, Response):
-            return principal
-        async with self.database.transaction() as tx:
-            row = await organised_session(tx, principal, session_id)
-            registrations = await store.registrations(tx, session_id=session_id)
-        expected = [
-            {
-                "code": one.code,
-                "title": one.party_title or "",
-                "seats": one.seat_count,
-                "came": one.visitor_count,
-            }
-            for one in registrations
-            if one.state in ("registered", "attended", "absent")
-        ]
-        return self.page(
-            request,
-            "door.html",
-            principal,
-            row=row,
-            what=description_of(row),
-            expected=expected,
-            expected_json=json.dumps(expected, ensure_ascii=False),
-        )
-
-    async def read_at_door(self, request: Request, session_id: UUID) -> Response:
-        """What a device has read; also one code typed in the form, without JavaScript."""
-        principal, form = await self.posted(request, *ORGANISERS)
-        async with self.database.transaction() as tx:
-            now = await tx.now()
-        readings = _readings(form, now)
-
-        async def run(tx: Transaction) -> Answer:
-            result = await handlers.check_in(tx, account_of(principal), session_id, readings)
-            if isinstance(result, Refusal):
-                return 409, result
-            return 200, {"receipts": [one.__dict__ for one in result]}
-
-        status, content = await self.execute(request, principal, form, run)
-        if "application/json" in request.headers.get("accept", ""):
-            return Response(json.dumps(content, default=str), status, media_type="application/json")
-        if status >= 400:
-            raise HTTPException(status, content["detail"])
-        (receipt,) = content["receipts"]
-        said = {"accepted": "Pointé.", "unchanged": "Déjà pointé."}.get(receipt["outcome"], receipt["detail"])
-        return done(f"/seances/{session_id}/pointage", said, "")
-
-
-def _readings(form: Form, now: datetime) -> list[Any]:
-    """The readings in a form: a JSON list of a device, or one code that somebody typed."""
-    if "lectures" in form:
-        try:
-            body = CheckInsBody.model_validate({"check_ins": json.loads(form["lectures"])})
-        except (ValidationError, ValueError):
-            raise HTTPException(422, "Ces lectures sont illisibles.") from None
-        return [one.reading() for one in body.check_ins]
-    typed = {"code": form.get("code", "")[:40] or "?", "at": now.isoformat()}
-    if form.get("personnes", "").isdigit():
-        typed["visitor_count"] = form["personnes"]
-    return [one.reading() for one in CheckInsBody.model_validate({"check_ins": [typed]}).check_ins]
 
 
 def _session_body(form: Form) -> SessionBody:

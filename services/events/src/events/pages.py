@@ -9,6 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from common.app import Runtime
 from common.desk import Desk, Routes, page_routes
+from events.door_pages import DoorDesk
 from events.http import ORGANISERS
 from events.lending_pages import LendingDesk
 from events.organiser_pages import OrganiserDesk
@@ -21,12 +22,14 @@ from territory import maps
 def routes(runtime: Runtime) -> APIRouter:
     """The pages, their assets, and the login."""
     hall, public, organiser = Hall(runtime, pages), PublicDesk(runtime, pages), OrganiserDesk(runtime, pages)
+    door = DoorDesk(runtime, pages)
     school, lending = SchoolDesk(runtime, pages), LendingDesk(runtime, pages)
     shown: Routes = {
         "/": hall.home,
         "/map.svg": maps.outlines_svg,
         "/pointage-sw.js": hall.worker,
         "/evenements": public.find,
+        "/programme": public.programme,
         "/evenements/{event_id}": public.event,
         "/inscription/{token}": public.party,
         "/inscription/{token}/agenda.ics": public.calendar,
@@ -37,7 +40,7 @@ def routes(runtime: Runtime) -> APIRouter:
         "/mes-evenements/{event_id}": organiser.edit,
         "/seances/{session_id}": organiser.session,
         "/seances/{session_id}/inscrits.csv": organiser.table,
-        "/seances/{session_id}/pointage": organiser.door,
+        "/seances/{session_id}/pointage": door.door,
         "/kits": lending.kits,
         "/ambassadeurs": lending.ambassadors,
         "/ambassadeur/{token}": lending.asked,
@@ -49,7 +52,7 @@ def routes(runtime: Runtime) -> APIRouter:
         "/mes-groupes/{registration_id}/{action}": school.act,
         "/mes-evenements/{event_id}": organiser.save,
         "/mes-evenements/{event_id}/{action}": organiser.change,
-        "/seances/{session_id}/pointage": organiser.read_at_door,
+        "/seances/{session_id}/pointage": door.read_at_door,
         "/seances/{session_id}/{action}": organiser.answer,
         "/kits/{kit_id}/prets": lending.ask_for_kit,
         "/kits/{kit_id}/remise-en-etat": lending.mend_kit,

@@ -9,7 +9,7 @@ from uuid import UUID
 import typer
 
 from common.transaction import Transaction
-from events import handlers, http, store
+from events import handlers, http, party_store
 
 app = typer.Typer(help="Those who register for events, ambassadors, organisers.", no_args_is_help=True)
 _ADDRESS = typer.Argument(help="The mail address.")
@@ -73,6 +73,8 @@ async def erase_address(tx: Transaction, address: str) -> int | None:
     address = address.strip().lower()
     if await export_address(tx, address) is None:
         return None
+    # In the order in which registrations lock: the person before sessions.
+    await tx.execute("SELECT 1 FROM person WHERE email = :address FOR UPDATE", address=address)
     parties = await tx.fetch_all(
         "SELECT party_id FROM party JOIN person USING (person_id) WHERE email = :address ORDER BY party_id",
         address=address,
@@ -119,7 +121,7 @@ async def erase_address(tx: Transaction, address: str) -> int | None:
 async def erase_party(tx: Transaction, party_id: UUID) -> int:
     """Cancels what a party holds of sessions to come, and forgets its words; how many registrations are left of nobody."""
     now = await tx.now()
-    rows = await store.registrations(tx, party_ids=[party_id])
+    rows = await party_store.registrations(tx, party_ids=[party_id])
     # Sessions in the order in which they are locked.
     for row in sorted(rows, key=lambda row: row.session_id):
         if row.state in ("waiting", "offered", "registered") and row.starts_at > now:

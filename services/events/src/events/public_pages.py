@@ -22,19 +22,21 @@ from common.pages import PARIS
 from common.query import Query
 from common.spreadsheet import refused_line
 from common.transaction import Transaction
-from events import event_store, handlers, notices, personal_data, publication, store, words
-from events.bodies import RegistrationBody
+from events import event_store, handlers, notices, party_store, personal_data, publication, store, words
+from events.bodies import YEARS, RegistrationBody
 from events.event_store import description_of
 from events.http import (
     AHEAD_MAX,
     applicant_of,
     calendar_response,
+    is_professional,
     public,
     register_as,
     shown_lottery,
     visible,
 )
 from events.kinds import KINDS
+from events.messages import EventAccess, EventKind
 from territory import maps, reference, rome
 
 FIELDS = {
@@ -47,6 +49,7 @@ FIELDS = {
 }
 PERIODS = {"": "À venir", "7": "7 prochains jours", "30": "30 prochains jours", "90": "3 prochains mois"}
 _SHOWN_COUNT = 20
+_SCHOOL_YEAR_MONTH = 9
 
 
 class Wanted(Query):
@@ -111,6 +114,29 @@ class PublicDesk(Desk):
             map=maps.around(counts, wanted.commune, wanted.rayon),
         )
 
+    async def programme(self, request: Request) -> Response:
+        """The annual programme of a kind of event: a school year on one page, to print or to subscribe to."""
+        asked = Wanted.read(request.query_params)
+        kind = asked.genre or EventKind.IMMERSION_DAY.value
+        async with self.database.transaction() as tx:
+            now = await tx.now()
+            today = now.astimezone(PARIS).date()
+            typed = request.query_params.get("annee", "")[:4]
+            current = today.year - (today.month < _SCHOOL_YEAR_MONTH)
+            first = int(typed) if typed.isdigit() and int(typed) in YEARS else current
+            since, until = (datetime(year, _SCHOOL_YEAR_MONTH, 1, tzinfo=PARIS) for year in (first, first + 1))
+            rows = await event_store.sessions(tx, now, since=since, until=until, only_public=True)
+        chosen = [row for row in rows if row.description["kind"] == kind and row.state in ("open", "held")]
+        return self.page(
+            request,
+            "programme.html",
+            self.identity.session(request),
+            kind=kind,
+            first=first,
+            rows=[(row, description_of(row)) for row in chosen],
+            now=now,
+        )
+
     async def event(self, request: Request, event_id: UUID) -> Response:
         """One event: when, where, what is left; and the form to register."""
         return await self._event(request, event_id, request.query_params)
@@ -148,6 +174,7 @@ class PublicDesk(Desk):
             trades=list(dict.fromkeys(rome.label(code) for code in what.rome_codes)),
             lottery={row.session_id: shown_lottery(row) for row in rows},
             open_rows=open_rows,
+            may_register=what.access == EventAccess.OPEN or is_professional(principal) or bool(invitation),
             individual_rows=[row for row in open_rows if row.admission != "GROUPS"],
             group_rows=[row for row in open_rows if row.admission != "INDIVIDUALS"],
             is_cycle=KINDS[what.kind].is_cycle,
@@ -183,7 +210,8 @@ class PublicDesk(Desk):
         except ValidationError as error:
             problem = refused_line(error, FIELDS, {"too_short": "choisissez au moins une séance"}).detail
             return await self._event(request, event_id, form, chosen=frozenset(chosen), status=422, problem=problem)
-        applicant, principal = applicant_of(request, event_id, body), public(body.email)
+        applicant = applicant_of(request, event_id, body, self.identity.session(request))
+        principal = public(body.email)
         asked = f"{request.url.path}\n{body.model_dump_json()}"
 
         async def run(tx: Transaction) -> Answer:
@@ -217,10 +245,10 @@ class PublicDesk(Desk):
         party_id = self._party_of(token)
         async with self.database.transaction() as tx:
             now = await tx.now()
-            party = await store.find_party(tx, party_id)
+            party = await party_store.find_party(tx, party_id)
             if party is None or party.email is None:
                 raise HTTPException(404, "Cette inscription n'existe plus.")
-            rows = await store.registrations(tx, party_ids=[party_id])
+            rows = await party_store.registrations(tx, party_ids=[party_id])
             policy = await store.policy_at(tx, now)
         what = description_of(party)
         # An offer or a place in line whose time is over is shown so, whether it was settled or not.
@@ -255,7 +283,7 @@ class PublicDesk(Desk):
         form = {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
         if action == "effacement":
             async with self.database.transaction() as tx:
-                party = await store.find_party(tx, party_id)
+                party = await party_store.find_party(tx, party_id)
                 if party is not None and party.email is not None:
                     await personal_data.erase_address(tx, party.email)
             return self.page(request, "erased.html", None)
@@ -301,12 +329,12 @@ class PublicDesk(Desk):
         party_id = self._party_of(token)
         async with self.database.transaction() as tx:
             now = await tx.now()
-            party = await store.find_party(tx, party_id)
+            party = await party_store.find_party(tx, party_id)
             if party is None:
                 raise HTTPException(404, "Cette inscription n'existe plus.")
             mine = {
                 row.session_id
-                for row in await store.registrations(tx, party_ids=[party_id])
+                for row in await party_store.registrations(tx, party_ids=[party_id])
                 if row.state in ("registered", "attended")
             }
             rows = [
@@ -319,7 +347,7 @@ class PublicDesk(Desk):
     async def data(self, request: Request, token: str) -> Response:
         """Everything that the service knows of whoever has the link."""
         async with self.database.transaction() as tx:
-            party = await store.find_party(tx, self._party_of(token))
+            party = await party_store.find_party(tx, self._party_of(token))
             found = await personal_data.export_address(tx, party.email) if party is not None and party.email else None
         if found is None:
             raise HTTPException(404, "Nous ne savons plus rien de vous.")

@@ -9,7 +9,17 @@ from uuid import UUID
 from common.messages import Message
 from common.reconcile import Aggregates, Told
 from common.transaction import Transaction
-from events import ambassador_handlers, ambassadors, domain, event_store, kit_handlers, kits, lifecycle, store
+from events import (
+    ambassador_store,
+    ambassadors,
+    domain,
+    event_store,
+    kit_store,
+    kits,
+    lifecycle,
+    planning,
+    store,
+)
 from events.messages import (
     AmbassadorAnswered,
     AmbassadorAsked,
@@ -61,7 +71,7 @@ async def restate_session(tx: Transaction, session_id: UUID, version: int, told:
     if session is None:
         await tx.emit([SessionCancelled(occurred_at=now)], aggregate_id=session_id, version=version)
         return
-    messages: list[Message] = [domain.described(session, now)]
+    messages: list[Message] = [planning.described(session, now)]
     if session.state == "cancelled":
         messages.append(SessionCancelled(occurred_at=now))
     else:
@@ -100,7 +110,7 @@ async def restate_request(tx: Transaction, request_id: UUID, version: int, told:
 
 async def restate_kit(tx: Transaction, kit_id: UUID, version: int, told: Told) -> None:
     """The kit and its loans as this database has them; loans that it forgot are over, a kit that it forgot is withdrawn."""
-    kit, now = await kit_handlers.lock_kit(tx, kit_id), await tx.now()
+    kit, now = await kit_store.lock_kit(tx, kit_id), await tx.now()
     if kit is None:
         described = told.get("KitDescribed")
         gone = [described.model_copy(update={"occurred_at": now, "withdrawn": True})] if described else []
@@ -112,12 +122,12 @@ async def restate_kit(tx: Transaction, kit_id: UUID, version: int, told: Told) -
         messages.append(kits.told(loan, now))
         if loan.state == "out":
             messages.append(KitTakenOut(occurred_at=now, loan_id=loan.loan_id))
-    await kit_handlers.save(tx, replace(kit, version=version), kits.KitDecision(kit, tuple(messages)))
+    await kit_store.save(tx, replace(kit, version=version), kits.KitDecision(kit, tuple(messages)))
 
 
 async def restate_ambassador(tx: Transaction, ambassador_id: UUID, version: int, told: Told) -> None:
     """The directory's entry as this database has it; one that it forgot is withdrawn."""
-    one, now = await ambassador_handlers.lock(tx, ambassador_id), await tx.now()
+    one, now = await ambassador_store.lock(tx, ambassador_id), await tx.now()
     if one is not None:
         message = ambassadors.described(one, now)
     elif (described := told.get("AmbassadorDescribed")) is not None:
@@ -162,13 +172,13 @@ AGGREGATES = (
     Aggregates(
         topic="events.kits.v1",
         messages=(KitDescribed, LoanRequested, LoanReserved, KitTakenOut, LoanEnded, LoansRestated),
-        versions=kit_handlers.versions,
+        versions=kit_store.versions,
         restate=restate_kit,
     ),
     Aggregates(
         topic="events.ambassadors.v1",
         messages=(AmbassadorDescribed, AmbassadorAsked, AmbassadorAnswered),
-        versions=ambassador_handlers.versions,
+        versions=ambassador_store.versions,
         restate=restate_ambassador,
     ),
 )

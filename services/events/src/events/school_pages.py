@@ -14,7 +14,7 @@ from common.http import Answer
 from common.identity import Principal
 from common.spreadsheet import refused_line
 from common.transaction import Transaction
-from events import event_store, handlers, publication, store
+from events import event_store, handlers, party_store, publication
 from events.bodies import GroupBody
 from events.event_store import description_of
 from events.http import AHEAD_MAX, group_of, of_school, register_as, uai_of
@@ -45,7 +45,7 @@ class SchoolDesk(Desk):
     ) -> Response:
         async with self.database.transaction() as tx:
             now = await tx.now()
-            mine = await store.registrations(tx, school_uai=uai_of(principal))
+            mine = await party_store.registrations(tx, school_uai=uai_of(principal))
             rows = await event_store.sessions(tx, now, since=now, until=now + AHEAD_MAX, only_public=True)
         titles = {row.event_id: description_of(row) for row in rows}
         slots = [

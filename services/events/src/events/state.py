@@ -171,6 +171,14 @@ class Counts:
         """Seats that are nobody else's."""
         return self.registered + self.offered
 
+    def told(self) -> dict[str, int]:
+        """As messages carry them."""
+        return {
+            "registered_count": self.registered,
+            "offered_count": self.offered,
+            "waiting_count": self.waiting,
+        }
+
 
 @dataclass(frozen=True)
 class Registration:

@@ -1,8 +1,8 @@
-"""Loads and saves sessions, parties and registrations. Locks: person, then event, then sessions by id; parties for mails alone."""
+"""Loads and saves sessions and the registrations in them. Locks: person, then event, then sessions by id."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -10,11 +10,10 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Row
 
-from common.codes import new_code
 from common.policy import limits_at
 from common.transaction import Transaction
 from events import domain
-from events.domain import Attendance, Conduct
+from events.domain import Attendance
 from events.messages import Admission, Allocation, PartyKind, RegistrationEndReason, SessionPurpose
 from events.state import Counts, Decision, Plan, Policy, Registration, Session
 from waiting_list.rules import ORDER, lottery_key
@@ -35,7 +34,7 @@ _PLAN_COLUMNS = (
     "draw_at",
     "opens_at",
 )
-_REGISTRATION_COLUMNS = (
+REGISTRATION_COLUMNS = (
     "registration_id",
     "party_id",
     "holder_id",
@@ -91,9 +90,9 @@ async def lock_session(
     if row is None:
         return None
     rows = await tx.fetch_all(
-        f"""(SELECT {", ".join(_REGISTRATION_COLUMNS)} FROM registration
+        f"""(SELECT {", ".join(REGISTRATION_COLUMNS)} FROM registration
              WHERE session_id = :id AND due_at <= :now ORDER BY due_at, registration_id LIMIT {DUE_COUNT_MAX})
-            UNION SELECT {", ".join(_REGISTRATION_COLUMNS)} FROM registration
+            UNION SELECT {", ".join(REGISTRATION_COLUMNS)} FROM registration
              WHERE session_id = :id AND (registration_id = :registration_id OR (holder_id = :holder_id AND {LIVE}))""",
         id=session_id,
         now=await tx.now(),
@@ -171,7 +170,7 @@ async def save(tx: Transaction, before: Session, decision: Decision, policy: Pol
 
 
 async def _save_registration(tx: Transaction, session_id: UUID, before: Registration | None, one: Registration) -> None:
-    values = {name: getattr(one, name) for name in _REGISTRATION_COLUMNS} | {
+    values = {name: getattr(one, name) for name in REGISTRATION_COLUMNS} | {
         "session_id": session_id,
         "party_kind": one.party_kind.value,
         "end_reason": one.end_reason and one.end_reason.value,
@@ -258,7 +257,7 @@ async def line(
 ) -> dict[UUID, Registration]:
     """The first in line whom the free seats would fit, in order; without those who were passed over."""
     rows = await tx.fetch_all(
-        f"""SELECT {", ".join(_REGISTRATION_COLUMNS)} FROM registration
+        f"""SELECT {", ".join(REGISTRATION_COLUMNS)} FROM registration
             WHERE session_id = :id AND state = 'waiting' AND seat_count <= :free AND NOT registration_id = ANY(:passed)
             ORDER BY {ORDER} LIMIT {LINE_COUNT_MAX}""",
         id=session_id,
@@ -291,145 +290,13 @@ async def draw(tx: Transaction, session_id: UUID, seed: str) -> None:
     )
 
 
-# -- people and parties
-
-
-async def lock_person(tx: Transaction, email: str) -> UUID:
-    """The person of an address, made the first time; orders everything that they ask for."""
-    row = await tx.fetch_one(
-        """INSERT INTO person (person_id, email) VALUES (:id, :email)
-           ON CONFLICT (email) DO UPDATE SET email = excluded.email RETURNING person_id""",
-        id=uuid4(),
-        email=email,
-    )
-    assert row is not None
-    person_id: UUID = row.person_id
-    return person_id
-
-
-async def conduct_of(tx: Transaction, person_id: UUID, now: datetime) -> Conduct:
-    """What the policy looks at in a person, who is locked."""
-    row = await tx.fetch_one(
-        """SELECT count(*) AS live FROM registration r JOIN session s USING (session_id)
-           WHERE r.holder_id = :id AND r.state IN ('waiting', 'offered', 'registered') AND s.starts_at > :now
-             AND (r.due_at IS NULL OR r.due_at > :now)""",
-        id=person_id,
-        now=now,
-    )
-    assert row is not None
-    return Conduct(row.live)
-
-
-async def party_for(
-    tx: Transaction,
-    event_id: UUID,
-    person_id: UUID,
-    *,
-    kind: PartyKind,
-    title: str | None,
-    school_uai: str | None,
-    female_count: int,
-    male_count: int,
-) -> UUID:
-    """The party of a person in an event, whose words are renewed; every group of a school is another."""
-    row = await tx.fetch_one(
-        """INSERT INTO party (party_id, event_id, person_id, kind, title, school_uai, female_count, male_count, code, mail_count, created_at)
-           VALUES (:id, :event_id, :person_id, :kind, :title, :school_uai, :female, :male, :code, 0, :now)
-           ON CONFLICT (event_id, person_id) WHERE kind = 'INDIVIDUAL' DO UPDATE SET title = COALESCE(excluded.title, party.title),
-               female_count = excluded.female_count, male_count = excluded.male_count RETURNING party_id""",
-        id=uuid4(),
-        event_id=event_id,
-        person_id=person_id,
-        kind=kind.value,
-        title=title,
-        school_uai=school_uai,
-        female=female_count,
-        male=male_count,
-        code=new_code(),
-        now=await tx.now(),
-    )
-    assert row is not None
-    party_id: UUID = row.party_id
-    return party_id
-
-
-async def find_party(tx: Transaction, party_id: UUID) -> Any:
-    """A party with its person's address and its event, or None; unlocked."""
-    return await tx.fetch_one(
-        """SELECT p.*, o.email, e.description, e.state AS event_state FROM party p JOIN person o USING (person_id)
-               JOIN event e USING (event_id) WHERE party_id = :id""",
-        id=party_id,
-    )
-
-
-async def registrations(
-    tx: Transaction,
-    *,
-    party_ids: Sequence[UUID] | None = None,
-    session_id: UUID | None = None,
-    event_id: UUID | None = None,
-    school_uai: str | None = None,
-    limit: int = 5000,
-) -> Sequence[Row[Any]]:
-    """Registrations with their party and session, by session, then as the line has them."""
-    return await tx.fetch_all(
-        f"""SELECT {", ".join(f"r.{name}" for name in _REGISTRATION_COLUMNS)}, r.owed, r.session_id, s.event_id, s.starts_at, s.ends_at,
-                   s.title AS session_title, s.purpose, s.hall, s.online_url, s.state AS session_state, s.capacity_count,
-                   s.revision AS session_revision, s.changed_at, p.title AS party_title, p.code, p.female_count, p.male_count, o.email
-            FROM registration r JOIN session s USING (session_id) JOIN party p USING (party_id) JOIN person o USING (person_id)
-            WHERE (CAST(:party_ids AS uuid[]) IS NULL OR r.party_id = ANY(:party_ids))
-              AND (CAST(:session_id AS uuid) IS NULL OR r.session_id = :session_id)
-              AND (CAST(:event_id AS uuid) IS NULL OR s.event_id = :event_id)
-              AND (CAST(:school_uai AS text) IS NULL OR p.school_uai = :school_uai)
-            ORDER BY s.starts_at, s.session_id, r.state <> 'registered', {ORDER} LIMIT :limit""",
-        party_ids=party_ids and list(party_ids),
-        session_id=session_id,
-        event_id=event_id,
-        school_uai=school_uai,
-        limit=limit,
-    )
-
-
 async def all_registrations(tx: Transaction, session_id: UUID) -> list[Registration]:
     """Every registration of a session, which is locked."""
     rows = await tx.fetch_all(
-        f"SELECT {', '.join(_REGISTRATION_COLUMNS)} FROM registration WHERE session_id = :id ORDER BY {ORDER}",
+        f"SELECT {', '.join(REGISTRATION_COLUMNS)} FROM registration WHERE session_id = :id ORDER BY {ORDER}",
         id=session_id,
     )
     return [_registration(row) for row in rows]
-
-
-async def find_registration(tx: Transaction, registration_id: UUID) -> Any:
-    """Where a registration belongs, or None; unlocked: only its identity may be relied on."""
-    return await tx.fetch_one(
-        """SELECT r.registration_id, r.session_id, r.party_id, s.event_id, p.school_uai
-           FROM registration r JOIN session s USING (session_id) JOIN party p USING (party_id) WHERE registration_id = :id""",
-        id=registration_id,
-    )
-
-
-async def registration_by_code(tx: Transaction, session_id: UUID, code: str) -> UUID | None:
-    """The registration, newest first, of the party with a code in a session; None when the code is no party's there."""
-    row = await tx.fetch_one(
-        """SELECT r.registration_id FROM registration r JOIN party p USING (party_id)
-           WHERE r.session_id = :session_id AND p.code = :code ORDER BY r.state = 'ended', r.joined_at DESC LIMIT 1""",
-        session_id=session_id,
-        code=code,
-    )
-    return row.registration_id if row is not None else None
-
-
-async def too_often_absent(tx: Transaction, absences_max: int, now: datetime, limit: int) -> Sequence[Row[Any]]:
-    """What parties still hold in an event of which they missed too many sessions."""
-    return await tx.fetch_all(
-        """SELECT r.registration_id, r.session_id FROM registration r JOIN session s USING (session_id)
-           WHERE r.state IN ('waiting', 'offered', 'registered') AND s.state = 'open' AND s.starts_at > :now
-             AND (SELECT count(*) FROM registration a WHERE a.party_id = r.party_id AND a.state = 'absent') >= :absences_max
-           ORDER BY r.session_id, r.registration_id LIMIT :limit""",
-        absences_max=absences_max,
-        now=now,
-        limit=limit,
-    )
 
 
 # -- rows
@@ -458,7 +325,7 @@ def _plan_values(plan: Plan) -> dict[str, Any]:
 
 
 def _registration(row: Row[Any]) -> Registration:
-    values = {name: getattr(row, name) for name in _REGISTRATION_COLUMNS}
+    values = {name: getattr(row, name) for name in REGISTRATION_COLUMNS}
     return Registration(
         **values
         | {

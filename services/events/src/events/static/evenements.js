@@ -18,7 +18,8 @@
   const verdict = $('[data-verdict]'), queueText = $('[data-queue]'), netText = $('[data-net-text]');
   const say = (text, kind) => { verdict.hidden = false; verdict.className = `card say ${kind}`; verdict.textContent = text; };
   const came = () => { $('[data-came]').textContent = [...rows.values()].reduce((n, li) => n + Number(li.dataset.came || 0), 0); };
-  const show = () => { const n = load().length; queueText.textContent = n; netText.textContent = navigator.onLine ? (n ? 'à envoyer' : 'tout est envoyé') : 'hors réseau : gardé sur l’appareil'; };
+  let away = !navigator.onLine;
+  const show = () => { const n = load().length; queueText.textContent = n; netText.textContent = n && away ? 'hors réseau : gardé sur l’appareil' : n ? 'à envoyer' : 'tout est envoyé'; };
   const mark = (li, count) => { li.dataset.came = count; $('[data-state]', li).textContent = count ? `${count} / ${li.dataset.seats} venus` : 'pas encore venus'; const b = $('[data-in]', li); b.firstChild.textContent = count ? 'Corriger' : 'Pointer'; came(); };
   $$('[data-list] li').forEach((li) => { const text = $('[data-state]', li).textContent.match(/^(\d+) \//); if (text) li.dataset.came = text[1]; });
 
@@ -38,7 +39,8 @@
     sending = true;
     try {
       const body = new URLSearchParams({ csrf: door.dataset.csrf, lectures: JSON.stringify(list) });
-      const answer = await fetch(here, { method: 'POST', body, headers: { accept: 'application/json' } });
+      const answer = await fetch(here, { method: 'POST', body, headers: { accept: 'application/json' }, signal: AbortSignal.timeout(8000) });
+      away = false;
       if (answer.status === 401 || answer.redirected) { say('Votre session a expiré : reconnectez-vous, rien n’est perdu.', 'say--no'); return; }
       if (answer.ok) {
         const { receipts } = await answer.json();
@@ -47,9 +49,9 @@
         const refused = receipts.filter((one) => one.outcome === 'refused');
         if (refused.length) say(refused.map((one) => `${one.code} : ${one.detail}`).join(' '), 'say--no');
       }
-    } catch { /* No network: it stays, and goes with the next try. */ } finally { sending = false; show(); }
+    } catch { away = true; /* It stays, and goes with the next try. */ } finally { sending = false; show(); }
   }
-  show(); send(); setInterval(send, 5000); addEventListener('online', () => { show(); send(); }); addEventListener('offline', show);
+  show(); send(); setInterval(send, 5000); addEventListener('online', send); addEventListener('offline', () => { away = true; show(); });
 
   $$('[data-in]').forEach((b) => { b.hidden = false; b.onclick = () => { const li = b.closest('li'), now = Number(li.dataset.came || 0); const typed = now ? prompt('Combien sont venus ? (0 : personne)', now) : li.dataset.seats; if (typed !== null && /^\d+$/.test(typed)) read(li.dataset.code, typed); }; });
   const typedForm = $('[data-typed]');

@@ -1,6 +1,6 @@
 // Keeps the page of a session's door, and what it needs, for a day: it opens again without a network.
 'use strict';
-const CACHE = 'pointage', DAY = 864e5;
+const CACHE = 'pointage', DAY = 864e5, PATIENCE = 4000;
 self.addEventListener('install', () => self.skipWaiting());
 self.addEventListener('activate', (e) => e.waitUntil(self.clients.claim()));
 self.addEventListener('fetch', (e) => {
@@ -9,7 +9,9 @@ self.addEventListener('fetch', (e) => {
   e.respondWith((async () => {
     const cache = await caches.open(CACHE);
     try {
-      const answer = await fetch(e.request);
+      // A network that answers nothing is no network: after four seconds the kept page is shown.
+      const kept = await cache.match(e.request);
+      const answer = await fetch(e.request, kept ? { signal: AbortSignal.timeout(PATIENCE) } : {});
       if (answer.ok && !answer.redirected) await cache.put(e.request, answer.clone());
       return answer;
     } catch (error) {
