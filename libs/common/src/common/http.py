@@ -98,6 +98,14 @@ def failure(
     return page
 
 
+def tagged(request: Request, content: bytes, media_type: str, headers: dict[str, str]) -> Response:
+    """Content with its ETag, or 304 for who has it already."""
+    tag = f'"{hashlib.sha256(content).hexdigest()[:24]}"'
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers={"ETag": tag, **headers})
+    return Response(content, media_type=media_type, headers={"ETag": tag, **headers})
+
+
 def database_of(request: Request) -> Database:
     """The database of the service that answers."""
     database: Database = request.app.state.runtime.database

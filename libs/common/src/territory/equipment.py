@@ -66,3 +66,10 @@ HABILITATIONS = {
 def equipment_title(code: str) -> str:
     """Its French title; the code itself when the list does not know it."""
     return EQUIPMENT[code].title if code in EQUIPMENT else code
+
+
+def checked_habilitation(code: str) -> str:
+    """A habilitation of the list; `ValueError` for another."""
+    if code not in HABILITATIONS:
+        raise ValueError(f"habilitation inconnue : {code[:40]}")
+    return code

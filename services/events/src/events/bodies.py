@@ -23,7 +23,7 @@ from events.messages import (
 )
 from events.state import CheckIn, Description, Plan, PlatformNeed, Stand
 from events.words import AUDIENCES
-from territory.equipment import HABILITATIONS
+from territory.equipment import checked_habilitation
 from territory.identifiers import siret_is_valid
 from territory.reference import CommuneCode
 from territory.rome import FAMILIES
@@ -89,12 +89,6 @@ Seats = Annotated[int, Field(ge=1, le=CAPACITY_MAX)]
 def _audience(value: str) -> str:
     if value not in AUDIENCES:
         raise ValueError(f"public inconnu : {value[:40]}")
-    return value
-
-
-def _habilitation(value: str) -> str:
-    if value not in HABILITATIONS:
-        raise ValueError(f"habilitation inconnue : {value[:40]}")
     return value
 
 
@@ -182,7 +176,9 @@ class NeedBody(Body):
     starts_at: Instant
     ends_at: Instant
     group_size: int = Field(ge=1, le=500)
-    habilitation_codes: list[Annotated[str, AfterValidator(_habilitation)]] = Field(default_factory=list, max_length=10)
+    habilitation_codes: list[Annotated[str, AfterValidator(checked_habilitation)]] = Field(
+        default_factory=list, max_length=10
+    )
 
     @model_validator(mode="after")
     def _it_lasts(self) -> NeedBody:

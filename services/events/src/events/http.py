@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from common.failures import Refusal
-from common.http import Answer, answer, command, database_of
+from common.http import Answer, answer, command, database_of, tagged
 from common.identity import Principal, Role, caller_as
 from common.links import signed_link, subject_of
 from common.transaction import Transaction
@@ -236,11 +236,8 @@ OPEN_HEADERS = {"Access-Control-Allow-Origin": "*", "Cache-Control": "public, ma
 
 def calendar_response(request: Request, content: bytes, *, private: bool = False) -> Response:
     """A calendar, conditional by ETag."""
-    tag = f'"{hashlib.sha256(content).hexdigest()[:24]}"'
-    headers = {"ETag": tag, "Cache-Control": f"{'private' if private else 'public'}, max-age=60"}
-    if tag in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers=headers)
-    return Response(content, media_type="text/calendar", headers=headers)
+    headers = {"Cache-Control": f"{'private' if private else 'public'}, max-age=60"}
+    return tagged(request, content, "text/calendar", headers)
 
 
 async def visible(

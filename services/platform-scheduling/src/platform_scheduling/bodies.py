@@ -12,7 +12,7 @@ from common.bodies import Body, Text, known
 from platform_scheduling.messages import BookingApproval, BookingRefusalReason
 from platform_scheduling.state import Ask, Busy, Description, Span
 from platform_scheduling.windows import LENGTH_MINUTES_MAX, Window, checked_rule
-from territory.equipment import EQUIPMENT, HABILITATIONS
+from territory.equipment import EQUIPMENT, checked_habilitation
 from territory.identifiers import siret_is_valid, uai_is_valid
 from territory.reference import CommuneCode
 
@@ -47,12 +47,6 @@ def _equipment(value: str) -> str:
     return value
 
 
-def _habilitation(value: str) -> str:
-    if value not in HABILITATIONS:
-        raise ValueError(f"habilitation inconnue : {value[:40]}")
-    return value
-
-
 def _near(value: datetime) -> datetime:
     if value.year not in YEARS:
         raise ValueError(f"l’année va de {YEARS[0]} à {YEARS[-1]}")
@@ -66,7 +60,7 @@ def _utc(value: datetime) -> datetime:
 
 
 Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
-Habilitation = Annotated[str, AfterValidator(_habilitation)]
+Habilitation = Annotated[str, AfterValidator(checked_habilitation)]
 
 
 class PlatformBody(Body):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import date, timedelta
 from typing import Annotated, Any
 from uuid import UUID
@@ -11,7 +10,7 @@ from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
 from fastapi.responses import Response
 
 from common.failures import Refusal
-from common.http import Answer, answer, command, database_of
+from common.http import Answer, answer, command, database_of, tagged
 from common.identity import Principal, Role, caller_as
 from common.transaction import Transaction
 from platform_scheduling import busy_calendar, calendar_feed, handlers, photos, search, store, time_store
@@ -172,11 +171,8 @@ async def calendar(request: Request, secret: UUID) -> Response:
             content = calendar_feed.feed("Plateaux réservés", rows, for_owner=False)
         else:
             raise HTTPException(404, "Ce calendrier n'existe pas ou son adresse a changé.")
-    tag = f'"{hashlib.sha256(content).hexdigest()[:24]}"'
-    headers = {"ETag": tag, "Cache-Control": "private, max-age=60", "X-Robots-Tag": "noindex"}
-    if tag in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers=headers)
-    return Response(content, media_type="text/calendar", headers=headers)
+    headers = {"Cache-Control": "private, max-age=60", "X-Robots-Tag": "noindex"}
+    return tagged(request, content, "text/calendar", headers)
 
 
 @feeds.get("/plateaux/{platform_id}/photos/{number}", include_in_schema=False)

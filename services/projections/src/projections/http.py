@@ -15,6 +15,7 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 
 from common.app import Runtime
+from common.http import tagged
 from common.pages import PARIS, Pages, count, day, grouped
 from common.transaction import Transaction
 from projections import (
@@ -292,11 +293,8 @@ def _calendar_feed(runtime: Runtime) -> APIRouter:
             asked = calendar.Asked.read(request.query_params)
             found = await calendar.sessions(tx, now, asked, since=since, until=until, called_off=True)
         content = calendar.ical(found, _events_address(runtime))
-        etag = f'"{hashlib.sha256(content).hexdigest()[:24]}"'
-        headers = {"ETag": etag, "Cache-Control": "public, max-age=300", "Access-Control-Allow-Origin": "*"}
-        if etag in request.headers.get("if-none-match", ""):
-            return Response(status_code=304, headers=headers)
-        return Response(content, media_type="text/calendar", headers=headers)
+        headers = {"Cache-Control": "public, max-age=300", "Access-Control-Allow-Origin": "*"}
+        return tagged(request, content, "text/calendar", headers)
 
     return router
 
