@@ -85,7 +85,7 @@ async def test_faststreams_dangerous_defaults_are_all_set_otherwise(runtime: Run
 
 
 @pytest.mark.parametrize(
-    "package", ["events", "platform_scheduling", "projections", "remediation_seats", "stage_matching"]
+    "package", ["events", "parents_cafes", "platform_scheduling", "projections", "remediation_seats", "stage_matching"]
 )
 async def test_migrations_and_tables_agree(fresh_runtime: FreshRuntime, package: str) -> None:
     """Alembic finds no difference between the migrated database and tables.py; a planted column is found."""

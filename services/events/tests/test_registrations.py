@@ -25,8 +25,8 @@ from events.messages import (
     SessionPurpose,
     VisitorsCheckedIn,
 )
-from events.state import LIVE, Ask, Counts, Decision, Plan, Policy, Registration, RegistrationState, Session
-from waiting_list.rules import PARIS, served
+from events.state import Ask, Decision, Plan, Policy, Registration, Session
+from waiting_list.rules import LIVE, PARIS, Counts, RegistrationState, served
 
 POLICY = Policy(48, 12, 3, 18, 6, 12, 2, 24, 7, 5, 21)
 BEGINS = datetime(2027, 2, 4, 14, tzinfo=PARIS).astimezone(UTC)

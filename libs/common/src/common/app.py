@@ -37,6 +37,8 @@ from common.verdicts import Consumes
 
 _log = logging.getLogger(__name__)
 _SWEPT_COUNT_MAX = 50
+# For commands that sign nothing and look nobody up by a hash.
+UNUSED_SECRET = "unused" * 8
 
 
 @dataclass(eq=False)
@@ -213,15 +215,23 @@ def build_app(service: Service, given: Settings) -> FastAPI:
 
 @asynccontextmanager
 async def for_repair(
-    service: Service, database_url: str, *, kafka: str = "unused:9092", registry: str = "http://127.0.0.1:9/unused"
+    service: Service,
+    database_url: str,
+    *,
+    kafka: str = "unused:9092",
+    registry: str = "http://127.0.0.1:9/unused",
+    secret: str = UNUSED_SECRET,
 ) -> AsyncIterator[Runtime]:
-    """The parts of a service for an operator's command, whether the service runs or not; nothing of it is started."""
+    """The parts of a service for an operator's command, whether the service runs or not; nothing of it is started.
+
+    Whoever is known by a keyed hash is found with the service's own `secret`.
+    """
     given = service.settings(
         database_url=database_url,
         kafka_bootstrap_servers=kafka,
         registry_url=registry,
         issuer_url="https://unused.example",
-        session_secret="unused" * 8,
+        session_secret=secret,
         http_port=1,
     )
     runtime = build_runtime(service, given)

@@ -1,10 +1,17 @@
-"""What every request body shares: unknown fields are refused, texts are printable, nobody sends `UNKNOWN`."""
+"""What every request body shares: unknown fields are refused, texts are printable, days are near, nobody sends `UNKNOWN`."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from email_validator import EmailNotValidError, validate_email
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, StringConstraints
+
+D = TypeVar("D", bound=date)
+
+# Far from where a calendar ends, so that no term or time zone steps over its edge.
+YEARS = range(2020, 2101)
 
 # Control characters have no place in a title, and PostgreSQL refuses one of them.
 Text = Annotated[
@@ -23,3 +30,27 @@ def known(value: Any) -> Any:
     if value == "UNKNOWN":
         raise ValueError("UNKNOWN n'est pas une valeur à envoyer")
     return value
+
+
+def near(value: D) -> D:
+    """A day or an instant of our years."""
+    if value.year not in YEARS:
+        raise ValueError(f"l’année va de {YEARS[0]} à {YEARS[-1]}")
+    return value
+
+
+def _utc(value: datetime) -> datetime:
+    return near(value).astimezone(UTC).replace(microsecond=0)
+
+
+def _address(value: str) -> str:
+    """An address in the one form that stands for a person; what a mailbox ignores is not ours to guess."""
+    try:
+        return validate_email(value.strip(), check_deliverability=False).normalized.lower()
+    except EmailNotValidError:
+        raise ValueError("adresse mail incorrecte") from None
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
+Day = Annotated[date, AfterValidator(near)]
+Email = Annotated[str, StringConstraints(max_length=254), AfterValidator(_address)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from common.app import Service, for_repair
+from common.app import UNUSED_SECRET, Service, for_repair
 from common.terminal import console, database_urls, fail, run
 from common.transaction import Transaction
 
@@ -16,12 +16,13 @@ def erase_person(
     *,
     known_by: str,
     left: str,
+    secret: str = UNUSED_SECRET,
 ) -> None:
     """Erases one person by a service's own work, which counts what is left without them; None when nobody is known."""
 
     async def once() -> None:
         async with (
-            for_repair(service, database_urls()[service.name]) as runtime,
+            for_repair(service, database_urls()[service.name], secret=secret) as runtime,
             runtime.database.transaction() as tx,
         ):
             count = await work(tx, person)

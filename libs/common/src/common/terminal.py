@@ -48,6 +48,18 @@ def database_urls() -> dict[str, str]:
     return {service.name: stack.postgres.url(service.package) for service in stack.services}
 
 
+def session_secret() -> str:
+    """What signs links and keys hashes: from the environment beside ESTUAIRE_DATABASE_URL, or of the embedded run."""
+    if "ESTUAIRE_DATABASE_URL" in os.environ:
+        try:
+            return os.environ["ESTUAIRE_SESSION_SECRET"]
+        except KeyError:
+            raise fail("set ESTUAIRE_SESSION_SECRET beside ESTUAIRE_DATABASE_URL") from None
+    from common.embedded.stack import EmbeddedSettings
+
+    return (EmbeddedSettings().home / "session.secret").read_text()
+
+
 def broker_and_registry() -> tuple[str, str]:
     """Their addresses: from the environment beside ESTUAIRE_DATABASE_URL, or of the embedded run."""
     if "ESTUAIRE_DATABASE_URL" in os.environ:

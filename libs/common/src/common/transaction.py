@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from common.avro import Codec
 from common.contracts import Topic
 from common.failures import Refusal, Unavailable, forever, sqlstate
-from common.links import signed_link
+from common.links import keyed_hash, signed_link
 from common.messages import Message
 from common.telemetry import carried
 
@@ -72,6 +72,10 @@ class Transaction:
     def signed_address(self, path: str, use: str, subject: str, days: int) -> str:
         """Where somebody without an account finds what is theirs: the page's path, then a link for one use and one subject."""
         return self.address(f"{path}/{signed_link(self._outlet.link_secret, use, subject, days)}")
+
+    def keyed_hash(self, use: str, text: str) -> str:
+        """What stands for a text that is not kept: see `common.links`."""
+        return keyed_hash(self._outlet.link_secret, use, text)
 
     async def now(self) -> datetime:
         """The database's clock, read now: call it after the lock, so that it orders with what others did."""

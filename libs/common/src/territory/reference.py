@@ -152,6 +152,13 @@ def communes_within(code: str, km: float) -> tuple[tuple[float, str], ...]:
     return tuple(sorted(found))
 
 
+def nearest_commune(latitude: float, longitude: float, km_max: float = 30) -> str:
+    """The code of the commune whose centre is nearest to a point (WGS 84 degrees); an empty text when none is near."""
+    here = Commune("", "", "", "", 0, (), latitude, longitude)
+    found = min((round(here.km_to(one), 1), one.code) for one in communes().values())
+    return found[1] if found[0] <= km_max else ""
+
+
 _CELL_DEGREES = 0.1
 
 

@@ -1,15 +1,21 @@
-"""The rules, pure: order, offers, cut-off, draw. Instants in UTC; days begin and end on the Paris clock."""
+"""The rules, pure: order, offers, cut-off, draw, counts. Instants in UTC; days begin and end on the Paris clock."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
+from typing import Literal, Protocol
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 PARIS = ZoneInfo("Europe/Paris")
+
+RegistrationState = Literal["waiting", "offered", "registered", "attended", "absent", "ended"]
+LIVE: frozenset[RegistrationState] = frozenset({"waiting", "offered", "registered", "attended", "absent"})
+# Seats of these are nobody else's.
+SEATED: frozenset[RegistrationState] = frozenset({"registered", "attended", "absent"})
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,60 @@ class Place:
         return (-self.priority, self.lottery_key is None, self.lottery_key or "", self.joined_at, self.entry_id)
 
 
+class Entry(Protocol):
+    """What is counted of a registration."""
+
+    @property
+    def state(self) -> RegistrationState:
+        """Where it stands."""
+
+    @property
+    def seat_count(self) -> int:
+        """Seats that it takes or asks for."""
+
+    @property
+    def visitor_count(self) -> int | None:
+        """People of it who came."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Seats of a list by what became of them; `attended` are people."""
+
+    registered: int = 0
+    offered: int = 0
+    waiting: int = 0
+    attended: int = 0
+
+    @property
+    def taken(self) -> int:
+        """Seats that are nobody else's."""
+        return self.registered + self.offered
+
+    def told(self) -> dict[str, int]:
+        """As messages carry them."""
+        return {
+            "registered_count": self.registered,
+            "offered_count": self.offered,
+            "waiting_count": self.waiting,
+        }
+
+    def changed(self, before: Entry | None, after: Entry | None) -> Counts:
+        """After a registration came, went, or changed."""
+        counts = self
+        for one, sign in ((before, -1), (after, 1)):
+            if one is None:
+                continue
+            counts = replace(
+                counts,
+                registered=counts.registered + sign * one.seat_count * (one.state in SEATED),
+                offered=counts.offered + sign * one.seat_count * (one.state == "offered"),
+                waiting=counts.waiting + sign * one.seat_count * (one.state == "waiting"),
+                attended=counts.attended + sign * (one.visitor_count or 0) * (one.state == "attended"),
+            )
+        return counts
+
+
 # The same order in SQL; the key is hexadecimal, so that its bytes and its text sort alike.
 ORDER = 'priority DESC, lottery_key COLLATE "C" NULLS LAST, joined_at, registration_id'
 
@@ -63,6 +123,25 @@ def served(free_count: int, line: Sequence[Place]) -> list[Place]:
             free_count -= place.seat_count
             found.append(place)
     return found
+
+
+async def serve_line(
+    free_count: Callable[[], int],
+    line: Callable[[int, Collection[UUID]], Awaitable[Sequence[Place]]],
+    give: Callable[[Place], Awaitable[bool]],
+) -> None:
+    """Gives free seats to those in line until they fit nobody; who may have none now is passed over, and keeps its place.
+
+    `line` has the first whom so many seats would fit, without those passed over; `give` says whether it could.
+    """
+    passed: set[UUID] = set()
+    while free := free_count():
+        chosen = served(free, await line(free, passed))
+        if not chosen:
+            return
+        for place in chosen:
+            if not await give(place):
+                passed.add(place.entry_id)
 
 
 def lottery_key(seed: str, entry_id: UUID) -> str:

@@ -17,6 +17,19 @@ TAKING = "state IN ('offered', 'registered', 'attended', 'absent')"
 LIVE = "state IN ('waiting', 'offered', 'registered', 'attended', 'absent')"
 
 
+def counts_sql(table: str, listed: str, *, lapsing: bool = False) -> str:
+    """Seats of a list by what became of them, summed from its rows; `listed` says which rows those are.
+
+    `lapsing` counts as of `:now`, whether time was settled or not: a lapsed offer holds nothing.
+    """
+    due = " AND due_at > :now" if lapsing else ""
+    return f"""SELECT COALESCE(sum(seat_count) FILTER (WHERE state IN ('registered', 'attended', 'absent')), 0)::int AS registered,
+               COALESCE(sum(seat_count) FILTER (WHERE state = 'offered'{due}), 0)::int AS offered,
+               COALESCE(sum(seat_count) FILTER (WHERE state = 'waiting'{due}), 0)::int AS waiting,
+               COALESCE(sum(visitor_count) FILTER (WHERE state = 'attended'), 0)::int AS attended
+        FROM {table} WHERE {listed} AND state <> 'ended'"""
+
+
 class Queued(SQLModel):
     """One party's registration for one thing with seats: waiting → offered → registered → attended or absent; or ended.
 

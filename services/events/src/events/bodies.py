@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from email_validator import EmailNotValidError, validate_email
-from pydantic import AfterValidator, AwareDatetime, Field, HttpUrl, StringConstraints, TypeAdapter, model_validator
+from pydantic import AfterValidator, Field, HttpUrl, StringConstraints, TypeAdapter, model_validator
 
-from common.bodies import Body, Text, known
+from common.bodies import Body, Day, Email, Instant, Text, known
 from events.ambassadors import AmbassadorDescription
 from events.kits import KitDescription
 from events.messages import (
@@ -28,8 +26,6 @@ from territory.identifiers import siret_is_valid
 from territory.reference import CommuneCode
 from territory.rome import FAMILIES
 
-# Far from where a calendar ends, so that no term or time zone steps over its edge.
-YEARS = range(2020, 2101)
 CAPACITY_MAX, STANDS_MAX, CHECK_INS_MAX, SESSIONS_MAX = 50_000, 400, 500, 40
 _URL: TypeAdapter[HttpUrl] = TypeAdapter(HttpUrl)
 
@@ -37,18 +33,6 @@ Paragraph = Annotated[
     str, StringConstraints(max_length=2000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$", strip_whitespace=True)
 ]
 Short = Annotated[str, StringConstraints(max_length=120, pattern=r"^[^\x00-\x1f\x7f]*$", strip_whitespace=True)]
-
-
-def _utc(value: datetime) -> datetime:
-    if value.year not in YEARS:
-        raise ValueError(f"l’année va de {YEARS[0]} à {YEARS[-1]}")
-    return value.astimezone(UTC).replace(microsecond=0)
-
-
-def _day(value: date) -> date:
-    if value.year not in YEARS:
-        raise ValueError(f"l’année va de {YEARS[0]} à {YEARS[-1]}")
-    return value
 
 
 def _https(value: str) -> str:
@@ -69,20 +53,9 @@ def _rome(value: str) -> str:
     return value
 
 
-def _address(value: str) -> str:
-    """An address in the one form that stands for a person; what a mailbox ignores is not ours to guess."""
-    try:
-        return validate_email(value.strip(), check_deliverability=False).normalized.lower()
-    except EmailNotValidError:
-        raise ValueError("adresse mail incorrecte") from None
-
-
-Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
-Day = Annotated[date, AfterValidator(_day)]
 Url = Annotated[str, StringConstraints(max_length=500), AfterValidator(_https)]
 Siret = Annotated[str, AfterValidator(_siret)]
 RomeCode = Annotated[str, StringConstraints(pattern=r"^[A-N][0-9]{2}([0-9]{2})?$"), AfterValidator(_rome)]
-Email = Annotated[str, StringConstraints(max_length=254), AfterValidator(_address)]
 Seats = Annotated[int, Field(ge=1, le=CAPACITY_MAX)]
 
 

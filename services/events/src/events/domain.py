@@ -26,16 +26,8 @@ from events.messages import (
     SessionHeld,
     VisitorsCheckedIn,
 )
-from events.state import (
-    LIVE,
-    SEATED,
-    Ask,
-    Decision,
-    Policy,
-    Registration,
-    RegistrationState,
-    Session,
-)
+from events.state import Ask, Decision, Policy, Registration, Session
+from waiting_list.rules import LIVE, RegistrationState
 
 Actor = Literal["registrant", "organiser", "door", "time", "freed"]
 
@@ -351,18 +343,7 @@ def _end(session: Session, one: Registration, reason: RegistrationEndReason, at:
 def _with(session: Session, before: Registration | None, after: Registration) -> Session:
     """The session with a registration in its new state, and the counts that follow."""
     known = {one.registration_id: one for one in session.registrations} | {after.registration_id: after}
-    counts = session.counts
-    for one, sign in ((before, -1), (after, 1)):
-        if one is None:
-            continue
-        counts = replace(
-            counts,
-            registered=counts.registered + sign * one.seat_count * (one.state in SEATED),
-            offered=counts.offered + sign * one.seat_count * (one.state == "offered"),
-            waiting=counts.waiting + sign * one.seat_count * (one.state == "waiting"),
-            attended=counts.attended + sign * (one.visitor_count or 0) * (one.state == "attended"),
-        )
-    return replace(session, registrations=tuple(known.values()), counts=counts)
+    return replace(session, registrations=tuple(known.values()), counts=session.counts.changed(before, after))
 
 
 def facts_of(session: Session, **more: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
@@ -14,7 +14,7 @@ from common.transaction import Transaction
 from events import domain, event_store, party_store, store
 from events.messages import EventAccess, PartyKind
 from events.state import Ask, CheckIn, Decision, Policy, Receipt, Registration, Session
-from waiting_list.rules import served
+from waiting_list.rules import Place, serve_line
 
 NOT_FOUND = Refusal("not_found", "Cet évènement, cette séance ou cette inscription n’existe pas.")
 NOT_YOURS = Refusal("not_yours", "Cet évènement ou cette inscription appartient à quelqu’un d’autre.")
@@ -281,22 +281,28 @@ async def _serve(
     tx: Transaction, session: Session, policy: Policy, now: datetime, *, how: Literal["offered", "given"] = "offered"
 ) -> Session:
     """Offers what is free to those in line, in order; who has a pending offer elsewhere is passed over until it is answered."""
-    passed: set[UUID] = set()
     until = policy.terms.offer_until(session.plan.starts_at, now)
-    while until is not None and (free := domain.seats_to_give(session, policy, now)):
-        line = await store.line(tx, session.session_id, free, passed)
-        chosen = served(free, [one.place for one in line.values()])
-        if not chosen:
-            break
-        for place in chosen:
-            one = line[place.entry_id]
-            session = replace(session, registrations=(*session.registrations, one))
-            if how == "given":
-                decision = domain.give(session, one, now)
-            elif await store.claim(tx, one.registration_id, until):
-                decision = domain.offer(session, one, until, now)
-            else:
-                passed.add(one.registration_id)
-                continue
-            session = (await store.save(tx, session, decision, policy)).session
+    if until is None:
+        return session
+
+    async def line(free: int, passed: Collection[UUID]) -> list[Place]:
+        nonlocal session
+        found = await store.line(tx, session.session_id, free, passed)
+        session = replace(session, registrations=(*session.registrations, *found.values()))
+        return [one.place for one in found.values()]
+
+    async def give(place: Place) -> bool:
+        nonlocal session
+        one = session.known(place.entry_id)
+        assert one is not None
+        if how == "given":
+            decision = domain.give(session, one, now)
+        elif await store.claim(tx, one.registration_id, until):
+            decision = domain.offer(session, one, until, now)
+        else:
+            return False
+        session = (await store.save(tx, session, decision, policy)).session
+        return True
+
+    await serve_line(lambda: domain.seats_to_give(session, policy, now), line, give)
     return session

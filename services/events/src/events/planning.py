@@ -8,7 +8,8 @@ from datetime import datetime
 from common.failures import Refusal
 from events.domain import facts_of
 from events.messages import Allocation, SessionCancelled, SessionDescribed
-from events.state import Counts, Decision, Plan, Policy, Session
+from events.state import Decision, Plan, Policy, Session
+from waiting_list.rules import Counts
 
 
 def describe(session: Session, plan: Plan, policy: Policy, now: datetime) -> Decision:

@@ -13,6 +13,7 @@ from fastapi import HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import Field, ValidationError, field_validator
 
+from common.bodies import YEARS
 from common.desk import Desk, Form
 from common.failures import Refusal
 from common.http import Answer, execute
@@ -23,7 +24,7 @@ from common.query import Query
 from common.spreadsheet import refused_line
 from common.transaction import Transaction
 from events import event_store, handlers, notices, party_store, personal_data, publication, store, words
-from events.bodies import YEARS, RegistrationBody
+from events.bodies import RegistrationBody
 from events.event_store import description_of
 from events.http import (
     AHEAD_MAX,

@@ -46,7 +46,7 @@ from events.messages import (
     SessionHeld,
     VisitorsCheckedIn,
 )
-from events.state import LIVE
+from waiting_list.rules import LIVE
 
 
 async def restate_event(tx: Transaction, event_id: UUID, version: int, told: Told) -> None:
@@ -82,9 +82,7 @@ async def restate_session(tx: Transaction, session_id: UUID, version: int, told:
                 registration_ids=[one.registration_id for one in live],
                 held=session.state == "held",
                 attended_count=session.counts.attended,
-                registered_count=session.counts.registered,
-                offered_count=session.counts.offered,
-                waiting_count=session.counts.waiting,
+                **session.counts.told(),
             )
         )
         messages += [domain.told(session, one, now) for one in live]

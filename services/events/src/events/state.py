@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
@@ -19,15 +19,10 @@ from events.messages import (
     RegistrationEndReason,
     SessionPurpose,
 )
-from waiting_list.rules import Place, Terms
+from waiting_list.rules import Counts, Place, RegistrationState, Terms
 
-RegistrationState = Literal["waiting", "offered", "registered", "attended", "absent", "ended"]
 EventState = Literal["draft", "awaiting", "confirmed", "cancelled"]
 SessionState = Literal["planned", "open", "held", "cancelled"]
-
-LIVE: frozenset[RegistrationState] = frozenset({"waiting", "offered", "registered", "attended", "absent"})
-# Seats of these are nobody else's.
-SEATED: frozenset[RegistrationState] = frozenset({"registered", "attended", "absent"})
 
 
 @dataclass(frozen=True)
@@ -158,29 +153,6 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Counts:
-    """Seats of a session by what became of them; `attended` are people."""
-
-    registered: int = 0
-    offered: int = 0
-    waiting: int = 0
-    attended: int = 0
-
-    @property
-    def taken(self) -> int:
-        """Seats that are nobody else's."""
-        return self.registered + self.offered
-
-    def told(self) -> dict[str, int]:
-        """As messages carry them."""
-        return {
-            "registered_count": self.registered,
-            "offered_count": self.offered,
-            "waiting_count": self.waiting,
-        }
-
-
-@dataclass(frozen=True)
 class Registration:
     """One party in one session. `revision` counts its changes."""
 
@@ -215,7 +187,7 @@ class Session:
     event_id: UUID
     plan: Plan
     state: SessionState
-    counts: Counts = Counts()
+    counts: Counts = field(default_factory=Counts)
     seed: str = ""
     drawn_at: datetime | None = None
     registrations: tuple[Registration, ...] = ()

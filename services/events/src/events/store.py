@@ -15,9 +15,9 @@ from common.transaction import Transaction
 from events import domain
 from events.domain import Attendance
 from events.messages import Admission, Allocation, PartyKind, RegistrationEndReason, SessionPurpose
-from events.state import Counts, Decision, Plan, Policy, Registration, Session
-from waiting_list.rules import ORDER, lottery_key
-from waiting_list.tables import LIVE, TAKING
+from events.state import Decision, Plan, Policy, Registration, Session
+from waiting_list.rules import ORDER, Counts, lottery_key
+from waiting_list.tables import LIVE, TAKING, counts_sql
 
 DUE_COUNT_MAX, LINE_COUNT_MAX = 500, 50
 _PLAN_COLUMNS = (
@@ -53,11 +53,7 @@ REGISTRATION_COLUMNS = (
     "revision",
 )
 # Seats as they are at `:now`, whether time was settled or not: a lapsed offer holds nothing.
-SEATS = """(SELECT COALESCE(sum(seat_count) FILTER (WHERE state IN ('registered', 'attended', 'absent')), 0)::int AS registered,
-               COALESCE(sum(seat_count) FILTER (WHERE state = 'offered' AND due_at > :now), 0)::int AS offered,
-               COALESCE(sum(seat_count) FILTER (WHERE state = 'waiting' AND due_at > :now), 0)::int AS waiting,
-               COALESCE(sum(visitor_count) FILTER (WHERE state = 'attended'), 0)::int AS attended
-        FROM registration WHERE session_id = s.session_id)"""
+SEATS = f"({counts_sql('registration', 'session_id = s.session_id', lapsing=True)})"
 
 
 async def policy_at(tx: Transaction, now: datetime) -> Policy:
@@ -115,14 +111,7 @@ async def lock_session(
 
 async def counts_of(tx: Transaction, session_id: UUID) -> Counts:
     """Seats by what became of them, summed from the rows."""
-    row = await tx.fetch_one(
-        """SELECT COALESCE(sum(seat_count) FILTER (WHERE state IN ('registered', 'attended', 'absent')), 0)::int AS registered,
-                  COALESCE(sum(seat_count) FILTER (WHERE state = 'offered'), 0)::int AS offered,
-                  COALESCE(sum(seat_count) FILTER (WHERE state = 'waiting'), 0)::int AS waiting,
-                  COALESCE(sum(visitor_count) FILTER (WHERE state = 'attended'), 0)::int AS attended
-           FROM registration WHERE session_id = :id AND state <> 'ended'""",
-        id=session_id,
-    )
+    row = await tx.fetch_one(counts_sql("registration", "session_id = :id"), id=session_id)
     assert row is not None
     return Counts(row.registered, row.offered, row.waiting, row.attended)
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, field_validator, model_validator
 
-from common.bodies import Body, Text, known
+from common.bodies import Body, Text, known, near
 from platform_scheduling.messages import BookingApproval, BookingRefusalReason
 from platform_scheduling.state import Ask, Busy, Description, Span
 from platform_scheduling.windows import LENGTH_MINUTES_MAX, Window, checked_rule
@@ -17,8 +17,6 @@ from territory.identifiers import siret_is_valid, uai_is_valid
 from territory.reference import CommuneCode
 
 UNITS_MAX, CAPACITY_MAX = 30, 500
-# Far from where a calendar ends, so that no gap, term or time zone steps over its edge.
-YEARS = range(2020, 2101)
 # What an owner may set for a platform of its own.
 _ACCESS_MAX = {
     "horizon_days": 365,
@@ -47,16 +45,14 @@ def _equipment(value: str) -> str:
     return value
 
 
-def _near(value: datetime) -> datetime:
-    if value.year not in YEARS:
-        raise ValueError(f"l’année va de {YEARS[0]} à {YEARS[-1]}")
-    if value.second or value.microsecond:
+def _to_the_minute(value: datetime) -> datetime:
+    if near(value).second or value.microsecond:
         raise ValueError("à la minute près")
     return value
 
 
 def _utc(value: datetime) -> datetime:
-    return _near(value).astimezone(UTC)
+    return _to_the_minute(value).astimezone(UTC)
 
 
 Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
@@ -107,7 +103,7 @@ class PlatformBody(Body):
 class WindowBody(Body):
     """Time that is offered: a Paris wall clock, its length, and an RFC 5545 rule that repeats it."""
 
-    starts_at_local: Annotated[datetime, AfterValidator(_near)]
+    starts_at_local: Annotated[datetime, AfterValidator(_to_the_minute)]
     length_minutes: int = Field(ge=15, le=LENGTH_MINUTES_MAX)
     rrule: Annotated[str, StringConstraints(max_length=200), AfterValidator(checked_rule)] | None = None
     in_school_holidays: bool = False

@@ -9,12 +9,13 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
 from fastapi.responses import Response
 
+from common.bodies import YEARS
 from common.failures import Refusal
 from common.http import Answer, answer, command, database_of, tagged
 from common.identity import Principal, Role, caller_as
 from common.transaction import Transaction
 from platform_scheduling import busy_calendar, calendar_feed, handlers, photos, search, store, time_store
-from platform_scheduling.bodies import CAPACITY_MAX, YEARS, BookingBody, SlotBody, checked_owner
+from platform_scheduling.bodies import CAPACITY_MAX, BookingBody, SlotBody, checked_owner
 from platform_scheduling.handlers import Party
 from platform_scheduling.state import Booking, Span
 from territory.equipment import EQUIPMENT

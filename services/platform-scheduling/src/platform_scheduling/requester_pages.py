@@ -12,6 +12,7 @@ from fastapi import HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import Field, ValidationError, field_validator
 
+from common.bodies import YEARS
 from common.desk import Desk, Form
 from common.failures import Refusal
 from common.http import Answer
@@ -21,7 +22,7 @@ from common.query import Query
 from common.spreadsheet import refused_line
 from common.transaction import Transaction
 from platform_scheduling import handlers, search, store, time_store, words
-from platform_scheduling.bodies import CAPACITY_MAX, YEARS, BookingBody, SlotBody
+from platform_scheduling.bodies import CAPACITY_MAX, BookingBody, SlotBody
 from platform_scheduling.handlers import Party
 from platform_scheduling.http import FEED_PAST, REQUESTERS, account_of, book_as, published
 from platform_scheduling.state import Span

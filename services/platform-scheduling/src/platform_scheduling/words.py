@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
+from common.bodies import YEARS
 from common.pages import PARIS, Pages, day
-from platform_scheduling.bodies import YEARS
 from platform_scheduling.messages import BookingRefusalReason
 from platform_scheduling.state import Span
 from platform_scheduling.windows import LENGTH_MINUTES_MAX

@@ -1,0 +1,42 @@
+"""Start here: the parents' cafés service."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from fastapi import APIRouter
+
+from common.app import Runtime, Service, run, sweepers
+from parents_cafes import handlers, http, notices, pages, season_handlers, season_http
+from parents_cafes.restate import AGGREGATES
+from parents_cafes.settings import CafesSettings
+
+
+def background(runtime: Runtime) -> list[Callable[[], Awaitable[None]]]:
+    """What time makes due, and what people have to be told."""
+    assert isinstance(runtime.settings, CafesSettings)
+    return [
+        *sweepers(runtime, season_handlers.review_due, handlers.settle_due, season_handlers.remind),
+        *sweepers(runtime, notices.tell, seconds=runtime.settings.notice_seconds),
+        *sweepers(runtime, handlers.heal, handlers.forget, seconds=runtime.settings.heal_seconds),
+    ]
+
+
+def routes(runtime: Runtime) -> APIRouter:
+    """The API and the pages."""
+    both = APIRouter()
+    # Before the café of an id, the ones of a season.
+    both.include_router(season_http.router)
+    both.include_router(http.router)
+    both.include_router(pages.routes(runtime))
+    return both
+
+
+service = Service(
+    name="parents-cafes", routes=routes, aggregates=AGGREGATES, background=background, settings=CafesSettings
+)
+
+
+def main() -> None:
+    """The process."""
+    run(service)

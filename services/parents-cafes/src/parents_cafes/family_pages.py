@@ -1,0 +1,361 @@
+"""What a parent sees: cafés around, one café and how to ask for it, the verification of an address, the household's own page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import segno
+from fastapi import HTTPException, Request
+from fastapi.responses import RedirectResponse, Response
+from icalendar import Calendar, Event
+from pydantic import Field, ValidationError, field_validator
+
+from common.desk import Desk, Form
+from common.http import Answer, execute, tagged
+from common.identity import Principal
+from common.pages import PARIS
+from common.query import Query
+from common.spreadsheet import refused_line
+from common.transaction import Transaction
+from parents_cafes import domain, household_store, http, notices, personal_data, store, words
+from parents_cafes.bodies import ActBody, ConfirmationBody, RequestBody
+from parents_cafes.messages import CafeTheme
+from territory import maps, reference
+
+FIELDS = {"email": "adresse mail", "title": "prénom ou nom", "seat_count": "nombre de parents"}
+ACTIONS: dict[str, tuple[http.Action, str]] = {
+    "acceptation": ("acceptance", "Les places sont à vous."),
+    "garder": ("keeping", "C’est noté : vous venez."),
+    "annulation": ("cancellation", "C’est annulé. Merci d’avoir prévenu : vos places vont à d’autres."),
+    "nombre": ("size", "Le nombre de parents est changé."),
+    "changement": ("change", "C’est fait : voici votre nouveau café."),
+    "inscription": ("registration", "C’est noté."),
+}
+_CHANGES_SHOWN = 5
+_DEGREES_DIGITS = 2
+
+
+class Wanted(Query):
+    """A search; blanks and unknown values are left out, so that an old link never fails."""
+
+    commune: reference.TypedCommune = ""
+    rayon: int = Field(default=30, ge=1, le=200)
+    theme: str = ""
+
+    @field_validator("theme")
+    @classmethod
+    def _a_theme(cls, typed: str) -> str:
+        return typed if typed in {one.value for one in words.THEMES} else ""
+
+
+class FamilyDesk(Desk):
+    """The routes of everybody, and of whoever has a link."""
+
+    async def find(self, request: Request) -> Response:
+        """Cafés to come, nearest first where a place is given, by day otherwise; open to everyone."""
+        wanted = Wanted.read(request.query_params)
+        async with self.database.transaction() as tx:
+            now = await tx.now()
+            rows = await store.cafes(tx, now, only_public=True)
+        distances = (
+            {code: km for km, code in reference.communes_within(wanted.commune, wanted.rayon)} if wanted.commune else {}
+        )
+        found = [
+            row
+            for row in rows
+            if (not wanted.commune or row.commune_code in distances) and (not wanted.theme or row.theme == wanted.theme)
+        ]
+        counts: dict[str, int] = {}
+        for row in found:
+            counts[row.commune_code] = counts.get(row.commune_code, 0) + 1
+        # Near is what a parent asks for; with free seats before full ones at the same distance.
+        found.sort(
+            key=lambda row: (distances.get(row.commune_code, 0.0), row.free_count == 0, row.starts_at, row.cafe_id)
+        )
+        return self.page(
+            request,
+            "find.html",
+            self.identity.session(request),
+            wanted=wanted,
+            found=found,
+            distances=distances,
+            now=now,
+            suggestions=reference.suggestions(),
+            map=maps.around(counts, wanted.commune, wanted.rayon),
+            lost=request.query_params.get("loin") == "1",
+        )
+
+    async def near_me(self, request: Request) -> Response:
+        """Where a phone says that it is, to about a kilometre: the commune, and no longer the place."""
+        try:
+            here = [round(float(request.query_params[name]), _DEGREES_DIGITS) for name in ("lat", "lon")]
+        except (KeyError, ValueError, OverflowError):
+            return RedirectResponse("/cafes?loin=1", 303)
+        inside = abs(here[0]) <= 90 and abs(here[1]) <= 180
+        code = reference.nearest_commune(*here) if inside else ""
+        return RedirectResponse(f"/cafes?{Wanted(commune=code).query()}" if code else "/cafes?loin=1", 303)
+
+    async def cafe(self, request: Request, cafe_id: UUID) -> Response:
+        """One café: when, where, what is left; and the form to ask for it."""
+        return await self._cafe(request, cafe_id, {})
+
+    async def _cafe(
+        self,
+        request: Request,
+        cafe_id: UUID,
+        typed: Mapping[str, str],
+        *,
+        status: int = 200,
+        problem: str = "",
+        sent_to: str = "",
+    ) -> Response:
+        async with self.database.transaction() as tx:
+            row = await http.announced(tx, cafe_id)
+            now = await tx.now()
+            policy = await store.policy_at(tx, now)
+            into = await store.cafes(tx, now, cafe_ids=[row.merged_into_id]) if row.merged_into_id else ()
+        return self.page(
+            request,
+            "cafe.html",
+            self.identity.session(request),
+            status,
+            row=row,
+            closed=domain.why_closed(store.cafe_of(row), 1, now),
+            into=next(iter(into), None),
+            minimum_count=min(policy.minimum_count, row.capacity_count),
+            household_seats_max=policy.household_seats_max,
+            request_hours=policy.request_hours,
+            early=row.opens_at is not None and now < row.opens_at,
+            now=now,
+            typed=typed,
+            problem=problem,
+            sent_to=sent_to,
+        )
+
+    async def ask(self, request: Request, cafe_id: UUID) -> Response:
+        """A parent asks for a café: an address and a click; the rest is in the mail."""
+        form: Form = {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
+        try:
+            body = RequestBody.model_validate(
+                {
+                    "email": form.get("adresse", ""),
+                    "title": form.get("nom", ""),
+                    "seat_count": form.get("parents", "1"),
+                    "wait": form.get("attente") == "1",
+                }
+            )
+        except ValidationError as error:
+            problem = refused_line(error, FIELDS, {}).detail
+            return await self._cafe(request, cafe_id, form, status=422, problem=problem)
+
+        async def run(tx: Transaction) -> Answer:
+            return await http.asked(tx, cafe_id, body)
+
+        asked = f"{request.url.path}\n{body.model_dump_json()}"
+        status, content, _ = await execute(self.database, http.public(body.email), form.get("key") or None, asked, run)
+        if status >= 400:
+            return await self._cafe(request, cafe_id, form, status=status, problem=content["detail"])
+        return await self._cafe(request, cafe_id, form, status=202, sent_to=body.email)
+
+    # -- the link of a request
+
+    async def verify(self, request: Request, token: str) -> Response:
+        """What the link confirms. Opening it changes nothing: mail filters open links too."""
+        return await self._verify(request, token)
+
+    async def _verify(
+        self, request: Request, token: str, *, status: int = 200, content: Mapping[str, Any] | None = None
+    ) -> Response:
+        request_id = http.subject(request, notices.REQUEST_LINK, token)
+        async with self.database.transaction() as tx:
+            asked = await household_store.lock_request(tx, request_id)
+            now = await tx.now()
+            if asked is None:
+                raise HTTPException(404, "Ce lien n'est plus valable : demandez une place à nouveau.")
+            (row,) = await store.cafes(tx, now, cafe_ids=[asked.cafe_id])
+            others = await _others(tx, store.with_seats(row), asked.seat_count, now)
+        return self.page(
+            request,
+            "verify.html",
+            None,
+            status,
+            token=token,
+            asked=asked,
+            row=row,
+            now=now,
+            problem=content["detail"] if content else "",
+            reason=content.get("reason", "") if content else "",
+            can_wait=bool(content.get("can_wait")) if content else False,
+            household=content.get("household", "") if content else "",
+            others=others if content else [],
+        )
+
+    async def confirm(self, request: Request, token: str) -> Response:
+        """The click that makes it certain: on to the household's own page, or what else there is."""
+        request_id = http.subject(request, notices.REQUEST_LINK, token)
+        form = await request.form()
+        body = ConfirmationBody(wait=True if form.get("attente") == "1" else None)
+
+        async def run(tx: Transaction) -> Answer:
+            return await http.confirmed(request, tx, request_id, body)
+
+        principal = Principal(f"request/{request_id}", frozenset())
+        key = str(form.get("key") or "") or None
+        status, content, _ = await execute(self.database, principal, key, f"{token}\n{body.wait}", run)
+        if status == 404:
+            raise HTTPException(404, content["detail"])
+        if status >= 400:
+            return await self._verify(request, token, status=status, content=content)
+        return RedirectResponse(f"/mon-cafe/{content['household']}", 303)
+
+    # -- the household's own page
+
+    async def mine(self, request: Request, token: str) -> Response:
+        """What a household is registered for, and all that it may do about it."""
+        return await self._mine(request, token, said=request.query_params.get("fait", ""))
+
+    async def _mine(
+        self, request: Request, token: str, *, status: int = 200, said: str = "", problem: str = "", late: str = ""
+    ) -> Response:
+        household_id = http.subject(request, notices.HOUSEHOLD_LINK, token)
+        async with self.database.transaction() as tx:
+            now = await tx.now()
+            household = await household_store.find_household(tx, household_id)
+            if household is None:
+                raise HTTPException(404, "Cette inscription n'existe plus.")
+            rows = await household_store.registrations(tx, household_id=household_id)
+            policy = await store.policy_at(tx, now)
+            # An offer or a place in line whose time is over is shown so, whether it was settled or not.
+            live = [
+                row
+                for row in rows
+                if row.state != "ended" and not (row.due_at is not None and row.due_at <= now) and row.ends_at > now
+            ]
+            shown = []
+            for row in sorted(live, key=lambda one: one.starts_at):
+                (cafe,) = await store.cafes(tx, now, cafe_ids=[row.cafe_id])
+                others = await _others(tx, store.with_seats(cafe), row.seat_count, now)
+                one = store.registration_of(row)
+                shown.append(
+                    {
+                        "row": row,
+                        "cafe": cafe,
+                        "others": others,
+                        "may_choose": one.may_choose(now),
+                        "late": domain.is_late(store.cafe_of(cafe), one, policy, now),
+                        "qr": segno.make(row.code, error="q", micro=False).svg_inline(
+                            border=2, dark="#000", light="#fff", omitsize=True
+                        ),
+                    }
+                )
+            period = policy.period_at(now.astimezone(PARIS).date())
+            conduct = await household_store.conduct_of(tx, household_id, period, policy, now)
+        return self.page(
+            request,
+            "mine.html",
+            None,
+            status,
+            token=token,
+            shown=shown,
+            over=[row for row in rows if row not in live],
+            priority=domain.priority_of(conduct) if not conduct.is_in_period else 0,
+            period=period,
+            household_seats_max=policy.household_seats_max,
+            late_hours=policy.late_hours,
+            now=now,
+            said=said,
+            problem=problem,
+            warned=late,
+        )
+
+    async def act(self, request: Request, token: str, action: str) -> Response:
+        """Takes an offer, keeps, cancels, changes, or erases everything."""
+        household_id = http.subject(request, notices.HOUSEHOLD_LINK, token)
+        form: Form = {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
+        if action == "effacement":
+            async with self.database.transaction() as tx:
+                household = await household_store.find_household(tx, household_id)
+                if household is not None:
+                    await personal_data.erase_household(tx, household_id)
+            return self.page(request, "erased.html", None)
+        if action not in ACTIONS:
+            raise HTTPException(404, "Cette action n'existe pas.")
+        command, said = ACTIONS[action]
+        try:
+            body = ActBody.model_validate(
+                {
+                    "registration_id": form.get("registration_id") or UUID(int=0),
+                    "seat_count": form.get("parents", "1"),
+                    "cafe_id": form.get("cafe_id") or None,
+                    "warned": form.get("prevenu") == "1",
+                }
+            )
+        except ValidationError as error:
+            return await self._mine(request, token, status=422, problem=refused_line(error, FIELDS, {}).detail)
+
+        async def run(tx: Transaction) -> Answer:
+            return await http.acted(request, tx, household_id, command, body)
+
+        principal = http.household(household_id)
+        asked = f"{action}\n{sorted(form.items())}"
+        status, content, _ = await execute(self.database, principal, form.get("key") or None, asked, run)
+        if status >= 400:
+            late = form.get("registration_id", "") if content["reason"] == "late_warning" else ""
+            return await self._mine(request, token, status=status, problem=content["detail"], late=late)
+        return RedirectResponse(f"/mon-cafe/{token}?fait={said}", 303)
+
+    async def calendar(self, request: Request, token: str) -> Response:
+        """The cafés of a household, for its own calendar."""
+        household_id = http.subject(request, notices.HOUSEHOLD_LINK, token)
+        async with self.database.transaction() as tx:
+            rows = await household_store.registrations(tx, household_id=household_id)
+        content = ical([row for row in rows if row.state in ("registered", "attended")])
+        return tagged(request, content, "text/calendar", {"Cache-Control": "private, max-age=60"})
+
+    async def data(self, request: Request, token: str) -> Response:
+        """Everything that the service knows of whoever has the link."""
+        household_id = http.subject(request, notices.HOUSEHOLD_LINK, token)
+        async with self.database.transaction() as tx:
+            found = await personal_data.export_household(tx, household_id)
+        if found is None:
+            raise HTTPException(404, "Nous ne savons plus rien de vous.")
+        content = json.dumps(found, ensure_ascii=False, indent=1, default=str)
+        headers = {"Content-Disposition": 'attachment; filename="mes-donnees.json"', "Cache-Control": "no-store"}
+        return Response(content, media_type="application/json", headers=headers)
+
+
+async def _others(tx: Transaction, cafe: Any, seat_count: int, now: datetime) -> list[tuple[float, Any]]:
+    """Cafés of the same period with so many seats free, nearest first, each with its distance."""
+    rows = await store.cafes(tx, now, period=cafe.period, only_public=True)
+    home = cafe.plan.venue.commune_code
+    found = [
+        (reference.km_between(home, row.commune_code), row)
+        for row in rows
+        if row.cafe_id != cafe.cafe_id
+        and row.free_count >= seat_count
+        and (row.opens_at is None or row.opens_at <= now)
+    ]
+    return sorted(found, key=lambda one: (one[0], one[1].starts_at))[:_CHANGES_SHOWN]
+
+
+def ical(rows: list[Any]) -> bytes:
+    """A household's cafés as iCalendar: UID is the registration's id, so that a merge moves the entry."""
+    found = Calendar()
+    found.add("prodid", "-//Estuaire//Cafés des parents//FR")
+    found.add("version", "2.0")
+    for row in rows:
+        one = Event()
+        one.add("uid", str(row.registration_id))
+        one.add("sequence", row.revision + row.cafe_revision)
+        one.add("dtstamp", row.changed_at)
+        one.add("dtstart", row.starts_at)
+        one.add("dtend", row.ends_at)
+        one.add("summary", f"Café des parents : {words.THEMES[CafeTheme(row.theme)]}")
+        one.add("location", words.where(row))
+        found.add_component(one)
+    content: bytes = found.to_ical()
+    return content

@@ -1,0 +1,197 @@
+"""Who is written to, and when. What a household has to be told is noted with what happened (`registration.owed`); `tell` writes it, once."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from common.pages import moment, slot
+from common.transaction import Transaction
+from parents_cafes import household_store, store, venue_store, words
+from parents_cafes.state import Cafe, Policy
+from territory import reference
+
+REQUEST_LINK, HOUSEHOLD_LINK, FACILITATOR_LINK = "cafe-request", "household", "facilitator"
+_LINK_DAYS = 400
+_OWED: dict[str, str] = {
+    "registered": "Inscription confirmée",
+    "waiting": "En liste d’attente",
+    "offered": "Des places sont à vous",
+    "merged": "Votre café change de lieu",
+    "changed": "Jour ou lieu changé",
+    "cancelled": "Votre café n’a pas lieu",
+    "reminder": "C’est bientôt",
+    "ended": "Inscription close",
+}
+# What matters most stands in the subject.
+_FIRST = ("cancelled", "merged", "offered", "changed", "ended", "waiting", "registered", "reminder")
+
+
+async def verify(tx: Transaction, request_id: UUID, email: str, row: Any, policy: Policy) -> None:
+    """The link that verifies an address; who did not ask reads that nothing will happen."""
+    link = tx.signed_address("/confirmer", REQUEST_LINK, str(request_id), max(1, policy.request_hours // 24))
+    body = [
+        f"Une place a été demandée avec cette adresse pour le café des parents « {words.THEMES[row.theme]} » :",
+        slot(row.starts_at, row.ends_at),
+        words.where(row),
+        "",
+        f"Confirmez avant {policy.request_hours} heures, en une touche :",
+        link,
+        "",
+        "La place n’est à vous qu’après cette confirmation. Vous n’avez rien demandé ? Ne faites rien, et tout s’efface.",
+    ]
+    await tx.mail(
+        message_key=f"request:{request_id}",
+        recipient=email,
+        subject="Confirmez votre place au café des parents",
+        body="\n".join(body),
+    )
+
+
+async def tell(tx: Transaction, limit: int) -> int:
+    """Writes to households what they are owed: one mail each, and the note is gone in the same transaction."""
+    rows = await tx.fetch_all(
+        """SELECT household_id FROM household h
+           WHERE EXISTS (SELECT 1 FROM registration r WHERE r.holder_id = h.household_id AND r.owed IS NOT NULL)
+           ORDER BY household_id LIMIT :limit FOR UPDATE SKIP LOCKED""",
+        limit=limit,
+    )
+    for row in rows:
+        await _tell_household(tx, row.household_id)
+    return len(rows)
+
+
+async def _tell_household(tx: Transaction, household_id: UUID) -> None:
+    household = await household_store.find_household(tx, household_id)
+    owed = [one for one in await household_store.registrations(tx, household_id=household_id) if one.owed is not None]
+    ids = {"id": household_id}
+    await tx.execute("UPDATE registration SET owed = NULL WHERE holder_id = :id AND owed IS NOT NULL", **ids)
+    await tx.execute("UPDATE household SET mail_count = mail_count + 1 WHERE household_id = :id", **ids)
+    if household is None or household.email is None or not owed:
+        return
+    link = tx.signed_address("/mon-cafe", HOUSEHOLD_LINK, str(household_id), _LINK_DAYS)
+    body = [
+        *(line for one in owed for line in (*_lines(one), "")),
+        "Voir, changer, annuler, en une touche :",
+        link,
+        "",
+        "Ce lien est le vôtre : ne le transmettez pas.",
+    ]
+    first = min((one.owed for one in owed), key=_FIRST.index)
+    await tx.mail(
+        message_key=f"household:{household_id}:{household.mail_count + 1}",
+        recipient=household.email,
+        subject=f"{_OWED[first]} : café des parents",
+        body="\n".join(body),
+    )
+
+
+def _lines(row: Any) -> list[str]:
+    """One registration in a mail: when, where, and what to do."""
+    what = f"« {words.THEMES[row.theme]} », {slot(row.starts_at, row.ends_at)}, {words.where(row)}"
+    seats = words.parents(row.seat_count)
+    match row.owed:
+        case "registered":
+            return [what, f"C’est confirmé pour {seats}. Votre code à l’accueil : {row.code}"]
+        case "waiting":
+            return [
+                what,
+                f"Vous êtes en liste d’attente ({seats}). Si des places reviennent, nous les gardons pour vous et vous écrivons ;",
+                "sinon, vous passerez avant la prochaine fois.",
+            ]
+        case "offered":
+            return [
+                what,
+                f"Nous gardons {row.seat_count} place(s) pour vous jusqu’à {moment(row.due_at)}. Prenez-les ou laissez-les.",
+            ]
+        case "merged":
+            return [
+                "Trop peu de parents étaient inscrits à votre café : il est réuni à celui-ci.",
+                what,
+                f"Vos places y sont gardées ({seats}). Jusqu’à {moment(row.moved_until)}, gardez, changez ou annulez librement ;",
+                "sans réponse, elles restent à vous.",
+            ]
+        case "changed":
+            return [
+                "Le jour ou le lieu de votre café change :",
+                what,
+                "Vos places restent à vous ; si cela ne va pas, changez ou annulez.",
+            ]
+        case "cancelled":
+            return [
+                what,
+                "Ce café n’a pas lieu. Vous passerez en premier la prochaine fois ; d’autres cafés ont peut-être de la place dès maintenant.",
+            ]
+        case "reminder":
+            return [
+                "À bientôt :",
+                what,
+                f"Pour {seats}, code {row.code}. Un empêchement ? Dites-le par le lien, d’autres attendent peut-être.",
+            ]
+        case _:
+            return [what, f"Votre inscription est close : {words.END_REASONS.get(row.end_reason, '')}."]
+
+
+async def invite(tx: Transaction, household: Any, cafe: Cafe) -> None:
+    """A household that found no place before is told that a café opens near, before everybody may register; once a period."""
+    link = tx.signed_address("/mon-cafe", HOUSEHOLD_LINK, str(household.household_id), _LINK_DAYS)
+    assert cafe.opens_at is not None
+    body = [
+        "La dernière fois, vous n’aviez pas trouvé de place. Un café des parents ouvre près de chez vous :",
+        f"« {words.THEMES[cafe.plan.theme]} », {slot(cafe.plan.starts_at, cafe.plan.ends_at)},",
+        f"{cafe.plan.venue.title}, {reference.commune_label(cafe.plan.venue.commune_code)}.",
+        "",
+        f"Jusqu’à {moment(cafe.opens_at)}, vous pouvez vous y inscrire avant les autres :",
+        link,
+    ]
+    await tx.mail(
+        message_key=f"invite:{household.household_id}:{words.period_code(cafe.period)}",
+        recipient=household.email,
+        subject="Un café des parents ouvre : vous passez avant",
+        body="\n".join(body),
+    )
+
+
+async def tell_coordinator(tx: Transaction, cafe: Cafe, target: Cafe | None, km: float) -> None:
+    """A café of theirs was dissolved by the pass: into which, or called off."""
+    contact = await venue_store.contact_of(tx, cafe.coordinator_id)
+    if contact is None:
+        return
+    what = f"{slot(cafe.plan.starts_at, cafe.plan.ends_at)}, {cafe.plan.venue.title}"
+    if target is None:
+        told = f"Le café du {what} n’avait que {cafe.counts.taken} places prises, et aucun autre ne pouvait l’accueillir : il est annulé."
+    else:
+        told = (
+            f"Le café du {what} n’avait que {cafe.counts.taken} places prises : il est réuni à celui du "
+            f"{slot(target.plan.starts_at, target.plan.ends_at)}, {target.plan.venue.title} ({km:.0f} km)."
+        )
+    await tx.mail(
+        message_key=f"pass:{cafe.cafe_id}",
+        recipient=contact,
+        subject="Café annulé" if target is None else "Cafés réunis",
+        body=f"{told}\n\n{tx.address('/saison')}",
+    )
+
+
+async def tell_facilitator(tx: Transaction, cafe_id: UUID, now: datetime) -> None:
+    """Who runs the exchange gets the link to the list of the day."""
+    (row,) = await store.cafes(tx, now, cafe_ids=[cafe_id])
+    one = await venue_store.find_facilitator(tx, row.facilitator_id)
+    if one is None:
+        return
+    link = tx.signed_address("/animation", FACILITATOR_LINK, str(row.facilitator_id), _LINK_DAYS)
+    body = [
+        f"« {words.THEMES[row.theme]} », {slot(row.starts_at, row.ends_at)}",
+        words.where(row),
+        f"{row.registered} parents sont inscrits.",
+        "",
+        "La liste du jour, à cocher sur le téléphone ou à imprimer :",
+        link,
+    ]
+    await tx.mail(
+        message_key=f"list:{cafe_id}",
+        recipient=one.email,
+        subject="Votre café des parents : la liste",
+        body="\n".join(body),
+    )

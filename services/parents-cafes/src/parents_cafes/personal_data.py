@@ -1,0 +1,126 @@
+"""`estuaire households export|erase`: everything that the service knows of somebody, and forgetting it."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+
+from common.transaction import Transaction
+from parents_cafes import handlers, household_store, http
+
+app = typer.Typer(help="Households, facilitators, coordinators of parents' cafés.", no_args_is_help=True)
+_ADDRESS = typer.Argument(help="The mail address.")
+PERSON = "person/"
+
+
+@app.command()
+def erase(address: Annotated[str, _ADDRESS]) -> None:
+    """Cancels what is to come, and erases address, hash, names, mails and kept answers."""
+    from common.erasure import erase_person
+    from common.terminal import session_secret
+    from parents_cafes.app import service
+
+    erase_person(
+        service, erase_address, address, known_by="the mail address", left="registrations", secret=session_secret()
+    )
+
+
+@app.command()
+def export(address: Annotated[str, _ADDRESS]) -> None:
+    """Prints everything that the service knows of an address, as JSON."""
+    from common.app import for_repair
+    from common.terminal import database_urls, fail, run, session_secret
+    from parents_cafes.app import service
+
+    async def once() -> None:
+        async with (
+            for_repair(service, database_urls()[service.name], secret=session_secret()) as runtime,
+            runtime.database.transaction() as tx,
+        ):
+            found = await export_address(tx, address)
+        if found is None:
+            raise fail(f"nobody is known as {address!r}: give the mail address")
+        # Plain standard output: it is for a file, and its lines must not be folded.
+        print(json.dumps(found, ensure_ascii=False, indent=1, default=str))
+
+    run(once())
+
+
+async def export_address(tx: Transaction, address: str) -> dict[str, Any] | None:
+    """All rows that speak of an address, by table; None when there is none."""
+    return await _export(tx, address.strip().lower(), household_store.hashed(tx, address))
+
+
+async def export_household(tx: Transaction, household_id: UUID) -> dict[str, Any] | None:
+    """The same for a household, whose address may be forgotten already."""
+    row = await household_store.find_household(tx, household_id)
+    return await _export(tx, row.email or "", row.email_hash) if row is not None else None
+
+
+async def _export(tx: Transaction, address: str, email_hash: str) -> dict[str, Any] | None:
+    asked = {"address": address, "hash": email_hash}
+    found = {
+        name: [dict(row._mapping) for row in await tx.fetch_all(sql, **asked)]
+        for name, sql in {
+            "household": """SELECT household_id, email, title, created_at, mail_count FROM household
+                WHERE email_hash = :hash OR email = :address""",
+            "registrations": """SELECT v.title AS venue, v.commune_code, c.theme, c.starts_at, r.seat_count, r.state, r.joined_at,
+                    r.priority, r.code, r.visitor_count, r.end_reason, r.ended_at, r.moved_until
+                FROM household h JOIN registration r ON r.holder_id = h.household_id JOIN cafe c USING (cafe_id)
+                    JOIN venue v USING (venue_id) WHERE h.email_hash = :hash ORDER BY c.starts_at""",
+            "requests": """SELECT email, title, seat_count, wait, asked_at, expires_at FROM request
+                WHERE email_hash = :hash OR email = :address ORDER BY asked_at""",
+            "facilitator": "SELECT title, email FROM facilitator WHERE email = :address",
+            "coordinator": "SELECT account, contact_email FROM coordinator WHERE contact_email = :address",
+            "mails": "SELECT subject, sent_at FROM mail WHERE recipient = :address ORDER BY id",
+        }.items()
+    }
+    return found if any(found.values()) else None
+
+
+async def erase_address(tx: Transaction, address: str) -> int | None:
+    """Erases whoever writes from an address, in one transaction: how many registrations are left of nobody; None if nobody is."""
+    address = address.strip().lower()
+    if await export_address(tx, address) is None:
+        return None
+    by_hash = household_store.hashed(tx, address)
+    row = await tx.fetch_one("SELECT household_id FROM household WHERE email_hash = :hash FOR UPDATE", hash=by_hash)
+    count = await erase_household(tx, row.household_id) if row is not None else 0
+    await tx.execute("DELETE FROM request WHERE email_hash = :hash OR email = :address", hash=by_hash, address=address)
+    # Cafés keep who runs them as somebody without a name; another is found by their coordinator.
+    await tx.execute("UPDATE facilitator SET title = NULL, email = NULL WHERE email = :address", address=address)
+    await tx.execute(
+        """UPDATE coordinator SET contact_email = NULL, account = CASE WHEN account LIKE :person THEN NULL ELSE account END
+           WHERE contact_email = :address""",
+        address=address,
+        person=f"{PERSON}%",
+    )
+    await tx.execute("DELETE FROM mail WHERE recipient = :address OR body LIKE '%' || :address || '%'", address=address)
+    await tx.execute("DELETE FROM idempotency_key WHERE caller = :caller", caller=http.public(address).subject)
+    return count
+
+
+async def erase_household(tx: Transaction, household_id: UUID) -> int:
+    """Cancels what a household holds of cafés to come, and forgets it, its hash too; how many registrations are left of nobody."""
+    now = await tx.now()
+    rows = await household_store.registrations(tx, household_id=household_id)
+    # Cafés in the order in which they are locked; who is erased needs no warning.
+    for row in sorted(rows, key=lambda row: row.cafe_id):
+        if row.state in ("waiting", "offered", "registered") and row.starts_at > now:
+            await handlers.cancel(tx, household_id, row.registration_id, warned=True)
+    await tx.execute("UPDATE registration SET owed = NULL WHERE holder_id = :id", id=household_id)
+    await tx.execute("DELETE FROM request WHERE household_id = :id", id=household_id)
+    found = await tx.fetch_one("SELECT email FROM household WHERE household_id = :id", id=household_id)
+    await tx.execute(
+        "UPDATE household SET email = NULL, email_hash = NULL, title = NULL WHERE household_id = :id", id=household_id
+    )
+    await tx.execute(
+        "DELETE FROM mail WHERE recipient = :email OR split_part(message_key, ':', 2) = :id",
+        email=found.email if found is not None else None,
+        id=str(household_id),
+    )
+    await tx.execute("DELETE FROM idempotency_key WHERE caller = :caller", caller=f"household/{household_id}")
+    return len(rows)

@@ -1,0 +1,260 @@
+"""One function per command on a season: venues, facilitators, cafés planned, opened, called off; the pass, reminders, who came."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from common.failures import Refusal
+from common.transaction import Transaction
+from parents_cafes import domain, handlers, household_store, notices, season, store, venue_store
+from parents_cafes.messages import CafeCancellationReason
+from parents_cafes.season import Verdict
+from parents_cafes.state import Cafe, Coordinator, Decision, Period, Plan, Policy, Venue
+from territory import reference
+from waiting_list.rules import PARIS
+
+NOT_YOURS = Refusal("not_yours", "Ce café, ce lieu ou cette personne est suivi par quelqu’un d’autre.")
+NO_VENUE = Refusal("not_found", "Ce lieu n’existe pas : décrivez-le d’abord.")
+NO_FACILITATOR = Refusal("not_found", "Cette personne n’est pas parmi celles qui animent : décrivez-la d’abord.")
+
+Act = Callable[[Cafe, Policy, datetime], Decision]
+
+
+# -- venues and facilitators
+
+
+async def describe_venue(tx: Transaction, who: Coordinator, venue: Venue) -> Refusal | None:
+    """Writes a venue; cafés to come in it are told anew where they are."""
+    keeper_id = await venue_store.coordinator_for(tx, who)
+    known = await venue_store.keeper_of(tx, "venue", venue.venue_id)
+    if known not in (None, keeper_id) and not who.may_all:
+        return NOT_YOURS
+    before = await venue_store.find_venue(tx, venue.venue_id)
+    await venue_store.save_venue(tx, venue, known or keeper_id)
+    if before is None or (before.title, before.kind, before.commune_code, before.address) == (
+        venue.title,
+        venue.kind,
+        venue.commune_code,
+        venue.address,
+    ):
+        return None
+    for cafe_id in await venue_store.cafes_at(tx, venue.venue_id):
+        cafe = await store.lock_cafe(tx, cafe_id)
+        assert cafe is not None
+        now = await tx.now()
+        policy = await store.policy_at(tx, now)
+        told = replace(cafe, revision=cafe.revision + 1)
+        await store.save(tx, cafe, Decision(told, (season.described(told, policy, now),)), policy)
+        await store.tell_of_change(tx, told, policy)
+    return None
+
+
+async def describe_facilitator(
+    tx: Transaction, who: Coordinator, facilitator_id: UUID, title: str, email: str
+) -> Refusal | None:
+    """Writes who runs exchanges."""
+    keeper_id = await venue_store.coordinator_for(tx, who)
+    known = await venue_store.keeper_of(tx, "facilitator", facilitator_id)
+    if known not in (None, keeper_id) and not who.may_all:
+        return NOT_YOURS
+    await venue_store.save_facilitator(tx, facilitator_id, known or keeper_id, title, email)
+    return None
+
+
+# -- cafés
+
+
+async def plan_cafe(tx: Transaction, who: Coordinator, cafe_id: UUID, plan: Plan) -> Refusal | None:
+    """Plans a café, or changes one. Two at once in one venue, or run by one person, are refused by a constraint."""
+    coordinator_id = await venue_store.coordinator_for(tx, who)
+    if await venue_store.find_facilitator(tx, plan.facilitator_id) is None:
+        return NO_FACILITATOR
+    cafe = await store.lock_cafe(tx, cafe_id)
+    if cafe is not None and cafe.coordinator_id != coordinator_id and not who.may_all:
+        return NOT_YOURS
+    now = await tx.now()
+    policy = await store.policy_at(tx, now)
+    before = cafe or Cafe(
+        cafe_id, coordinator_id, plan, policy.period_at(plan.starts_at.astimezone(PARIS).date()), "planned"
+    )
+    decision = season.describe(before, plan, policy, now)
+    if decision.refusal is not None or not decision.messages:
+        return decision.refusal
+    written = await (store.insert_cafe if cafe is None else store.move_cafe)(tx, decision.cafe)
+    if not written:
+        taken = await store.who_is_taken(tx, decision.cafe)
+        return taken or Refusal(
+            "venue_taken", "Quelqu’un vient de prendre ce lieu, cette personne ou ce café : recommencez."
+        )
+    saved = await store.save(tx, before, decision, policy)
+    then, plan_now = before.plan, saved.cafe.plan
+    if (then.starts_at, then.ends_at, then.venue) != (plan_now.starts_at, plan_now.ends_at, plan_now.venue):
+        await store.tell_of_change(tx, saved.cafe, policy)
+    await handlers.serve(tx, saved.cafe, policy, now)
+    return None
+
+
+async def open_cafe(tx: Transaction, who: Coordinator, cafe_id: UUID) -> Refusal | None:
+    """Opens registrations; households near that found no place before are written to, and come first."""
+    cafe = await _lock_mine(tx, who, cafe_id)
+    if isinstance(cafe, Refusal):
+        return cafe
+    now = await tx.now()
+    policy = await store.policy_at(tx, now)
+    home = cafe.plan.venue.commune_code
+    near = [
+        row
+        for row in await household_store.awaited(tx, cafe.period)
+        if reference.km_between(home, row.commune_code) <= policy.near_km
+    ]
+    decision = season.open_(cafe, policy, now, awaited=bool(near))
+    await store.save(tx, cafe, decision, policy)
+    if decision.messages:
+        for row in near:
+            await notices.invite(tx, row, decision.cafe)
+    return decision.refusal
+
+
+async def call_off(tx: Transaction, who: Coordinator, cafe_id: UUID) -> Refusal | None:
+    """The coordinator calls a café off; every household is told once, and comes first next time."""
+    return await _on_mine(
+        tx,
+        who,
+        cafe_id,
+        lambda c, _, now: season.call_off(c, CafeCancellationReason.CANCELLED_BY_COORDINATOR, now),
+    )
+
+
+async def cancel_for(tx: Transaction, who: Coordinator, registration_id: UUID) -> Refusal | None:
+    """The coordinator cancels for a household that phoned."""
+    found = await household_store.find_registration(tx, registration_id)
+    if found is None:
+        return handlers.NOT_FOUND
+    if not who.may_all and found.coordinator_account != who.account:
+        return NOT_YOURS
+    return await handlers.on_registration(
+        tx, registration_id, lambda c, one, policy, now: domain.cancel(c, one, "coordinator", policy, now)
+    )
+
+
+# -- the day itself
+
+
+async def check_in(tx: Transaction, cafe_id: UUID, registration_id: UUID, visitor_count: int) -> Refusal | None:
+    """Who runs a café, which the caller has looked up as theirs, says how many of a household are there."""
+    found = await household_store.find_registration(tx, registration_id)
+    if found is None or found.cafe_id != cafe_id:
+        return handlers.NOT_FOUND
+    return await handlers.on_registration(
+        tx, registration_id, lambda c, one, policy, now: domain.check_in(c, one, visitor_count, policy, now)
+    )
+
+
+# -- the pass
+
+
+async def review_due(tx: Transaction, limit: int) -> int:
+    """The pass looks at one café, the first by date and id, with the one that may receive its households; one transaction each."""
+    now = await tx.now()
+    cafe_id = await store.next_to_review(tx, now)
+    if cafe_id is None:
+        return 0
+    policy = await store.policy_at(tx, now)
+    (row,) = await store.cafes(tx, now, cafe_ids=[cafe_id])
+    expected = await _verdict(tx, store.with_seats(row), policy, now)
+    # Both are locked, ids ascending.
+    ids = [cafe_id, *([expected.into_id] if expected.into_id is not None else [])]
+    locked = await store.lock_cafes(tx, *ids)
+    assert locked is not None
+    settled = {key: await handlers.settled(tx, one) for key, one in locked.items()}
+    if await _verdict(tx, settled[cafe_id], policy, now) == expected:
+        await _carry_out(tx, expected, settled, cafe_id, policy, now)
+        await tx.execute("UPDATE review_pass SET reviewed_count = reviewed_count + 1 WHERE id = 1")
+    # Else somebody was faster: these locks are given back with the transaction, and the next one looks again.
+    return 1
+
+
+async def _verdict(tx: Transaction, cafe: Cafe, policy: Policy, now: datetime) -> Verdict:
+    return season.review(cafe, await store.candidates(tx, cafe), policy, now)
+
+
+async def _carry_out(
+    tx: Transaction, verdict: Verdict, locked: dict[UUID, Cafe], cafe_id: UUID, policy: Policy, now: datetime
+) -> None:
+    cafe = locked[cafe_id]
+    match verdict.kind:
+        case "confirm":
+            await store.save(tx, cafe, season.confirm(cafe), policy)
+        case "later":
+            await store.save(tx, cafe, season.postpone(cafe, now), policy)
+        case "cancel":
+            gone = season.call_off(cafe, CafeCancellationReason.UNDER_MINIMUM, now)
+            await store.save(tx, cafe, gone, policy)
+            await notices.tell_coordinator(tx, cafe, None, verdict.km)
+        case "merge":
+            assert verdict.into_id is not None
+            target = locked[verdict.into_id]
+            households = await store.live_registrations(tx, cafe_id)
+            gone, received = season.merge(cafe, households, target, policy, now)
+            # First where the rows go, so that each sum is of the rows that are there.
+            saved = await store.save(tx, target, received, policy)
+            await store.save(tx, cafe, gone, policy)
+            await handlers.serve(tx, saved.cafe, policy, now)
+            await notices.tell_coordinator(tx, cafe, target, verdict.km)
+
+
+async def forecast(tx: Transaction, period: Period, policy: Policy, now: datetime) -> dict[UUID, Verdict]:
+    """What the pass would make of each open café of a period as it stands now; nothing is decided."""
+    found = {}
+    for row in await store.cafes(tx, now, period=period):
+        if row.state == "open":
+            cafe = store.with_seats(row)
+            at = max(now, row.review_at) if row.review_at is not None else now
+            found[row.cafe_id] = await _verdict(tx, cafe, policy, at)
+    return found
+
+
+# -- reminders
+
+
+async def remind(tx: Transaction, limit: int) -> int:
+    """Some days before, each household is reminded once, and who runs the exchange gets the list."""
+    now = await tx.now()
+    policy = await store.policy_at(tx, now)
+    rows = await tx.fetch_all(
+        """SELECT cafe_id FROM cafe WHERE reminded_at IS NULL AND state IN ('open', 'confirmed')
+             AND starts_at > :now AND starts_at <= :until ORDER BY cafe_id LIMIT :limit FOR UPDATE SKIP LOCKED""",
+        now=now,
+        until=now + timedelta(hours=policy.reminder_hours),
+        limit=limit,
+    )
+    for row in rows:
+        await tx.execute("UPDATE cafe SET reminded_at = :now WHERE cafe_id = :id", id=row.cafe_id, now=now)
+        await tx.execute(
+            "UPDATE registration SET owed = COALESCE(owed, 'reminder') WHERE cafe_id = :id AND state = 'registered'",
+            id=row.cafe_id,
+        )
+        await notices.tell_facilitator(tx, row.cafe_id, now)
+    return len(rows)
+
+
+# -- the lines around every rule
+
+
+async def _lock_mine(tx: Transaction, who: Coordinator, cafe_id: UUID) -> Cafe | Refusal:
+    cafe = await store.lock_cafe(tx, cafe_id)
+    if cafe is None:
+        return handlers.NOT_FOUND
+    if not who.may_all and await venue_store.account_of(tx, cafe.coordinator_id) != who.account:
+        return NOT_YOURS
+    return cafe
+
+
+async def _on_mine(tx: Transaction, who: Coordinator, cafe_id: UUID, act: Act) -> Refusal | None:
+    cafe = await _lock_mine(tx, who, cafe_id)
+    if isinstance(cafe, Refusal):
+        return cafe
+    return (await handlers.decide(tx, cafe, act)).refusal

@@ -1,0 +1,181 @@
+"""HTTP of coordinators: venues, facilitators, their season. A coordinator touches its own only; the agency may help everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi.responses import Response
+
+from common.failures import Refusal
+from common.http import Answer, answer, command, database_of
+from common.identity import Principal, Role, caller_as
+from common.transaction import Transaction
+from parents_cafes import household_store, season_handlers, store, venue_store, words
+from parents_cafes.bodies import CafeBody, CheckInBody, FacilitatorBody, VenueBody
+from parents_cafes.http import shown_cafe
+from parents_cafes.personal_data import PERSON
+from parents_cafes.state import Coordinator
+
+COORDINATORS: tuple[Role, ...] = ("coordinator", "agency")
+Caller = Annotated[Principal, Depends(caller_as(*COORDINATORS))]
+
+router = APIRouter(prefix="/v1")
+
+
+@router.put("/venues/{venue_id}")
+async def put_venue(request: Request, venue_id: UUID, body: VenueBody, principal: Caller) -> Response:
+    """Describes a venue, whole."""
+
+    async def run(tx: Transaction) -> Answer:
+        refusal = await season_handlers.describe_venue(tx, coordinator_of(principal), body.venue(venue_id))
+        return answer(refusal, {"venue_id": venue_id})
+
+    return await command(request, principal, body, run)
+
+
+@router.get("/venues")
+async def list_venues(request: Request, principal: Caller) -> list[dict[str, Any]]:
+    """Every venue."""
+    async with database_of(request).transaction() as tx:
+        rows = await venue_store.venues(tx)
+    return [{**row._mapping, "account": None} for row in rows]
+
+
+@router.put("/facilitators/{facilitator_id}")
+async def put_facilitator(request: Request, facilitator_id: UUID, body: FacilitatorBody, principal: Caller) -> Response:
+    """Describes who runs exchanges."""
+
+    async def run(tx: Transaction) -> Answer:
+        refusal = await season_handlers.describe_facilitator(
+            tx, coordinator_of(principal), facilitator_id, body.title, body.email
+        )
+        return answer(refusal, {"facilitator_id": facilitator_id})
+
+    return await command(request, principal, body, run)
+
+
+@router.get("/cafes/mine")
+async def my_cafes(request: Request, principal: Caller) -> list[dict[str, Any]]:
+    """The caller's cafés, planned ones too, with their seats."""
+    async with database_of(request).transaction() as tx:
+        rows = await store.cafes(tx, await tx.now())
+    return [dict(shown_cafe(row)) for row in rows if row.coordinator_account == coordinator_of(principal).account]
+
+
+@router.put("/cafes/{cafe_id}")
+async def put_cafe(request: Request, cafe_id: UUID, body: CafeBody, principal: Caller) -> Response:
+    """Plans a café, or changes one; its day gives its period."""
+
+    async def run(tx: Transaction) -> Answer:
+        return answer(await planned(tx, principal, cafe_id, body), {"cafe_id": cafe_id})
+
+    return await command(request, principal, body, run)
+
+
+async def planned(tx: Transaction, principal: Principal, cafe_id: UUID, body: CafeBody) -> Refusal | None:
+    """Plans or changes a café of the caller's."""
+    venue = await venue_store.find_venue(tx, body.venue_id)
+    if venue is None:
+        return season_handlers.NO_VENUE
+    return await season_handlers.plan_cafe(tx, coordinator_of(principal), cafe_id, body.plan(venue))
+
+
+@router.post("/cafes/{cafe_id}/opening")
+async def open_cafe(request: Request, cafe_id: UUID, principal: Caller) -> Response:
+    """Opens registrations."""
+    return await _on_cafe(request, cafe_id, principal, season_handlers.open_cafe)
+
+
+@router.post("/cafes/{cafe_id}/cancellation")
+async def cancel_cafe(request: Request, cafe_id: UUID, principal: Caller) -> Response:
+    """Calls a café off; every household is told, and comes first next time."""
+    return await _on_cafe(request, cafe_id, principal, season_handlers.call_off)
+
+
+@router.get("/cafes/{cafe_id}/registrations")
+async def list_registrations(request: Request, cafe_id: UUID, principal: Caller) -> list[dict[str, Any]]:
+    """Who is registered, who waits in which order; the caller's own cafés only."""
+    async with database_of(request).transaction() as tx:
+        await mine(tx, principal, cafe_id)
+        rows = await household_store.registrations(tx, cafe_id=cafe_id)
+    names = (
+        "registration_id",
+        "state",
+        "seat_count",
+        "priority",
+        "joined_at",
+        "due_at",
+        "moved_until",
+        "visitor_count",
+    )
+    return [{name: getattr(row, name) for name in (*names, "end_reason", "code", "household_title")} for row in rows]
+
+
+@router.post("/cafes/{cafe_id}/check-ins")
+async def check_in(request: Request, cafe_id: UUID, body: CheckInBody, principal: Caller) -> Response:
+    """How many of a household came."""
+
+    async def run(tx: Transaction) -> Answer:
+        await mine(tx, principal, cafe_id)
+        refusal = await season_handlers.check_in(tx, cafe_id, body.registration_id, body.visitor_count)
+        return answer(refusal, {"registration_id": body.registration_id})
+
+    return await command(request, principal, body, run)
+
+
+@router.post("/registrations/{registration_id}/cancellation")
+async def cancel_registration(request: Request, registration_id: UUID, principal: Caller) -> Response:
+    """Cancels for a household that phoned."""
+    return await _on_cafe(request, registration_id, principal, season_handlers.cancel_for)
+
+
+@router.get("/season")
+async def season_of(request: Request, principal: Caller, period: str = "") -> dict[str, Any]:
+    """A period (`2026-2027-DECEMBER`; the present or next one by itself): every café, and what the pass would make of it now."""
+    async with database_of(request).transaction() as tx:
+        now = await tx.now()
+        policy = await store.policy_at(tx, now)
+        chosen = words.period_typed(period) or policy.period_at(now.date())
+        rows = await store.cafes(tx, now, period=chosen)
+        verdicts = await season_handlers.forecast(tx, chosen, policy, now)
+    return {
+        "as_of": now,
+        "period": words.period_code(chosen),
+        "cafes": [
+            {**shown_cafe(row), "forecast": verdicts[row.cafe_id].__dict__ if row.cafe_id in verdicts else None}
+            for row in rows
+        ],
+    }
+
+
+Act = Callable[..., Awaitable[Refusal | None]]
+
+
+async def _on_cafe(request: Request, key: UUID, principal: Principal, act: Act) -> Response:
+    async def run(tx: Transaction) -> Answer:
+        return answer(await act(tx, coordinator_of(principal), key), {"id": key})
+
+    return await command(request, principal, None, run)
+
+
+# -- what routes and pages share
+
+
+async def mine(tx: Transaction, principal: Principal, cafe_id: UUID) -> Any:
+    """A café of the caller's; 404 when there is none, 403 when it is another's."""
+    rows = await store.cafes(tx, await tx.now(), cafe_ids=[cafe_id])
+    if not rows:
+        raise HTTPException(404, "Ce café n'existe pas.")
+    who = coordinator_of(principal)
+    if not who.may_all and rows[0].coordinator_account != who.account:
+        raise HTTPException(403, "Ce café est suivi par quelqu'un d'autre.")
+    return rows[0]
+
+
+def coordinator_of(principal: Principal) -> Coordinator:
+    """For whom a person acts: their structure, so that colleagues see the same, or themselves, which an erasure forgets."""
+    account = principal.structure_id or f"{PERSON}{principal.subject}"
+    return Coordinator(account, principal.contact, may_all="agency" in principal.roles)

@@ -1,0 +1,439 @@
+"""Loads and saves cafés and the registrations in them. Locks: the pass, then a household, then cafés by id."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row
+
+from common.codes import new_code
+from common.failures import Refusal, Unavailable
+from common.policy import limits_at
+from common.transaction import Transaction
+from parents_cafes import domain
+from parents_cafes.messages import CafePeriod, CafeTheme, VenueKind
+from parents_cafes.season import Candidate
+from parents_cafes.state import Cafe, Decision, Period, Plan, Policy, Registration, Venue
+from territory import reference
+from waiting_list.rules import ORDER, Counts
+from waiting_list.tables import LIVE, TAKING, counts_sql
+
+DUE_COUNT_MAX, LINE_COUNT_MAX, MOVES_SEEN_MAX = 500, 50, 5
+REGISTRATION_COLUMNS = (
+    "registration_id",
+    "holder_id",
+    "seat_count",
+    "state",
+    "joined_at",
+    "priority",
+    "due_at",
+    "visitor_count",
+    "moved_from_id",
+    "moved_until",
+    "end_reason",
+    "ended_at",
+    "revision",
+)
+# A café with where it is; `c` and `v` are the rows.
+_WHOLE = """c.*, v.title AS venue_title, v.kind AS venue_kind, v.commune_code, v.address, v.accessible,
+            v.capacity_count AS venue_capacity_count"""
+# Seats as they are at `:now`, whether time was settled or not: a lapsed offer holds nothing.
+_SEATS = f"({counts_sql('registration', 'cafe_id = c.cafe_id', lapsing=True)})"
+
+
+async def policy_at(tx: Transaction, now: datetime) -> Policy:
+    """The limits in force at an instant."""
+    return Policy(**await limits_at(tx, now))
+
+
+# -- cafés
+
+
+async def lock_cafe(
+    tx: Transaction, cafe_id: UUID, *, holder_id: UUID | None = None, registration_id: UUID | None = None
+) -> Cafe | None:
+    """A café, its row locked, with its counts and those registrations that are due, of a household, or of an id."""
+    row = await tx.fetch_one(
+        f"SELECT {_WHOLE} FROM cafe c JOIN venue v USING (venue_id) WHERE cafe_id = :id FOR UPDATE OF c", id=cafe_id
+    )
+    if row is None:
+        return None
+    rows = await tx.fetch_all(
+        f"""(SELECT {", ".join(REGISTRATION_COLUMNS)} FROM registration
+             WHERE cafe_id = :id AND due_at <= :now ORDER BY due_at, registration_id LIMIT {DUE_COUNT_MAX})
+            UNION SELECT {", ".join(REGISTRATION_COLUMNS)} FROM registration
+             WHERE cafe_id = :id AND (registration_id = :registration_id OR (holder_id = :holder_id AND {LIVE}))""",
+        id=cafe_id,
+        now=await tx.now(),
+        holder_id=holder_id,
+        registration_id=registration_id,
+    )
+    counts = await tx.fetch_one(counts_sql("registration", "cafe_id = :id"), id=cafe_id)
+    assert counts is not None
+    cafe = cafe_of(row)
+    registrations = tuple(registration_of(one) for one in rows)
+    return replace(cafe, counts=Counts(*counts), registrations=registrations)
+
+
+async def lock_cafe_with(tx: Transaction, registration_id: UUID) -> Cafe | None:
+    """The café where a registration is, locked; a merge may move it while this waits for the lock."""
+    for _ in range(MOVES_SEEN_MAX):
+        row = await tx.fetch_one("SELECT cafe_id FROM registration WHERE registration_id = :id", id=registration_id)
+        if row is None:
+            return None
+        cafe = await lock_cafe(tx, row.cafe_id, registration_id=registration_id)
+        if cafe is not None and cafe.known(registration_id) is not None:
+            return cafe
+    raise Unavailable("the registration moves between cafés")
+
+
+async def lock_pair(tx: Transaction, registration_id: UUID, cafe_id: UUID) -> tuple[Cafe, Cafe] | None:
+    """The café where a registration is, and another, locked ids ascending; None when either does not exist."""
+    for _ in range(MOVES_SEEN_MAX):
+        row = await tx.fetch_one("SELECT cafe_id FROM registration WHERE registration_id = :id", id=registration_id)
+        if row is None:
+            return None
+        locked = await lock_cafes(tx, row.cafe_id, cafe_id, registration_id=registration_id)
+        if locked is None:
+            return None
+        if locked[row.cafe_id].known(registration_id) is not None:
+            return locked[row.cafe_id], locked[cafe_id]
+    raise Unavailable("the registration moves between cafés")
+
+
+async def lock_cafes(tx: Transaction, *cafe_ids: UUID, registration_id: UUID | None = None) -> dict[UUID, Cafe] | None:
+    """Cafés by id, locked ids ascending; None when one does not exist."""
+    locked = {}
+    for key in sorted(set(cafe_ids)):
+        cafe = await lock_cafe(tx, key, registration_id=registration_id)
+        if cafe is None:
+            return None
+        locked[key] = cafe
+    return locked
+
+
+async def insert_cafe(tx: Transaction, cafe: Cafe) -> bool:
+    """Makes the row of a new café; False when its venue or facilitator is taken then, or when somebody else has just made it."""
+    values = _plan_values(cafe) | {
+        "cafe_id": cafe.cafe_id,
+        "coordinator_id": cafe.coordinator_id,
+        "state": cafe.state,
+    }
+    return await tx.execute_unless_taken(
+        f"""INSERT INTO cafe ({", ".join(values)}, taken_count, revision, changed_at, version)
+            VALUES ({", ".join(":" + name for name in values)}, 0, 0, clock_timestamp(), 0)""",
+        **values,
+    )
+
+
+async def move_cafe(tx: Transaction, cafe: Cafe) -> bool:
+    """Writes the plan of a café, which is locked; False when its venue or facilitator is taken then."""
+    values = _plan_values(cafe)
+    return await tx.execute_unless_taken(
+        f"UPDATE cafe SET {', '.join(f'{name} = :{name}' for name in values)} WHERE cafe_id = :id",
+        id=cafe.cafe_id,
+        **values,
+    )
+
+
+async def who_is_taken(tx: Transaction, cafe: Cafe) -> Refusal | None:
+    """Which of the venue and the facilitator is elsewhere engaged then; only for the words, the constraints decide."""
+    plan = cafe.plan
+    row = await tx.fetch_one(
+        """SELECT bool_or(venue_id = :venue_id) AS venue, bool_or(facilitator_id = :facilitator_id) AS facilitator FROM cafe
+           WHERE cafe_id <> :id AND state IN ('planned', 'open', 'confirmed', 'held')
+             AND starts_at < :ends_at AND ends_at > :starts_at AND (venue_id = :venue_id OR facilitator_id = :facilitator_id)""",
+        id=cafe.cafe_id,
+        venue_id=plan.venue.venue_id,
+        facilitator_id=plan.facilitator_id,
+        starts_at=plan.starts_at,
+        ends_at=plan.ends_at,
+    )
+    assert row is not None
+    if row.venue:
+        return Refusal(
+            "venue_taken", f"« {plan.venue.title} » accueille déjà un café à ce moment : changez l’heure ou le lieu."
+        )
+    if row.facilitator:
+        return Refusal(
+            "facilitator_taken", "Cette personne anime déjà un café à ce moment : changez l’heure, ou qui anime."
+        )
+    return None
+
+
+async def save(tx: Transaction, before: Cafe, decision: Decision, policy: Policy) -> Decision:
+    """Writes what a decision changed, emits its messages in version order; returns the decision with the new version."""
+    after = decision.cafe
+    version = await tx.emit(decision.messages, aggregate_id=after.cafe_id, version=before.version)
+    if after == before and not decision.messages:
+        return decision
+    known = {one.registration_id: one for one in before.registrations}
+    for one in after.registrations:
+        if known.get(one.registration_id) != one:
+            await _save_registration(tx, after, known.get(one.registration_id), one)
+    await _save_all_registrations(tx, before, after)
+    # The seats are summed in the statement that the constraint looks at: what is stored is what is true.
+    await tx.execute(
+        f"""UPDATE cafe SET state = :state, version = :version, revision = :revision, opens_at = :opens_at, review_at = :review_at,
+                received_on = :received_on, merged_into_id = :merged_into_id, over_at = :over_at,
+                changed_at = CASE WHEN CAST(:changed AS boolean) THEN clock_timestamp() ELSE changed_at END,
+                taken_count = (SELECT COALESCE(sum(seat_count), 0) FROM registration WHERE cafe_id = :id AND {TAKING})
+            WHERE cafe_id = :id""",
+        id=after.cafe_id,
+        state=after.state,
+        version=version,
+        revision=after.revision,
+        opens_at=after.opens_at,
+        review_at=after.review_at,
+        received_on=after.received_on,
+        merged_into_id=after.merged_into_id,
+        over_at=domain.over_at(after, policy),
+        changed=(after.revision, after.state) != (before.revision, before.state),
+    )
+    return replace(decision, cafe=replace(after, version=version))
+
+
+async def _save_registration(tx: Transaction, cafe: Cafe, before: Registration | None, one: Registration) -> None:
+    values = {name: getattr(one, name) for name in REGISTRATION_COLUMNS} | {
+        "cafe_id": cafe.cafe_id,
+        "school_year": cafe.period.school_year,
+        "period": cafe.period.name.value,
+        "owed": _owed(before, one),
+    }
+    kept = ", ".join(f"{name} = excluded.{name}" for name in values if name not in ("registration_id", "owed"))
+    await tx.execute(
+        f"""INSERT INTO registration ({", ".join(values)}, code) VALUES ({", ".join(":" + name for name in values)}, :code)
+            ON CONFLICT (registration_id) DO UPDATE SET owed = COALESCE(excluded.owed, registration.owed), {kept}""",
+        **values,
+        code=new_code(),
+    )
+
+
+def _owed(before: Registration | None, one: Registration) -> str | None:
+    """What a change has to be told as: whoever was registered, offered, put in line, moved, resized or ended is written to, once."""
+    if one.state in ("attended", "absent") or (before is not None and before.state == "attended"):
+        return None
+    if before is not None and before.revision == one.revision:
+        return None
+    return "merged" if before is None and one.moved_until is not None else one.state
+
+
+async def _save_all_registrations(tx: Transaction, before: Cafe, after: Cafe) -> None:
+    """What the café's own change means for every registration in it, in one statement each."""
+    if after.state == "cancelled" and before.state != "cancelled":
+        await tx.execute(
+            f"""UPDATE registration SET state = 'ended', end_reason = 'CAFE_CANCELLED', ended_at = :now, due_at = NULL,
+                    revision = revision + 1, owed = 'cancelled' WHERE cafe_id = :id AND {LIVE}""",
+            id=after.cafe_id,
+            now=await tx.now(),
+        )
+    if after.state == "held" and before.state != "held" and after.counts.attended:
+        await tx.execute(
+            "UPDATE registration SET state = 'absent' WHERE cafe_id = :id AND state = 'registered'", id=after.cafe_id
+        )
+
+
+async def tell_of_change(tx: Transaction, cafe: Cafe, policy: Policy) -> None:
+    """Everybody who comes, or hopes to, is to be told of another day or place; what is due is due before the new day."""
+    await tx.execute(
+        """UPDATE registration SET owed = 'changed', revision = revision + 1,
+               due_at = CASE state WHEN 'waiting' THEN :closes_at WHEN 'offered' THEN LEAST(due_at, :closes_at) END
+           WHERE cafe_id = :id AND state IN ('waiting', 'offered', 'registered')""",
+        id=cafe.cafe_id,
+        closes_at=policy.terms.cut_off(cafe.plan.starts_at),
+    )
+
+
+# -- what is due
+
+
+async def due_cafes(tx: Transaction, now: datetime, limit: int) -> list[UUID]:
+    """Cafés in which time made something due that nobody has settled yet; the pass has its own way."""
+    rows = await tx.fetch_all(
+        """(SELECT cafe_id FROM cafe WHERE over_at <= :now LIMIT :limit)
+           UNION (SELECT cafe_id FROM registration WHERE due_at <= :now LIMIT :limit)""",
+        now=now,
+        limit=limit,
+    )
+    return sorted(row.cafe_id for row in rows)[:limit]
+
+
+async def next_to_review(tx: Transaction, now: datetime) -> UUID | None:
+    """The first café that the pass has yet to look at, by date, then id; nobody else's pass goes on until this one commits."""
+    await tx.execute("SELECT 1 FROM review_pass WHERE id = 1 FOR UPDATE")
+    row = await tx.fetch_one(
+        """SELECT cafe_id FROM cafe WHERE review_at <= :now
+           ORDER BY (starts_at AT TIME ZONE 'Europe/Paris')::date, cafe_id LIMIT 1""",
+        now=now,
+    )
+    return row.cafe_id if row is not None else None
+
+
+async def candidates(tx: Transaction, cafe: Cafe) -> list[Candidate]:
+    """Cafés of the same period that take registrations, with their distance; unlocked: whoever merges looks again."""
+    rows = await tx.fetch_all(
+        """SELECT cafe_id, starts_at, capacity_count - taken_count AS free_count, commune_code FROM cafe c
+               JOIN (SELECT venue_id, commune_code FROM venue) v USING (venue_id)
+           WHERE school_year = :school_year AND period = :period AND state IN ('open', 'confirmed') AND cafe_id <> :id""",
+        id=cafe.cafe_id,
+        school_year=cafe.period.school_year,
+        period=cafe.period.name.value,
+    )
+    home = cafe.plan.venue.commune_code
+    return [
+        Candidate(row.cafe_id, reference.km_between(home, row.commune_code), row.starts_at, row.free_count)
+        for row in rows
+    ]
+
+
+async def live_registrations(tx: Transaction, cafe_id: UUID) -> list[Registration]:
+    """Every live registration of a café, which is locked, in the order of its line."""
+    rows = await tx.fetch_all(
+        f"SELECT {', '.join(REGISTRATION_COLUMNS)} FROM registration WHERE cafe_id = :id AND {LIVE} ORDER BY {ORDER}",
+        id=cafe_id,
+    )
+    return [registration_of(row) for row in rows]
+
+
+# -- the line
+
+
+async def with_free_seats_and_a_line(tx: Transaction, now: datetime, since: UUID, limit: int) -> list[UUID]:
+    """Cafés after an id in which somebody waits whom the free seats would fit."""
+    rows = await tx.fetch_all(
+        """SELECT cafe_id FROM cafe c WHERE state IN ('open', 'confirmed') AND starts_at > :now AND cafe_id > :since AND EXISTS
+               (SELECT 1 FROM registration r WHERE r.cafe_id = c.cafe_id AND r.state = 'waiting'
+                    AND r.seat_count <= c.capacity_count - c.taken_count)
+           ORDER BY cafe_id LIMIT :limit""",
+        now=now,
+        since=since,
+        limit=limit,
+    )
+    return [row.cafe_id for row in rows]
+
+
+async def line(tx: Transaction, cafe_id: UUID, free_count: int, passed: Collection[UUID]) -> list[Registration]:
+    """The first in line whom the free seats would fit, in order; without those who were passed over."""
+    rows = await tx.fetch_all(
+        f"""SELECT {", ".join(REGISTRATION_COLUMNS)} FROM registration
+            WHERE cafe_id = :id AND state = 'waiting' AND seat_count <= :free AND NOT registration_id = ANY(:passed)
+            ORDER BY {ORDER} LIMIT {LINE_COUNT_MAX}""",
+        id=cafe_id,
+        free=free_count,
+        passed=list(passed),
+    )
+    return [registration_of(row) for row in rows]
+
+
+async def claim(tx: Transaction, registration_id: UUID, until: datetime) -> bool:
+    """Marks a place in line as offered; False when its household has a pending offer elsewhere."""
+    return await tx.execute_unless_taken(
+        "UPDATE registration SET state = 'offered', due_at = :until WHERE registration_id = :id",
+        id=registration_id,
+        until=until,
+    )
+
+
+# -- reading
+
+
+async def cafes(
+    tx: Transaction,
+    now: datetime,
+    *,
+    cafe_ids: Sequence[UUID] | None = None,
+    period: Period | None = None,
+    facilitator_id: UUID | None = None,
+    only_public: bool = False,
+) -> Sequence[Row[Any]]:
+    """Cafés with venue, facilitator, coordinator and seats as of an instant, by date; public ones are those to come that are announced."""
+    return await tx.fetch_all(
+        f"""SELECT {_WHOLE}, s.*, f.title AS facilitator_title, o.account AS coordinator_account,
+                   GREATEST(0, c.capacity_count - s.registered - s.offered) AS free_count
+            FROM cafe c JOIN venue v USING (venue_id) JOIN facilitator f USING (facilitator_id)
+                JOIN coordinator o ON o.coordinator_id = c.coordinator_id, LATERAL {_SEATS} s
+            WHERE (CAST(:cafe_ids AS uuid[]) IS NULL OR cafe_id = ANY(:cafe_ids))
+              AND (CAST(:school_year AS text) IS NULL OR (school_year = :school_year AND period = :period))
+              AND (CAST(:facilitator_id AS uuid) IS NULL OR c.facilitator_id = :facilitator_id)
+              AND (NOT :only_public OR (state IN ('open', 'confirmed') AND starts_at > :now))
+            ORDER BY starts_at, cafe_id""",
+        now=now,
+        cafe_ids=cafe_ids and list(cafe_ids),
+        school_year=period and period.school_year,
+        period=period and period.name.value,
+        facilitator_id=facilitator_id,
+        only_public=only_public,
+    )
+
+
+async def versions(tx: Transaction) -> dict[UUID, int]:
+    """The version of every café."""
+    rows = await tx.fetch_all("SELECT cafe_id, version FROM cafe")
+    return {row.cafe_id: row.version for row in rows}
+
+
+# -- rows
+
+
+def cafe_of(row: Row[Any]) -> Cafe:
+    """The café in a row of it with its venue; its seats are not in it."""
+    venue = Venue(
+        row.venue_id,
+        row.venue_title,
+        VenueKind(row.venue_kind),
+        row.commune_code,
+        row.venue_capacity_count,
+        row.address,
+        row.accessible,
+    )
+    plan = Plan(
+        CafeTheme(row.theme),
+        venue,
+        row.facilitator_id,
+        row.starts_at,
+        row.ends_at,
+        row.capacity_count,
+        row.fictitious,
+    )
+    return Cafe(
+        cafe_id=row.cafe_id,
+        coordinator_id=row.coordinator_id,
+        plan=plan,
+        period=Period(row.school_year, CafePeriod(row.period)),
+        state=row.state,
+        opens_at=row.opens_at,
+        review_at=row.review_at,
+        received_on=row.received_on,
+        merged_into_id=row.merged_into_id,
+        revision=row.revision,
+        version=row.version,
+    )
+
+
+def with_seats(row: Row[Any]) -> Cafe:
+    """The café in a row of `cafes`, with its seats as of that reading."""
+    return replace(cafe_of(row), counts=Counts(row.registered, row.offered, row.waiting, row.attended))
+
+
+def _plan_values(cafe: Cafe) -> dict[str, Any]:
+    plan = cafe.plan
+    return {
+        "school_year": cafe.period.school_year,
+        "period": cafe.period.name.value,
+        "theme": plan.theme.value,
+        "venue_id": plan.venue.venue_id,
+        "facilitator_id": plan.facilitator_id,
+        "starts_at": plan.starts_at,
+        "ends_at": plan.ends_at,
+        "capacity_count": plan.capacity_count,
+        "fictitious": plan.fictitious,
+    }
+
+
+def registration_of(row: Row[Any]) -> Registration:
+    """The registration in a row of it."""
+    return Registration(**{name: getattr(row, name) for name in REGISTRATION_COLUMNS})
