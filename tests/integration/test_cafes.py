@@ -203,6 +203,20 @@ async def test_a_seat_that_comes_back_reaches_the_next_whatever_freed_it(runtime
     assert subjects == ["Des places sont à vous : café des parents"], "one mail gathers what is owed"
 
 
+async def test_an_offer_that_lapsed_elsewhere_stands_in_nobody_s_way(runtime: Runtime) -> None:
+    """Though no sweeper ran: the household registers in another café of the period, and the next in line has the seat."""
+    full, other = await opened(runtime, capacity_count=1, on=10), await opened(runtime, on=12)
+    for who in ("holder", "slow", "next"):
+        await registered(runtime, full, who)
+    row = await registration_of(runtime, "holder")
+    async with runtime.database.transaction() as tx:
+        assert await handlers.cancel(tx, row.holder_id, row.registration_id, warned=False) is None
+    await set_clock(runtime, 2.1)
+    result = await registered(runtime, other, "slow")
+    assert isinstance(result, Registered) and result.registration is not None
+    assert await states_of(runtime, full) == {"holder": "ended", "slow": "ended", "next": "offered"}
+
+
 async def test_who_missed_a_period_comes_first_in_the_next_one_s_line(runtime: Runtime) -> None:
     """Cancelled before not served before nothing before late leavers, each in the order of joining; nobody is excluded."""
     cafe_id = await opened(runtime, capacity_count=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import get_args
 from uuid import UUID
 
@@ -29,9 +29,9 @@ from waiting_list.rules import PARIS
 DUE = datetime(2026, 12, 8, 8, tzinfo=PARIS)
 
 
-def of(seats: int, **more: object) -> Cafe:
+def of(seats: int, received_on: date | None = None) -> Cafe:
     """An open café whose pass is due, with so many parents, each alone."""
-    return replace(cafe(*(registration() for _ in range(seats))), review_at=DUE, **more)
+    return replace(cafe(*(registration() for _ in range(seats))), review_at=DUE, received_on=received_on)
 
 
 def as_candidate(one: Cafe, km: float = 5.0) -> Candidate:

@@ -96,9 +96,14 @@ async def register(
     """A household asks for seats in a café; one that has them already is told so, as who clicks twice should be."""
     if await household_store.lock_household(tx, household_id) is None:
         return NOT_FOUND
-    cafe = await store.lock_cafe(tx, cafe_id, holder_id=household_id)
-    if cafe is None:
+    # What time ended elsewhere, settled or not, is not to stand in its way.
+    lapsed = await household_store.lapsed_elsewhere(tx, household_id, cafe_id, await tx.now())
+    locked = await store.lock_cafes(tx, cafe_id, *lapsed, holder_id=household_id)
+    if locked is None:
         return NOT_FOUND
+    for key in lapsed:
+        await settled(tx, locked[key])
+    cafe = locked[cafe_id]
     mine = next((one for one in cafe.registrations if one.holder_id == household_id), None)
     if mine is not None:
         # The second click of the same hand.

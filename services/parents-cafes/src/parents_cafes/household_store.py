@@ -82,6 +82,17 @@ async def conduct_of(tx: Transaction, household_id: UUID, period: Period, policy
     )
 
 
+async def lapsed_elsewhere(tx: Transaction, household_id: UUID, cafe_id: UUID, now: datetime) -> list[UUID]:
+    """Other cafés where time ended an offer or a place in line of a household, which is locked, and nobody has settled it yet."""
+    rows = await tx.fetch_all(
+        "SELECT cafe_id FROM registration WHERE holder_id = :id AND cafe_id <> :cafe_id AND due_at <= :now",
+        id=household_id,
+        cafe_id=cafe_id,
+        now=now,
+    )
+    return [row.cafe_id for row in rows]
+
+
 async def awaited(tx: Transaction, period: Period) -> Sequence[Row[Any]]:
     """Households that come first in a period and are not in it: who they are, and the commune where they looked for a place."""
     return await tx.fetch_all(

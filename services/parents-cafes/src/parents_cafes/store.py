@@ -105,11 +105,13 @@ async def lock_pair(tx: Transaction, registration_id: UUID, cafe_id: UUID) -> tu
     raise Unavailable("the registration moves between cafés")
 
 
-async def lock_cafes(tx: Transaction, *cafe_ids: UUID, registration_id: UUID | None = None) -> dict[UUID, Cafe] | None:
+async def lock_cafes(
+    tx: Transaction, *cafe_ids: UUID, holder_id: UUID | None = None, registration_id: UUID | None = None
+) -> dict[UUID, Cafe] | None:
     """Cafés by id, locked ids ascending; None when one does not exist."""
     locked = {}
     for key in sorted(set(cafe_ids)):
-        cafe = await lock_cafe(tx, key, registration_id=registration_id)
+        cafe = await lock_cafe(tx, key, holder_id=holder_id, registration_id=registration_id)
         if cafe is None:
             return None
         locked[key] = cafe

@@ -7,5 +7,6 @@ PAGES = (
     ("Marché", "table", "/marche"),
     ("Usage", "clock", "/usage-plateaux"),
     ("Calendrier", "cal", "/calendrier"),
+    ("Cafés", "user", "/saison-cafes"),
     ("Flux", "path", "/pipeline"),
 )

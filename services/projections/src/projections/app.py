@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from common.app import Runtime, Service, run
 from common.rebuild import ReadModel
 from common.verdicts import Consumes
-from projections import calendar, pipeline, platform_use, seat_board, stage_market
+from projections import cafe_season, calendar, pipeline, platform_use, seat_board, stage_market, totals
 from projections.http import render_card, routes
 from projections.live import Hub, LiveModel
 from projections.tables import (
@@ -22,21 +22,24 @@ from projections.tables import (
     MarketHost,
     MarketOffer,
     MarketRequest,
+    SeasonCafe,
     UseBooking,
     UsePlatform,
 )
 
 _BOARD = LiveModel(seat_board.read_as_of, seat_board.read_changed, render_card)
-_MARKET, _USE = LiveModel(stage_market.read_as_of), LiveModel(platform_use.read_as_of)
-_CALENDAR = LiveModel(calendar.read_as_of)
+_PAGES = {
+    page: LiveModel(page.read_as_of)
+    for page in (totals.MARKET_PAGE, totals.USE_PAGE, totals.CALENDAR_PAGE, totals.SEASON_PAGE)
+}
 
 
 def _routes(runtime: Runtime) -> APIRouter:
-    return routes(runtime, *(_hub(runtime, model) for model in (_BOARD, _MARKET, _USE, _CALENDAR)))
+    return routes(runtime, _hub(runtime, _BOARD), {page: _hub(runtime, model) for page, model in _PAGES.items()})
 
 
 def _background(runtime: Runtime) -> list[Callable[[], Awaitable[None]]]:
-    return [_hub(runtime, model).run for model in (_BOARD, _MARKET, _USE, _CALENDAR)]
+    return [_hub(runtime, model).run for model in (_BOARD, *_PAGES.values())]
 
 
 @cache
@@ -58,8 +61,11 @@ service = Service(
         "calendar": ReadModel(
             topics=(calendar.EVENTS_TOPIC, calendar.SESSIONS_TOPIC), tables=(CalendarEvent, CalendarSession)
         ),
+        "cafe-season": ReadModel(topics=(cafe_season.TOPIC,), tables=(SeasonCafe,)),
     },
     consumes={
+        cafe_season.TOPIC: Consumes(messages=cafe_season.MESSAGES, fold=cafe_season.fold),
+        "parents-cafes.pipeline.v1": Consumes(messages=pipeline.MESSAGES, fold=pipeline.fold),
         calendar.EVENTS_TOPIC: Consumes(messages=calendar.EVENT_MESSAGES, fold=calendar.fold_events),
         calendar.SESSIONS_TOPIC: Consumes(messages=calendar.SESSION_MESSAGES, fold=calendar.fold_sessions),
         "events.pipeline.v1": Consumes(messages=pipeline.MESSAGES, fold=pipeline.fold),

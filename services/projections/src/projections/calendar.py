@@ -1,11 +1,11 @@
 """Read model of the calendar: events and their sessions, what is left in each, who came; by territory, kind, public and day.
 
-A pure fold of the events service's messages. Who is registered is not kept; an offer is, with the instant at which it ends.
+A pure fold of the events service's messages; parents' cafés are read beside them. Who is registered is not kept; an offer is, with the instant at which it ends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from common import secrecy
 from common.pages import PARIS
 from common.transaction import Transaction
 from common.verdicts import Delivery
-from projections import as_of, rows
+from projections import as_of, cafe_season, rows
 from projections.as_of import AsOf
 from projections.messages import (
     EventCancelled,
@@ -51,6 +51,8 @@ SESSION_MESSAGES = (
     SessionCancelled,
     RegistrationsRestated,
 )
+# Cafés stand in the calendar beside events, from their own read model.
+CAFE = "PARENTS_CAFE"
 KINDS = {
     "REGIONAL_FAIR": "Salon régional",
     "THEMATIC_DAY": "Une journée, un thème",
@@ -64,6 +66,7 @@ KINDS = {
     "HIGHLIGHT": "Temps fort annuel",
     "PLENARY": "Plénière annuelle",
     "ACQUAINTANCE_MEETING": "Rencontre d’interconnaissance",
+    CAFE: "Café des parents",
 }
 AUDIENCES = {
     "eleves": "Élèves",
@@ -192,7 +195,7 @@ class Calendar:
 
 async def read_as_of(tx: Transaction) -> AsOf:
     """How complete the read model is."""
-    return await as_of.read_as_of(tx, (EVENTS_TOPIC, SESSIONS_TOPIC), SESSIONS_TOPIC)
+    return await as_of.read_as_of(tx, (EVENTS_TOPIC, SESSIONS_TOPIC, cafe_season.TOPIC), SESSIONS_TOPIC)
 
 
 async def read(tx: Transaction, now: datetime, asked: Asked) -> Calendar:
@@ -215,6 +218,7 @@ async def read(tx: Transaction, now: datetime, asked: Asked) -> Calendar:
             epcis[place.epci_siren] = epcis.get(place.epci_siren, 0) + 1
     past = await sessions(tx, now, asked, since=now - _YEAR, until=now)
     counted = [row for row in past if row["was_counted"]]
+    events = [row for row in past if row["kind"] != CAFE]
     women, men = (sum(row[name] or 0 for row in counted) for name in ("female_count", "male_count"))
     return Calendar(
         month=month,
@@ -226,7 +230,7 @@ async def read(tx: Transaction, now: datetime, asked: Asked) -> Calendar:
         past_session_count=len(past),
         attended_count=secrecy.shown(sum(row["attended_count"] for row in counted)),
         female_share=women / (women + men) if women + men else None,
-        under_represented_share=sum(row["under_represented"] for row in past) / len(past) if past else None,
+        under_represented_share=sum(row["under_represented"] for row in events) / len(events) if events else None,
         fictitious=any(row["fictitious"] for row in shown),
         months=[(month.replace(day=15) + timedelta(days=30 * n)).replace(day=1) for n in (-1, 1)],
     )
@@ -254,6 +258,9 @@ async def sessions(
         called_off=called_off,
     )
     kept = [dict(row._mapping) for row in found]
+    if asked.kind in ("", CAFE) and asked.audience in ("", "familles"):
+        kept += await _cafes(tx, now, since=since, until=until, called_off=called_off)
+        kept.sort(key=lambda row: (row["starts_at"], row["session_id"]))
     for row in kept:
         capacity = row["capacity_count"]
         taken = row["registered_count"] + row["held_count"]
@@ -263,7 +270,37 @@ async def sessions(
     return [row for row in kept if _is_in(asked.territory, row["commune_code"])]
 
 
-def ical(found: Sequence[Row], address: str) -> bytes:
+async def _cafes(tx: Transaction, now: datetime, *, since: datetime, until: datetime, called_off: bool) -> list[Row]:
+    """Parents' cafés that are announced, as sessions of an event of their own."""
+    stands = {"OPEN": "open", "CONFIRMED": "open", "HELD": "held"}
+    return [
+        row
+        | {
+            "session_id": row["cafe_id"],
+            "event_id": row["cafe_id"],
+            "kind": CAFE,
+            "event_title": cafe_season.THEMES.get(row["theme"], "Café des parents"),
+            "title": cafe_season.THEMES.get(row["theme"], "Café des parents"),
+            "summary": "Une heure et demie entre parents, avec quelqu’un qui connaît l’orientation.",
+            "place_title": row["venue_title"],
+            "hall": None,
+            "attendance_mode": "ON_SITE",
+            "status": "CONFIRMED",
+            "state": stands.get(row["status"], "cancelled"),
+            "audiences": ["familles"],
+            "under_represented": False,
+            "female_count": None,
+            "male_count": None,
+        }
+        for row in await cafe_season.cafes(tx, now)
+        if row["ends_at"] > since
+        and row["starts_at"] < until
+        and row["status"] != "PLANNED"
+        and (called_off or row["status"] in stands)
+    ]
+
+
+def ical(found: Sequence[Row], address_of: Callable[[Row], str]) -> bytes:
     """Sessions as iCalendar; what was called off says so, so that who subscribed sees it go."""
     calendar = ICalendar()
     calendar.add("prodid", "-//Estuaire//Calendrier//FR")
@@ -285,8 +322,8 @@ def ical(found: Sequence[Row], address: str) -> bytes:
         off = row["state"] != "open" and row["state"] != "held"
         one.add("status", "CANCELLED" if off or row["status"] != "CONFIRMED" else "CONFIRMED")
         one.add("transp", "TRANSPARENT")
-        if address:
-            one.add("url", f"{address}/{row['event_id']}")
+        if address := address_of(row):
+            one.add("url", address)
         calendar.add_component(one)
     content: bytes = calendar.to_ical()
     return content

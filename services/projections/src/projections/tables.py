@@ -238,6 +238,43 @@ class CalendarSession(ReadModel, table=True):
     log_offset: int = Field(sa_type=BigInteger)
 
 
+class SeasonCafe(ReadModel, table=True):
+    """Parents' cafés: a café with its seats; an offer is kept with the instant at which it ends."""
+
+    __tablename__ = "season_cafe"
+    __table_args__ = (Index("season_cafe_when", "starts_at"),)
+    cafe_id: UUID = Field(primary_key=True)
+    school_year: str
+    period: str
+    theme: str
+    venue_title: str
+    venue_kind: str
+    commune_code: str
+    # Null only while its description has not been folded; such a row is not written.
+    starts_at: datetime | None = Field(default=None, sa_column=Column(TIMESTAMP(timezone=True), nullable=False))
+    ends_at: datetime = instant()
+    capacity_count: int
+    target_count: int
+    minimum_count: int
+    status: str
+    opens_at: datetime | None = instant(nullable=True)
+    described_at: datetime = instant()
+    described_version: int = Field(sa_type=BigInteger)
+    fictitious: bool
+    registered_count: int = 0
+    offered_count: int = 0
+    waiting_count: int = 0
+    attended_count: int = 0
+    was_counted: bool = False
+    merged_into_id: UUID | None = None
+    moved_seat_count: int = 0
+    offers: dict[str, Any] = Field(default_factory=dict, sa_type=JSONB)
+    aggregate_version: int = Field(sa_type=BigInteger)
+    log_topic: str
+    log_partition: int
+    log_offset: int = Field(sa_type=BigInteger)
+
+
 class PipelineService(ReadModel, table=True):
     """Pipeline health: what each service last said of itself."""
 

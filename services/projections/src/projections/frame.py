@@ -1,0 +1,113 @@
+"""What the pages of the projections share: their words, their frame with as-of time and lag, their streams."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import Response, StreamingResponse
+
+from common.app import Runtime
+from common.pages import Pages, day, grouped
+from projections import board_page, cafe_season, calendar, live, region_map
+from projections.as_of import AsOf
+from territory import outlines, reference
+
+
+def percent(share: float | None) -> str:
+    """ "12 %", or a dash when there is nothing to divide by."""
+    return "–" if share is None else f"{100 * share:.0f}\u202f%"
+
+
+def hours(minutes: int) -> str:
+    """ "1 240 h"."""
+    return f"{grouped(round(minutes / 60))}\u202fh"
+
+
+def month_words(month: date) -> str:
+    """ "février 2027"."""
+    return f"{day(month).split(' ', 1)[1]} {month.year}"
+
+
+pages = Pages(
+    "projections",
+    {
+        "change_text": board_page.change_text,
+        "KINDS": board_page.KINDS,
+        "CONDITIONS": board_page.CONDITIONS,
+        "SORTS": board_page.SORTS,
+        "LEVELS": board_page.LEVELS,
+        "shade": region_map.shade,
+        "state_of": live.state,
+        "commune_label": reference.commune_label,
+        "percent": percent,
+        "hours": hours,
+        "CALENDAR_KINDS": calendar.KINDS,
+        "AUDIENCES": calendar.AUDIENCES,
+        "SEASON_THEMES": cafe_season.THEMES,
+        "SEASON_STATUSES": cafe_season.STATUSES,
+        "period_words": cafe_season.period_words,
+        "month_words": month_words,
+    },
+)
+
+
+def frame(runtime: Runtime, path: str, as_of: AsOf) -> dict[str, Any]:
+    """What stands around every page."""
+    return {
+        "path": path,
+        "navigation": runtime.settings.navigation,
+        "as_of": as_of,
+        "state": live.state(as_of.lag_seconds),
+        "development": runtime.settings.development,
+    }
+
+
+def epcis_by_department() -> dict[str, list[tuple[str, str]]]:
+    """Title and SIREN of the intercommunalities, each in the department where most of its people live."""
+    found: dict[str, set[tuple[str, str]]] = {code: set() for code in reference.departments()}
+    heaviest: dict[str, dict[str, int]] = {}
+    for commune in reference.communes().values():
+        weight = heaviest.setdefault(commune.epci_siren, {})
+        weight[commune.department_code] = weight.get(commune.department_code, 0) + commune.population
+    for siren, weight in heaviest.items():
+        if siren in reference.epcis():
+            found[max(weight, key=lambda code: weight[code])].add((reference.epcis()[siren].title, siren))
+    return {code: sorted(members) for code, members in found.items()}
+
+
+def region(territory: str) -> dict[str, Any]:
+    """What a page needs that has the map of intercommunalities and lets one choose a territory."""
+    found = {
+        "departments": reference.departments(),
+        "epcis": epcis_by_department(),
+        "outlines": outlines.outlines(),
+        "map_address": f"/map.svg?v={outlines.version()}",
+        "view_box": outlines.view_box(territory),
+        "epci_titles": {siren: epci.title for siren, epci in reference.epcis().items()},
+    }
+    # As names of the page, and whole for the macros of `region.html`.
+    return {**found, "facts": found}
+
+
+def event_stream(hub: live.Hub, request: Request) -> Response:
+    """Server-sent events for one browser, from its last id or the one that its page was rendered with."""
+    return StreamingResponse(
+        hub.events(request.headers.get("last-event-id") or request.query_params.get("depuis")),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+def plain(value: Any) -> Any:
+    """As JSON has it."""
+    if isinstance(value, dict):
+        return {name: plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    if isinstance(value, str | int | float | bool) or value is None:
+        return value
+    return (
+        value.isoformat() if hasattr(value, "isoformat") else float(value) if hasattr(value, "as_tuple") else str(value)
+    )
