@@ -1,6 +1,6 @@
 #!/bin/sh
 # A role and a database for each service, the first time that the volume is empty.
 set -eu
-for name in remediation_seats stage_matching platform_scheduling events projections; do
+for name in remediation_seats stage_matching platform_scheduling events parents_cafes projections; do
   psql -v ON_ERROR_STOP=1 -U postgres -c "CREATE ROLE $name LOGIN PASSWORD '$POSTGRES_PASSWORD'" -c "CREATE DATABASE $name OWNER $name"
 done

@@ -33,6 +33,7 @@ from tests.faults.workload import Workload
 
 REPOSITORY = Path(__file__).parents[2]
 SEATS, STAGES, PLATFORMS, EVENTS = "remediation-seats", "stage-matching", "platform-scheduling", "events"
+CAFES = "parents-cafes"
 PROJECTIONS, LEDGER = "projections", "ledger"
 PROGRAMMES, STRUCTURES = "remediation-seats.programmes.v1", "remediation-seats.structures.v1"
 # The topics that the projections fold.
@@ -43,6 +44,7 @@ FACTS = [
     "platform-scheduling.platforms.v1",
     "events.events.v1",
     "events.sessions.v1",
+    "parents-cafes.cafes.v1",
 ]
 REQUESTS_OF_EVENTS, ANSWERS_TO_EVENTS = "events.platform-requests.v1", "platform-scheduling.requests.v1"
 CONSUMERS = {
@@ -52,6 +54,7 @@ CONSUMERS = {
         "stage-matching.pipeline.v1",
         "platform-scheduling.pipeline.v1",
         "events.pipeline.v1",
+        "parents-cafes.pipeline.v1",
         "projections.pipeline.v1",
     ],
     PLATFORMS: [REQUESTS_OF_EVENTS],
@@ -177,7 +180,7 @@ class Rig(Stack):
         return [*inside, *super().command_of(service)]
 
     async def _migrate_and_create_topics(self) -> None:
-        for name in (SEATS, STAGES, PLATFORMS, EVENTS, PROJECTIONS):
+        for name in (SEATS, STAGES, PLATFORMS, EVENTS, CAFES, PROJECTIONS):
             package = name.replace("-", "_")
             await migrations.upgrade(self.postgres.url(package), package)
         for statements in (migrations.DELIVERY_1, migrations.DELIVERY_2, ledger.TABLES):
@@ -427,7 +430,7 @@ class Cell:
     async def backlog(self) -> str:
         """What is not published or not consumed yet, in words; empty when all is done."""
         left = []
-        for name in (SEATS, STAGES, PLATFORMS, EVENTS, PROJECTIONS, LEDGER):
+        for name in (SEATS, STAGES, PLATFORMS, EVENTS, CAFES, PROJECTIONS, LEDGER):
             rows = await self.rig.query(
                 name,
                 "SELECT topic, count(*) AS n FROM outbox WHERE published_at IS NULL AND parked_reason IS NULL"
@@ -607,7 +610,7 @@ class Cell:
             "schemas_dir": str(rig.schemas_dir),
             "databases": {
                 name: rig.dsn(name)
-                for name in (SEATS, STAGES, PLATFORMS, EVENTS, PROJECTIONS, LEDGER)
+                for name in (SEATS, STAGES, PLATFORMS, EVENTS, CAFES, PROJECTIONS, LEDGER)
                 if name != EVENTS or self.with_events
             },
             "consumers": self.consumers,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page
@@ -62,6 +65,20 @@ async def log_in(page: Page, stack: Stack, url: str, path: str, persona: dict[st
     await page.goto(url + path)
     await page.get_by_role("link", name=persona["label"], exact=True).click()
     await page.wait_for_url(url + "/**")
+
+
+async def link_sent_to(stack: Stack, email: str, subject: str = "") -> str:
+    """The path of the signed link in the newest mail that an address received; with a subject that has these words, if any."""
+    found: list[str] = []
+    async with httpx.AsyncClient() as client:
+        for _ in range(300):
+            answer = await client.get(f"http://127.0.0.1:{stack.settings.mail_port}/api/mails")
+            mails = [one for one in answer.json()["mails"] if one["to"] == email and subject in one["subject"]]
+            found = [path for one in mails for path in re.findall(r"https?://[^/\s]+(/\S+/\S{60,})", one["body"])]
+            if found:
+                return found[-1]
+            await asyncio.sleep(0.1)
+    raise AssertionError(f"no mail with a link came for {email}")
 
 
 async def assert_accessible(page: Page) -> None:

@@ -19,9 +19,9 @@ from common.embedded.processes import free_port
 from common.links import signed_link
 from common.testing import token_of
 from tests.faults.proxy import Proxy
-from tests.integration.browsing import WIDTHS, assert_accessible, log_in, opened
+from tests.integration.browsing import WIDTHS, assert_accessible, link_sent_to, log_in, opened
 from tests.integration.conftest import eventually
-from tests.integration.events import SCHOOL, Events, link_in, put_session, register
+from tests.integration.events import SCHOOL, Events, put_session, register
 from tests.integration.platforms import at
 
 
@@ -30,20 +30,6 @@ def persona(role: str, structure_id: str | None = None) -> dict[str, Any]:
     sub = f"page-{role}-{uuid4().hex[:6]}"
     facts = {"label": f"Persona {sub}", "sub": sub, "roles": [role], "email": f"{sub}@example.org"}
     return {**facts, "name": f"Structure {sub[-6:]}", **({"structure_id": structure_id} if structure_id else {})}
-
-
-async def link_sent_to(events: Events, email: str) -> str:
-    """The signed link in the newest mail that an address received."""
-    found: list[str] = []
-    async with httpx.AsyncClient() as client:
-
-        async def sent() -> bool:
-            answer = await client.get(f"http://127.0.0.1:{events.stack.settings.mail_port}/api/mails")
-            found[:] = [link_in(mail["body"]) for mail in answer.json()["mails"] if mail["to"] == email]
-            return bool(found)
-
-        await eventually(sent, 30)
-    return found[-1]
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -67,7 +53,7 @@ async def test_a_family_finds_registers_changes_and_cancels(events: Events, brow
         await expect(page.get_by_role("status")).to_contain_text("inscription confirmée")
         assert datetime.now(UTC) - begun < timedelta(seconds=60)
         await assert_accessible(page)
-        link = await link_sent_to(events, email)
+        link = await link_sent_to(events.stack, email)
         await page.goto(events.url + link)
         await expect(page.locator(".pass svg")).to_be_visible()
         await expect(page.locator(".code")).to_have_text(re.compile(r"^[2-9A-HJ-NP-Z]{10}$"))
@@ -117,7 +103,7 @@ async def test_who_waits_is_offered_a_seat_and_takes_it(events: Events, browser:
         async with opened(browser, width) as page:
 
             async def offered() -> bool:
-                await page.goto(events.url + await link_sent_to(events, f"waits-{mark}@example.org"))
+                await page.goto(events.url + await link_sent_to(events.stack, f"waits-{mark}@example.org"))
                 return await page.get_by_role("button", name="Je prends").count() == 1
 
             await eventually(offered)
@@ -351,7 +337,7 @@ async def test_kits_and_ambassadors(events: Events, browser: Browser, width: int
         await expect(page.locator("li.hold", has_text=f"Kit {mark}")).to_contain_text("Pris du")
         await assert_accessible(page)
     async with opened(browser, width) as page:
-        link = await link_sent_to(events, f"amb-{mark}@example.org")
+        link = await link_sent_to(events.stack, f"amb-{mark}@example.org")
         await page.goto(events.url + link)
         await assert_accessible(page)
         await page.get_by_role("button", name="Oui, je viens").click()

@@ -22,6 +22,7 @@ from demonstration.caller import Caller
 from demonstration.cast import Programme
 from demonstration.internships import Internships, hosts, personas
 from demonstration.outreach import Outreach
+from demonstration.parents import ParentsCafes
 from demonstration.workshops import Workshops
 from territory.working_time import is_working_day
 
@@ -51,6 +52,8 @@ class Demonstration:
         self._internships = Internships(self._caller, seed)
         self._workshops = Workshops(self._caller, seed)
         self._outreach = Outreach(self._caller, seed)
+        mails_url = f"http://127.0.0.1:{stack.settings.mail_port}/api/mails"
+        self._parents = ParentsCafes(self._caller, mails_url, seed)
         self._done = stack.settings.home / "demonstration.done"
         self._offset_seconds = 0.0
 
@@ -99,6 +102,7 @@ class Demonstration:
             self._internships.register(first_day),
             self._workshops.register(first_day),
             self._outreach.register(first_day, today),
+            self._parents.register(first_day, today),
         )
         with Progress(
             TextColumn("          {task.description}"),
@@ -117,10 +121,13 @@ class Demonstration:
                     self._internships.play_days(day),
                     self._workshops.play_days(day),
                     self._outreach.play_days(day),
+                    self._parents.play_days(day),
                 )
                 bar.update(task, advance=_STEP_DAYS, description=f"{today - timedelta(days=back):%d/%m/%Y}  ")
         await self._set_clock(0)
-        await asyncio.gather(self._internships.campaign(today), self._outreach.play_today(today))
+        await asyncio.gather(
+            self._internships.campaign(today), self._outreach.play_today(today), self._parents.play_today(today)
+        )
         # Something fresh on the first screen, whatever day of the week the play is given.
         await asyncio.gather(
             *(

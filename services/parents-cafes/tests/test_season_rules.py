@@ -189,6 +189,20 @@ def test_a_small_cafe_needs_no_more_than_its_seats() -> None:
     assert season.review(replace(cafe(*(registration() for _ in range(6)), capacity=6), review_at=DUE), [], POLICY, DUE).kind == "confirm"  # fmt: skip
 
 
+def test_the_forecast_is_what_the_passes_do_in_turn() -> None:
+    """Three and four on one evening: the first by id goes to the second, which is looked at the next day and then goes to the third."""
+    one, two = sorted((of(3), of(4)), key=lambda one: one.cafe_id)
+    later = replace(
+        of(9), plan=replace(one.plan, starts_at=STARTS + timedelta(days=4)), review_at=DUE + timedelta(days=4)
+    )
+    near = season.forecast([one, two, later], lambda _, __: 7.0, POLICY, NOW)
+    assert near[one.cafe_id] == Verdict("merge", two.cafe_id, 7.0)
+    assert near[two.cafe_id] == Verdict("merge", later.cafe_id, 7.0)
+    assert near[later.cafe_id].kind == "confirm"
+    alone = season.forecast([one, two], lambda _, __: 51.0, POLICY, NOW)
+    assert {verdict.kind for verdict in alone.values()} == {"cancel"}
+
+
 # -- whole passes, by a model of the sweeper
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.faults.checker import delivery, events, platforms, seats, stages
+from tests.faults.checker import cafes, delivery, events, platforms, seats, stages
 from tests.faults.checker.world import World, load
 
 _SHOWN_MAX = 5
@@ -79,6 +79,13 @@ INVARIANTS: dict[str, Callable[[World], Iterator[str]]] = {
     "E16": events.e16_authority,
     "E18": events.e18_one_effect_per_command,
     "E20": events.e20_both_sides_end_alike,
+    "C6": cafes.c6_no_overbooking,
+    "C7": cafes.c7_table_and_log_agree,
+    "C8": cafes.c8_one_cafe_a_period,
+    "C9": cafes.c9_season_is_the_fold,
+    "C16": cafes.c16_authority,
+    "C18": cafes.c18_one_effect_per_command,
+    "C21": cafes.c21_nobody_lost_in_a_merge,
 }
 
 

@@ -14,7 +14,6 @@ from common.telemetry import Metrics
 from common.transaction import Database
 
 _log = logging.getLogger(__name__)
-_POLL_SECONDS = 2.0
 # Shorter than a transaction may be idle: a mail that was sent must not lose its mark.
 _SEND_SECONDS_MAX = 6.0
 
@@ -29,7 +28,7 @@ class MailSender:
 
     async def run(self) -> None:
         """Sends until cancelled."""
-        await forever(self._send_all, seconds=_POLL_SECONDS)
+        await forever(self._send_all, seconds=self._settings.mail_poll_seconds)
 
     async def _send_all(self) -> None:
         while await self.send_one():

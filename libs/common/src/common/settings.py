@@ -73,6 +73,7 @@ class Settings(BaseSettings):
     health_report_seconds: float = 5.0
     drain_seconds_max: float = 15.0
     mail_attempt_count_max: int = 8
+    mail_poll_seconds: float = 2.0
     idempotency_key_days: int = Field(
         default=30, ge=1, description="How long a repeated request gets its first answer again"
     )

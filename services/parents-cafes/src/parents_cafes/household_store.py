@@ -94,13 +94,14 @@ async def lapsed_elsewhere(tx: Transaction, household_id: UUID, cafe_id: UUID, n
 
 
 async def awaited(tx: Transaction, period: Period) -> Sequence[Row[Any]]:
-    """Households that come first in a period and are not in it: who they are, and the commune where they looked for a place."""
+    """Households that come first in a period and are not in it: who they are, where they looked for a place, and who follows it."""
     return await tx.fetch_all(
-        f"""SELECT h.household_id, h.email, v.commune_code FROM
+        f"""SELECT h.household_id, h.email, v.commune_code, o.account AS coordinator_account FROM
                 (SELECT DISTINCT ON (holder_id) * FROM registration
                  WHERE (school_year, period) IN ((:school_year, :period), (:school_year_before, :period_before))
                    AND ({_SEATED} OR {_FOUND_NO_PLACE}) ORDER BY holder_id, joined_at DESC) r
                 JOIN household h ON h.household_id = r.holder_id JOIN cafe c USING (cafe_id) JOIN venue v USING (venue_id)
+                JOIN coordinator o ON o.coordinator_id = c.coordinator_id
             WHERE r.{_FOUND_NO_PLACE} AND h.email IS NOT NULL AND NOT EXISTS
                 (SELECT 1 FROM registration l WHERE l.holder_id = h.household_id AND l.school_year = :school_year
                      AND l.period = :period AND l.{LIVE})

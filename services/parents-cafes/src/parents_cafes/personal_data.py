@@ -112,6 +112,12 @@ async def erase_household(tx: Transaction, household_id: UUID) -> int:
         if row.state in ("waiting", "offered", "registered") and row.starts_at > now:
             await handlers.cancel(tx, household_id, row.registration_id, warned=True)
     await tx.execute("UPDATE registration SET owed = NULL WHERE holder_id = :id", id=household_id)
+    # Answers that were kept for a repeated request, with the household's link in them.
+    await tx.execute(
+        """DELETE FROM idempotency_key WHERE caller = 'household/' || :id
+               OR caller IN (SELECT 'request/' || request_id FROM request WHERE household_id = CAST(:id AS uuid))""",
+        id=str(household_id),
+    )
     await tx.execute("DELETE FROM request WHERE household_id = :id", id=household_id)
     found = await tx.fetch_one("SELECT email FROM household WHERE household_id = :id", id=household_id)
     await tx.execute(
@@ -122,5 +128,4 @@ async def erase_household(tx: Transaction, household_id: UUID) -> int:
         email=found.email if found is not None else None,
         id=str(household_id),
     )
-    await tx.execute("DELETE FROM idempotency_key WHERE caller = :caller", caller=f"household/{household_id}")
     return len(rows)

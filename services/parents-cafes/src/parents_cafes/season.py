@@ -6,7 +6,7 @@ it finds then, and a café that it has confirmed, dissolved or cancelled is not 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
@@ -181,6 +181,40 @@ def review(cafe: Cafe, candidates: Sequence[Candidate], policy: Policy, now: dat
         return Verdict("cancel")
     nearest = min(fit, key=lambda one: (one.km, one.starts_at, one.cafe_id))
     return Verdict("merge", nearest.cafe_id, nearest.km)
+
+
+def forecast(
+    cafes: Sequence[Cafe], km_between: Callable[[str, str], float], policy: Policy, now: datetime
+) -> dict[UUID, Verdict]:
+    """What the passes would make of each open café if nobody came or went: by the same rule, in the same order, one after the other."""
+    left = {one.cafe_id: one for one in cafes if one.takes_registrations}
+    found: dict[UUID, Verdict] = {}
+    at = now
+    while due := [one for one in left.values() if one.review_at is not None]:
+        one = min(due, key=lambda one: (one.review_at, one.plan.starts_at, one.cafe_id))
+        assert one.review_at is not None
+        at = max(at, one.review_at)
+        home = one.plan.venue.commune_code
+        others = [
+            Candidate(
+                other.cafe_id, km_between(home, other.plan.venue.commune_code), other.plan.starts_at, other.free_count
+            )
+            for other in left.values()
+            if other.cafe_id != one.cafe_id and other.period == one.period
+        ]
+        verdict = review(one, others, policy, at)
+        if verdict.kind == "later":
+            left[one.cafe_id] = postpone(one, at).cafe
+            continue
+        found[one.cafe_id] = verdict
+        left[one.cafe_id] = replace(one, review_at=None)
+        if verdict.kind in ("merge", "cancel"):
+            del left[one.cafe_id]
+        if verdict.into_id is not None:
+            target = left[verdict.into_id]
+            counts = replace(target.counts, registered=target.counts.registered + one.counts.taken)
+            left[verdict.into_id] = replace(target, counts=counts, received_on=at.astimezone(PARIS).date())
+    return found
 
 
 def confirm(cafe: Cafe) -> Decision:

@@ -208,13 +208,8 @@ async def _carry_out(
 
 async def forecast(tx: Transaction, period: Period, policy: Policy, now: datetime) -> dict[UUID, Verdict]:
     """What the pass would make of each open café of a period as it stands now; nothing is decided."""
-    found = {}
-    for row in await store.cafes(tx, now, period=period):
-        if row.state == "open":
-            cafe = store.with_seats(row)
-            at = max(now, row.review_at) if row.review_at is not None else now
-            found[row.cafe_id] = await _verdict(tx, cafe, policy, at)
-    return found
+    cafes = [store.with_seats(row) for row in await store.cafes(tx, now, period=period)]
+    return season.forecast(cafes, reference.km_between, policy, now)
 
 
 # -- reminders

@@ -80,7 +80,9 @@ class SeasonDesk(Desk):
             waiting=sum(row.waiting for row in live),
             verdicts=verdicts,
             titles=titles,
-            to_open=wanted_territories(rows, awaited),
+            to_open=wanted_territories(
+                shown, [one for one in awaited if not only_mine or one.coordinator_account == who.account]
+            ),
             minimum_count=policy.minimum_count,
             target_count=policy.target_count,
             review_days=policy.review_days,

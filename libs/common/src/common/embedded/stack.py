@@ -273,6 +273,8 @@ class Stack:
             "ESTUAIRE_SMTP_PORT": str(settings.smtp_port),
             # The clock of the demonstration walks fast; the sweeper follows closely.
             "ESTUAIRE_SWEEP_SECONDS": os.environ.get("ESTUAIRE_SWEEP_SECONDS", "2"),
+            # Somebody who tries the pages waits for a link.
+            "ESTUAIRE_MAIL_POLL_SECONDS": "0.5",
         }
 
     def _navigation(self) -> list[dict[str, str]]:
