@@ -72,10 +72,9 @@ class FamilyDesk(Desk):
         counts: dict[str, int] = {}
         for row in found:
             counts[row.commune_code] = counts.get(row.commune_code, 0) + 1
-        # Near is what a parent asks for; with free seats before full ones at the same distance.
-        found.sort(
-            key=lambda row: (distances.get(row.commune_code, 0.0), row.free_count == 0, row.starts_at, row.cafe_id)
-        )
+        if wanted.commune:
+            # Near is what a parent asks for; with free seats before full ones at the same distance.
+            found.sort(key=lambda row: (distances[row.commune_code], row.free_count == 0, row.starts_at, row.cafe_id))
         return self.page(
             request,
             "find.html",
