@@ -126,5 +126,5 @@ class CafesWorkload(Commands):
             case "acceptance":
                 return {"HouseholdRegistered": 1}
             case "change":
-                return {"HouseholdLeft": 1, "HouseholdMoved": 1}
+                return {"HouseholdLeft": 1}
         return {}

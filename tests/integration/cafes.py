@@ -165,6 +165,13 @@ async def reviewed(runtime: Runtime) -> int:
         looks += 1
 
 
+async def settled(runtime: Runtime) -> None:
+    """The sweeper, until nothing is due."""
+    async with runtime.database.transaction() as tx:
+        while await handlers.settle_due(tx, 50):
+            pass
+
+
 async def cafe_row(runtime: Runtime, cafe_id: UUID) -> Any:
     """A café's row."""
     async with runtime.database.transaction() as tx:

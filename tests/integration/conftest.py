@@ -13,10 +13,13 @@ import httpx
 import pytest
 from playwright.async_api import Browser, async_playwright
 
+from common.app import Runtime
 from common.embedded.stack import Stack
-from common.testing import client_of, url_of
+from common.testing import FreshRuntime, client_of, url_of
+from tests.integration import cafes as cafes_module
 from tests.integration import events as events_module
 from tests.integration.browsing import FLAGS, chromium
+from tests.integration.cafes import Cafes
 from tests.integration.events import Events
 from tests.integration.platforms import SERVICE, Platforms
 
@@ -85,6 +88,19 @@ def platforms(stack: Stack) -> Platforms:
 def events(stack: Stack) -> Events:
     """The events service of the running stack."""
     return Events(stack, url_of(stack, events_module.SERVICE))
+
+
+@pytest.fixture
+def cafes(stack: Stack) -> Cafes:
+    """The parents' cafés service of the running stack."""
+    return Cafes(stack, url_of(stack, cafes_module.SERVICE))
+
+
+@pytest.fixture
+async def cafes_runtime(fresh_runtime: FreshRuntime) -> AsyncIterator[Runtime]:
+    """The parents' cafés service on a database of its own, its clock in the test's hand."""
+    async with fresh_runtime("parents_cafes", development=True) as made:
+        yield made
 
 
 BoardOf = Callable[[], Awaitable[dict[str, dict[str, Any]]]]

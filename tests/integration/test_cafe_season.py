@@ -26,12 +26,6 @@ from tests.integration.test_rebuild import rebuild
 _TOWN, _EPCI = "50218", "200042604"
 
 
-@pytest.fixture
-def cafes(stack: Stack) -> Cafes:
-    """The service of the running stack."""
-    return Cafes(stack, url_of(stack, SERVICE))
-
-
 async def registered(family: httpx.AsyncClient, cafes: Cafes, cafe_id: UUID, parents: int) -> dict[str, Any]:
     """A household that is verified and has its seats, or waits."""
     body = {"email": f"s-{uuid4().hex[:8]}@example.org", "seat_count": parents}

@@ -9,10 +9,8 @@ import sys
 from pathlib import Path
 from uuid import uuid4
 
-import pytest
-
 from common.embedded.stack import Stack
-from common.testing import FreshRuntime, Query, service_named, set_clock, url_of
+from common.testing import FreshRuntime, Query, service_named, set_clock
 from parents_cafes import handlers
 from parents_cafes.restate import AGGREGATES
 from tests.integration.byte_stores import found_in
@@ -31,12 +29,6 @@ from tests.integration.cafes import (
 from tests.integration.conftest import eventually
 from tests.integration.restating import restated
 from tests.integration.test_cafes import cafes_token
-
-
-@pytest.fixture
-def cafes(stack: Stack) -> Cafes:
-    """The service of the running stack."""
-    return Cafes(stack, url_of(stack, SERVICE))
 
 
 async def households(stack: Stack, *arguments: str) -> tuple[int, str, str]:

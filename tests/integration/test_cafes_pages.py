@@ -12,8 +12,7 @@ import pytest
 from ical.calendar_stream import IcsCalendarStream
 from playwright.async_api import Browser, Geolocation, Page, expect
 
-from common.embedded.stack import Stack
-from common.testing import Query, url_of
+from common.testing import Query
 from parents_cafes import words
 from tests.integration.browsing import WIDTHS, assert_accessible, link_sent_to, log_in, opened
 from tests.integration.cafes import SERVICE, Cafes, days_before
@@ -21,12 +20,6 @@ from tests.integration.conftest import eventually
 
 # Cherbourg, where no other test holds a café; and a point in it.
 _TOWN, _POINT = "50129", Geolocation(latitude=49.63, longitude=-1.62)
-
-
-@pytest.fixture
-def cafes(stack: Stack) -> Cafes:
-    """The service of the running stack."""
-    return Cafes(stack, url_of(stack, SERVICE))
 
 
 @asynccontextmanager
@@ -112,6 +105,13 @@ async def test_a_parent_registers_changes_and_cancels(cafes: Cafes, browser: Bro
         assert told["household"][0]["email"] == email and len(told["registrations"]) == 1
         await page.get_by_role("button", name="Annuler", exact=True).click()
         await expect(page.get_by_role("status")).to_contain_text("C’est annulé")
+        # Known by its link, it asks for another café without a new mail.
+        await expect(page.get_by_role("heading", name="Cafés de")).to_be_visible()
+        await assert_accessible(page)
+        again = page.locator(f'form:has(input[value="{cafe_id}"])')
+        await again.get_by_label("Combien de parents").select_option("2")
+        await again.get_by_role("button", name="Je m’inscris").click()
+        await expect(page.locator(".code")).to_be_visible()
         await page.get_by_text("Mes données").click()
         await page.get_by_role("button", name="Tout effacer").click()
         await expect(page.get_by_role("heading", name="C’est effacé")).to_be_visible()

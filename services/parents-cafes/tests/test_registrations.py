@@ -210,6 +210,22 @@ def test_changing_takes_seats_there_and_frees_them_here_or_does_neither() -> Non
         assert (refused.cafe, untouched.cafe, untouched.messages) == (source, there, ())
 
 
+def test_changing_late_is_leaving_late() -> None:
+    """It is warned of, then ends here as late and begins anew there; what a merge moved is free to go."""
+    one = registration(seats=2)
+    soon, later = cafe(one), cafe(starts_at=STARTS + timedelta(days=3))
+    at = STARTS - timedelta(hours=5)
+    warned, untouched = domain.change(soon, one, later, POLICY, at)
+    assert warned.refusal is not None and warned.refusal.reason == "late_warning" and untouched.cafe == later
+    left, received = domain.change(soon, one, later, POLICY, at, warned=True)
+    assert left.registration is not None and left.registration.end_reason == "CANCELLED_LATE"
+    assert received.registration is not None and received.registration.registration_id != one.registration_id
+    assert (received.registration.state, received.cafe.counts.taken) == ("registered", 2)
+    moved = replace(one, moved_from_id=uuid4(), moved_until=STARTS)
+    free, _ = domain.change(cafe(moved), moved, later, POLICY, at)
+    assert free.refusal is None and free.registration is None
+
+
 def test_whoever_waits_and_changes_to_free_seats_has_them() -> None:
     """A place in line or an offer becomes seats elsewhere."""
     for state in ("waiting", "offered"):

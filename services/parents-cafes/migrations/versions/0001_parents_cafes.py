@@ -34,7 +34,6 @@ CREATE TABLE policy (
 );
 CREATE TABLE review_pass (
     id INTEGER NOT NULL,
-    reviewed_count BIGINT NOT NULL,
     PRIMARY KEY (id)
 );
 CREATE TABLE facilitator (
@@ -155,7 +154,7 @@ CREATE TABLE request (
 );
 CREATE INDEX request_expires ON request (expires_at);
 CREATE INDEX request_of_address ON request (email_hash);
-INSERT INTO review_pass (id, reviewed_count) VALUES (1, 0);
+INSERT INTO review_pass (id) VALUES (1);
 """
 
 # The limits of the strategy's fiche 3-4 and of the product, in force from the beginning.

@@ -270,7 +270,10 @@ def resize(cafe: Cafe, one: Registration, seat_count: int, policy: Policy, now: 
 def change(
     source: Cafe, one: Registration, target: Cafe, policy: Policy, now: datetime, *, warned: bool = False
 ) -> tuple[Decision, Decision]:
-    """A household goes to another café of the same period that has its seats free: out of the one and into the other, or neither."""
+    """A household goes to another café of the same period that has its seats free: out of the one and into the other, or neither.
+
+    Leaving late is leaving late, wherever one goes.
+    """
     refusal = _why_not_leave(source, one, "household", now)
     if refusal is None and (target.period != source.period or target.cafe_id == source.cafe_id):
         refusal = Refusal("other_period", "Choisissez un autre café de la même période.", facts_of(target))
@@ -282,6 +285,10 @@ def change(
         refusal = _warning(source, policy)
     if refusal is not None:
         return Decision(source, refusal=refusal), Decision(target)
+    if is_late(source, one, policy, now):
+        # It leaves late, and is registered anew: what it did stays to be read.
+        again = Registration(uuid4(), one.holder_id, one.seat_count, "waiting", now, one.priority)
+        return _end(source, one, "CANCELLED_LATE", now), become(target, again, "registered", now)
     left = source.with_(one, None)
     message = HouseholdLeft(
         occurred_at=now, registration_id=one.registration_id, reason=LeaveReason.CHANGED, **left.counts.told()

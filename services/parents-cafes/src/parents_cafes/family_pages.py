@@ -17,13 +17,13 @@ from pydantic import Field, ValidationError, field_validator
 from common.desk import Desk, Form
 from common.http import Answer, execute, tagged
 from common.identity import Principal
-from common.pages import PARIS
 from common.query import Query
 from common.spreadsheet import refused_line
 from common.transaction import Transaction
-from parents_cafes import domain, household_store, http, notices, personal_data, store, words
+from parents_cafes import domain, household_store, http, notices, personal_data, season_store, store, words
 from parents_cafes.bodies import ActBody, ConfirmationBody, RequestBody
-from parents_cafes.messages import CafeTheme
+from parents_cafes.messages import CafePeriod, CafeTheme
+from parents_cafes.state import Period, Policy
 from territory import maps, reference
 
 FIELDS = {"email": "adresse mail", "title": "prénom ou nom", "seat_count": "nombre de parents"}
@@ -60,7 +60,7 @@ class FamilyDesk(Desk):
         wanted = Wanted.read(request.query_params)
         async with self.database.transaction() as tx:
             now = await tx.now()
-            rows = await store.cafes(tx, now, only_public=True)
+            rows = await season_store.cafes(tx, now, only_public=True)
         distances = (
             {code: km for km, code in reference.communes_within(wanted.commune, wanted.rayon)} if wanted.commune else {}
         )
@@ -116,7 +116,7 @@ class FamilyDesk(Desk):
             row = await http.announced(tx, cafe_id)
             now = await tx.now()
             policy = await store.policy_at(tx, now)
-            into = await store.cafes(tx, now, cafe_ids=[row.merged_into_id]) if row.merged_into_id else ()
+            into = await season_store.cafes(tx, now, cafe_ids=[row.merged_into_id]) if row.merged_into_id else ()
         return self.page(
             request,
             "cafe.html",
@@ -175,8 +175,8 @@ class FamilyDesk(Desk):
             now = await tx.now()
             if asked is None:
                 raise HTTPException(404, "Ce lien n'est plus valable : demandez une place à nouveau.")
-            (row,) = await store.cafes(tx, now, cafe_ids=[asked.cafe_id])
-            others = await _others(tx, store.with_seats(row), asked.seat_count, now)
+            (row,) = await season_store.cafes(tx, now, cafe_ids=[asked.cafe_id])
+            others = await _others(tx, season_store.with_seats(row), asked.seat_count, now)
         return self.page(
             request,
             "verify.html",
@@ -236,8 +236,8 @@ class FamilyDesk(Desk):
             ]
             shown = []
             for row in sorted(live, key=lambda one: one.starts_at):
-                (cafe,) = await store.cafes(tx, now, cafe_ids=[row.cafe_id])
-                others = await _others(tx, store.with_seats(cafe), row.seat_count, now)
+                (cafe,) = await season_store.cafes(tx, now, cafe_ids=[row.cafe_id])
+                others = await _others(tx, season_store.with_seats(cafe), row.seat_count, now)
                 one = store.registration_of(row)
                 shown.append(
                     {
@@ -251,8 +251,7 @@ class FamilyDesk(Desk):
                         ),
                     }
                 )
-            period = policy.period_at(now.astimezone(PARIS).date())
-            conduct = await household_store.conduct_of(tx, household_id, period, policy, now)
+            openings = await _openings(tx, household_id, rows, policy, now)
         return self.page(
             request,
             "mine.html",
@@ -261,8 +260,7 @@ class FamilyDesk(Desk):
             token=token,
             shown=shown,
             over=[row for row in rows if row not in live],
-            priority=domain.priority_of(conduct) if not conduct.is_in_period else 0,
-            period=period,
+            openings=openings,
             household_seats_max=policy.household_seats_max,
             late_hours=policy.late_hours,
             now=now,
@@ -327,9 +325,31 @@ class FamilyDesk(Desk):
         return Response(content, media_type="application/json", headers=headers)
 
 
+async def _openings(
+    tx: Transaction, household_id: UUID, rows: Any, policy: Policy, now: datetime
+) -> list[dict[str, Any]]:
+    """By period in which a household is not yet: what it is owed, and the cafés that it may ask for, nearest to its last one first."""
+    found = []
+    cafes = await season_store.cafes(tx, now, only_public=True)
+    home = rows[0].commune_code if rows else None
+    for period in sorted({Period(row.school_year, CafePeriod(row.period)) for row in cafes}, key=lambda one: one.order):
+        conduct = await household_store.conduct_of(tx, household_id, period, policy, now)
+        if conduct.is_in_period:
+            continue
+        priority = domain.priority_of(conduct)
+        near = [
+            (reference.km_between(home, row.commune_code) if home else None, row)
+            for row in cafes
+            if store.cafe_of(row).period == period and domain.why_closed(store.cafe_of(row), priority, now) is None
+        ]
+        near.sort(key=lambda one: (one[0] or 0.0, one[1].starts_at))
+        found.append({"period": period, "priority": priority, "cafes": near[:_CHANGES_SHOWN]})
+    return found
+
+
 async def _others(tx: Transaction, cafe: Any, seat_count: int, now: datetime) -> list[tuple[float, Any]]:
     """Cafés of the same period with so many seats free, nearest first, each with its distance."""
-    rows = await store.cafes(tx, now, period=cafe.period, only_public=True)
+    rows = await season_store.cafes(tx, now, period=cafe.period, only_public=True)
     home = cafe.plan.venue.commune_code
     found = [
         (reference.km_between(home, row.commune_code), row)

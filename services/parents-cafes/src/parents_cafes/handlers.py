@@ -9,7 +9,7 @@ from uuid import UUID
 
 from common.failures import Refusal
 from common.transaction import Transaction
-from parents_cafes import domain, household_store, notices, store
+from parents_cafes import domain, household_store, notices, season_store, store
 from parents_cafes.state import Ask, Cafe, Decision, Policy, Registration
 from waiting_list.rules import Place, serve_line
 
@@ -41,7 +41,7 @@ async def ask(
     tx: Transaction, cafe_id: UUID, email: str, title: str | None, seat_count: int, *, wait: bool
 ) -> Refusal | UUID:
     """Somebody asks for a café: a link goes to the address; nothing is taken, and nothing is said of who has which address."""
-    (row,) = await store.cafes(tx, await tx.now(), cafe_ids=[cafe_id]) or (None,)
+    (row,) = await season_store.cafes(tx, await tx.now(), cafe_ids=[cafe_id]) or (None,)
     if row is None or row.state == "planned":
         return NOT_FOUND
     now = await tx.now()
@@ -168,10 +168,15 @@ async def change(
     left, received = domain.change(source, one, target, policy, now, warned=warned)
     if left.refusal is not None:
         return left.refusal
-    # First where the row goes, so that each sum is of the rows that are there.
-    await store.save(tx, target, received, policy)
-    saved = await store.save(tx, source, left, policy)
-    await serve(tx, saved.cafe, policy, now)
+    if left.registration is not None:
+        # It ended here and begins there, and is never twice in the period.
+        left = await store.save(tx, source, left, policy)
+        await store.save(tx, target, received, policy)
+    else:
+        # First where the row goes, so that each sum is of the rows that are there.
+        await store.save(tx, target, received, policy)
+        left = await store.save(tx, source, left, policy)
+    await serve(tx, left.cafe, policy, now)
     return None
 
 
@@ -195,7 +200,7 @@ async def _of_household(
 
 async def settle_due(tx: Transaction, limit: int) -> int:
     """Settles what is overdue; nothing that reads or decides depends on its having run."""
-    ids = await store.due_cafes(tx, await tx.now(), limit)
+    ids = await season_store.due_cafes(tx, await tx.now(), limit)
     for cafe_id in ids:
         cafe = await store.lock_cafe(tx, cafe_id)
         assert cafe is not None
@@ -206,7 +211,7 @@ async def settle_due(tx: Transaction, limit: int) -> int:
 async def heal(tx: Transaction, limit: int) -> int:
     """Looks once an hour whether somebody waits beside free seats, whatever has happened: there should be nobody."""
     now, since = await tx.now(), _NIL
-    while ids := await store.with_free_seats_and_a_line(tx, now, since, limit):
+    while ids := await season_store.with_free_seats_and_a_line(tx, now, since, limit):
         for cafe_id in ids:
             cafe = await store.lock_cafe(tx, cafe_id)
             assert cafe is not None

@@ -14,7 +14,7 @@ from common.http import Answer, answer, command, database_of
 from common.identity import Principal
 from common.links import signed_link, subject_of
 from common.transaction import Transaction
-from parents_cafes import handlers, notices, store
+from parents_cafes import handlers, notices, season_store
 from parents_cafes.bodies import ActBody, ConfirmationBody, RequestBody
 from parents_cafes.handlers import Registered
 from parents_cafes.messages import CafeTheme
@@ -40,7 +40,7 @@ async def list_cafes(
     """Cafés to come that take registrations, with what is left in each; open to everyone."""
     async with database_of(request).transaction() as tx:
         now = await tx.now()
-        rows = await store.cafes(tx, now, only_public=True)
+        rows = await season_store.cafes(tx, now, only_public=True)
     near = {code: km for km, code in reference.communes_within(commune_code, radius_km)} if commune_code else None
     kept = [
         row
@@ -146,7 +146,7 @@ async def acted(request: Request, tx: Transaction, household_id: UUID, action: A
 
 async def announced(tx: Transaction, cafe_id: UUID) -> Any:
     """A café with its seats; 404 while it is only planned."""
-    rows = await store.cafes(tx, await tx.now(), cafe_ids=[cafe_id])
+    rows = await season_store.cafes(tx, await tx.now(), cafe_ids=[cafe_id])
     if not rows or rows[0].state == "planned":
         raise HTTPException(404, "Ce café n'existe pas, ou n'est pas encore annoncé.")
     return rows[0]

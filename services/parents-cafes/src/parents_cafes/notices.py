@@ -8,7 +8,7 @@ from uuid import UUID
 
 from common.pages import moment, slot
 from common.transaction import Transaction
-from parents_cafes import household_store, store, venue_store, words
+from parents_cafes import household_store, season_store, venue_store, words
 from parents_cafes.state import Cafe, Policy
 from territory import reference
 
@@ -176,7 +176,7 @@ async def tell_coordinator(tx: Transaction, cafe: Cafe, target: Cafe | None, km:
 
 async def tell_facilitator(tx: Transaction, cafe_id: UUID, now: datetime) -> None:
     """Who runs the exchange gets the link to the list of the day."""
-    (row,) = await store.cafes(tx, now, cafe_ids=[cafe_id])
+    (row,) = await season_store.cafes(tx, now, cafe_ids=[cafe_id])
     one = await venue_store.find_facilitator(tx, row.facilitator_id)
     if one is None:
         return

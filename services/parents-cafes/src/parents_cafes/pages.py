@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 from common.app import Runtime
 from common.desk import Desk, Routes, page_routes
 from parents_cafes.family_pages import FamilyDesk
+from parents_cafes.place_pages import PlaceDesk
 from parents_cafes.season_http import COORDINATORS
 from parents_cafes.season_pages import SeasonDesk
 from parents_cafes.words import pages
@@ -16,7 +17,8 @@ from territory import maps
 
 def routes(runtime: Runtime) -> APIRouter:
     """The pages, their assets, and the login."""
-    hall, family, season = Hall(runtime, pages), FamilyDesk(runtime, pages), SeasonDesk(runtime, pages)
+    hall, family = Hall(runtime, pages), FamilyDesk(runtime, pages)
+    season, places = SeasonDesk(runtime, pages), PlaceDesk(runtime, pages)
     shown: Routes = {
         "/": hall.home,
         "/map.svg": maps.outlines_svg,
@@ -31,7 +33,7 @@ def routes(runtime: Runtime) -> APIRouter:
         "/saison/cafes/nouveau": season.edit,
         "/saison/cafes/{cafe_id}": season.edit,
         "/saison/cafes/{cafe_id}/liste": season.listed,
-        "/lieux": season.places,
+        "/lieux": places.places,
         "/animation/{token}": season.facilitator,
     }
     sent: Routes = {
@@ -40,7 +42,7 @@ def routes(runtime: Runtime) -> APIRouter:
         "/mon-cafe/{token}/{action}": family.act,
         "/saison/cafes/{cafe_id}": season.save,
         "/saison/cafes/{cafe_id}/{action}": season.change,
-        "/lieux/{kind}/{key}": season.save_place,
+        "/lieux/{kind}/{key}": places.save_place,
         "/animation/{token}": season.check_in_by_link,
     }
     return page_routes(runtime, pages, shown=shown, sent=sent)

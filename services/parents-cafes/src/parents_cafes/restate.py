@@ -7,7 +7,7 @@ from uuid import UUID
 from common.messages import Message
 from common.reconcile import Aggregates, Told
 from common.transaction import Transaction
-from parents_cafes import domain, season, store
+from parents_cafes import domain, season, season_store, store
 from parents_cafes.messages import (
     CafeCancellationReason,
     CafeCancelled,
@@ -72,7 +72,7 @@ AGGREGATES = (
             ParentsCheckedIn,
             HouseholdsRestated,
         ),
-        versions=store.versions,
+        versions=season_store.versions,
         restate=restate_cafe,
     ),
 )

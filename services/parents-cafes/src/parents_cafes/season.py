@@ -107,7 +107,7 @@ def call_off(cafe: Cafe, reason: CafeCancellationReason, now: datetime) -> Decis
         return Decision(cafe)
     if not cafe.takes_registrations and cafe.state != "planned":
         return _refused(cafe, "cafe_over", f"Ce café est {STATES_FR[cafe.state]}.")
-    if now >= cafe.plan.starts_at:
+    if now >= cafe.plan.starts_at and cafe.state != "planned":
         return _refused(cafe, "cafe_over", "Ce café a commencé.")
     cancelled = replace(
         cafe, state="cancelled", counts=Counts(), registrations=(), review_at=None, revision=cafe.revision + 1

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from common.failures import Refusal
 from common.transaction import Transaction
-from parents_cafes import domain, handlers, household_store, notices, season, store, venue_store
+from parents_cafes import domain, handlers, household_store, notices, season, season_store, store, venue_store
 from parents_cafes.messages import CafeCancellationReason
 from parents_cafes.season import Verdict
 from parents_cafes.state import Cafe, Coordinator, Decision, Period, Plan, Policy, Venue
@@ -159,12 +159,12 @@ async def check_in(tx: Transaction, cafe_id: UUID, registration_id: UUID, visito
 async def review_due(tx: Transaction, limit: int) -> int:
     """The pass looks at one café, the first by date and id, with the one that may receive its households; one transaction each."""
     now = await tx.now()
-    cafe_id = await store.next_to_review(tx, now)
+    cafe_id = await season_store.next_to_review(tx, now)
     if cafe_id is None:
         return 0
     policy = await store.policy_at(tx, now)
-    (row,) = await store.cafes(tx, now, cafe_ids=[cafe_id])
-    expected = await _verdict(tx, store.with_seats(row), policy, now)
+    (row,) = await season_store.cafes(tx, now, cafe_ids=[cafe_id])
+    expected = await _verdict(tx, season_store.with_seats(row), policy, now)
     # Both are locked, ids ascending.
     ids = [cafe_id, *([expected.into_id] if expected.into_id is not None else [])]
     locked = await store.lock_cafes(tx, *ids)
@@ -172,13 +172,12 @@ async def review_due(tx: Transaction, limit: int) -> int:
     settled = {key: await handlers.settled(tx, one) for key, one in locked.items()}
     if await _verdict(tx, settled[cafe_id], policy, now) == expected:
         await _carry_out(tx, expected, settled, cafe_id, policy, now)
-        await tx.execute("UPDATE review_pass SET reviewed_count = reviewed_count + 1 WHERE id = 1")
     # Else somebody was faster: these locks are given back with the transaction, and the next one looks again.
     return 1
 
 
 async def _verdict(tx: Transaction, cafe: Cafe, policy: Policy, now: datetime) -> Verdict:
-    return season.review(cafe, await store.candidates(tx, cafe), policy, now)
+    return season.review(cafe, await season_store.candidates(tx, cafe, now), policy, now)
 
 
 async def _carry_out(
@@ -208,7 +207,7 @@ async def _carry_out(
 
 async def forecast(tx: Transaction, period: Period, policy: Policy, now: datetime) -> dict[UUID, Verdict]:
     """What the pass would make of each open café of a period as it stands now; nothing is decided."""
-    cafes = [store.with_seats(row) for row in await store.cafes(tx, now, period=period)]
+    cafes = [season_store.with_seats(row) for row in await season_store.cafes(tx, now, period=period)]
     return season.forecast(cafes, reference.km_between, policy, now)
 
 

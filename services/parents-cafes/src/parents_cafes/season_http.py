@@ -13,7 +13,7 @@ from common.failures import Refusal
 from common.http import Answer, answer, command, database_of
 from common.identity import Principal, Role, caller_as
 from common.transaction import Transaction
-from parents_cafes import household_store, season_handlers, store, venue_store, words
+from parents_cafes import household_store, season_handlers, season_store, store, venue_store, words
 from parents_cafes.bodies import CafeBody, CheckInBody, FacilitatorBody, VenueBody
 from parents_cafes.http import shown_cafe
 from parents_cafes.personal_data import PERSON
@@ -41,7 +41,8 @@ async def list_venues(request: Request, principal: Caller) -> list[dict[str, Any
     """Every venue."""
     async with database_of(request).transaction() as tx:
         rows = await venue_store.venues(tx)
-    return [{**row._mapping, "account": None} for row in rows]
+    names = ("venue_id", "title", "kind", "commune_code", "address", "capacity_count", "accessible")
+    return [{name: getattr(row, name) for name in names} for row in rows]
 
 
 @router.put("/facilitators/{facilitator_id}")
@@ -61,7 +62,7 @@ async def put_facilitator(request: Request, facilitator_id: UUID, body: Facilita
 async def my_cafes(request: Request, principal: Caller) -> list[dict[str, Any]]:
     """The caller's cafés, planned ones too, with their seats."""
     async with database_of(request).transaction() as tx:
-        rows = await store.cafes(tx, await tx.now())
+        rows = await season_store.cafes(tx, await tx.now())
     return [dict(shown_cafe(row)) for row in rows if row.coordinator_account == coordinator_of(principal).account]
 
 
@@ -139,7 +140,7 @@ async def season_of(request: Request, principal: Caller, period: str = "") -> di
         now = await tx.now()
         policy = await store.policy_at(tx, now)
         chosen = words.period_typed(period) or policy.period_at(now.date())
-        rows = await store.cafes(tx, now, period=chosen)
+        rows = await season_store.cafes(tx, now, period=chosen)
         verdicts = await season_handlers.forecast(tx, chosen, policy, now)
     return {
         "as_of": now,
@@ -166,7 +167,7 @@ async def _on_cafe(request: Request, key: UUID, principal: Principal, act: Act) 
 
 async def mine(tx: Transaction, principal: Principal, cafe_id: UUID) -> Any:
     """A café of the caller's; 404 when there is none, 403 when it is another's."""
-    rows = await store.cafes(tx, await tx.now(), cafe_ids=[cafe_id])
+    rows = await season_store.cafes(tx, await tx.now(), cafe_ids=[cafe_id])
     if not rows:
         raise HTTPException(404, "Ce café n'existe pas.")
     who = coordinator_of(principal)

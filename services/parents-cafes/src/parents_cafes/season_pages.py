@@ -17,8 +17,18 @@ from common.identity import Principal
 from common.pages import PARIS
 from common.spreadsheet import refused_line
 from common.transaction import Transaction
-from parents_cafes import domain, household_store, http, notices, season_handlers, store, venue_store, words
-from parents_cafes.bodies import CafeBody, CheckInBody, FacilitatorBody, VenueBody
+from parents_cafes import (
+    domain,
+    household_store,
+    http,
+    notices,
+    season_handlers,
+    season_store,
+    store,
+    venue_store,
+    words,
+)
+from parents_cafes.bodies import CafeBody, CheckInBody
 from parents_cafes.season_http import COORDINATORS, coordinator_of, mine, planned
 from territory import reference
 
@@ -29,11 +39,6 @@ FIELDS = {
     "starts_at": "jour et début",
     "ends_at": "fin",
     "capacity_count": "places",
-    "title": "nom",
-    "kind": "genre",
-    "commune_code": "commune",
-    "address": "adresse",
-    "email": "adresse mail",
     "visitor_count": "nombre de parents",
 }
 _DAYS_SHOWN = 2
@@ -54,7 +59,7 @@ class SeasonDesk(Desk):
             policy = await store.policy_at(tx, now)
             current = policy.period_at(now.astimezone(PARIS).date())
             period = words.period_typed(request.query_params.get("periode", "")) or current
-            rows = await store.cafes(tx, now, period=period)
+            rows = await season_store.cafes(tx, now, period=period)
             verdicts = await season_handlers.forecast(tx, period, policy, now)
             awaited = await household_store.awaited(tx, period)
         who = coordinator_of(principal)
@@ -117,7 +122,7 @@ class SeasonDesk(Desk):
         async with self.database.transaction() as tx:
             now = await tx.now()
             policy = await store.policy_at(tx, now)
-            rows = await store.cafes(tx, now, cafe_ids=[cafe_id])
+            rows = await season_store.cafes(tx, now, cafe_ids=[cafe_id])
             row = await mine(tx, principal, cafe_id) if rows or not new else None
             venues, facilitators = await venue_store.venues(tx), await venue_store.facilitators(tx)
         return self.page(
@@ -151,7 +156,7 @@ class SeasonDesk(Desk):
             return await self._form(request, principal, cafe_id, new=True, status=422, problem=problem, typed=form)
 
         async def run(tx: Transaction) -> Answer:
-            rows = await store.cafes(tx, await tx.now(), cafe_ids=[cafe_id])
+            rows = await season_store.cafes(tx, await tx.now(), cafe_ids=[cafe_id])
             kept = body.model_copy(update={"fictitious": rows[0].fictitious}) if rows else body
             return answer(await planned(tx, principal, cafe_id, kept), {})
 
@@ -237,7 +242,7 @@ class SeasonDesk(Desk):
             now = await tx.now()
             if await venue_store.find_facilitator(tx, facilitator_id) is None:
                 raise HTTPException(404, "Ce lien n'est plus valable.")
-            rows = await store.cafes(tx, now, facilitator_id=facilitator_id)
+            rows = await season_store.cafes(tx, now, facilitator_id=facilitator_id)
             near = [row for row in rows if row.state in ("open", "confirmed", "held") and _is_near(row, now)]
             lists = [await _list_of(tx, row) for row in near]
         coming = [row for row in rows if row.state in ("open", "confirmed") and row.starts_at > now and row not in near]
@@ -262,7 +267,7 @@ class SeasonDesk(Desk):
 
         async def run(tx: Transaction) -> Answer:
             cafe_id = _uuid(form.get("cafe_id", ""))
-            rows = await store.cafes(tx, await tx.now(), cafe_ids=[cafe_id], facilitator_id=facilitator_id)
+            rows = await season_store.cafes(tx, await tx.now(), cafe_ids=[cafe_id], facilitator_id=facilitator_id)
             if not rows:
                 raise HTTPException(403, "Ce café est animé par quelqu'un d'autre.")
             return answer(await _checked_in(tx, cafe_id, form), {})
@@ -272,69 +277,6 @@ class SeasonDesk(Desk):
         if status >= 400:
             return await self._facilitator(request, token, status=status, problem=content["detail"])
         return done(f"/animation/{token}", "Noté.")
-
-    # -- venues and who runs exchanges
-
-    async def places(self, request: Request) -> Response:
-        """Venues, and who runs exchanges."""
-        principal = self.who(request, *COORDINATORS)
-        if isinstance(principal, Response):
-            return principal
-        return await self._places(request, principal, said=request.query_params.get("fait", ""))
-
-    async def _places(
-        self,
-        request: Request,
-        principal: Principal,
-        *,
-        status: int = 200,
-        said: str = "",
-        problem: str = "",
-        typed: Form | None = None,
-    ) -> Response:
-        async with self.database.transaction() as tx:
-            venues, facilitators = await venue_store.venues(tx), await venue_store.facilitators(tx)
-        return self.page(
-            request,
-            "places.html",
-            principal,
-            status,
-            venues=venues,
-            facilitators=facilitators,
-            who=coordinator_of(principal),
-            suggestions=reference.suggestions(),
-            typed=typed or {},
-            said=said,
-            problem=problem,
-        )
-
-    async def save_place(self, request: Request, kind: str, key: UUID) -> Response:
-        """Describes a venue, or who runs exchanges."""
-        principal, form = await self.posted(request, *COORDINATORS)
-        if kind not in ("lieu", "animation"):
-            raise HTTPException(404, "Cette page n'existe pas.")
-        who = coordinator_of(principal)
-        try:
-            venue = _venue_body(form) if kind == "lieu" else None
-            person = (
-                FacilitatorBody.model_validate({"title": form.get("title", ""), "email": form.get("adresse", "")})
-                if kind == "animation"
-                else None
-            )
-        except ValidationError as error:
-            problem = refused_line(error, FIELDS, {}).detail
-            return await self._places(request, principal, status=422, problem=problem, typed=form)
-
-        async def run(tx: Transaction) -> Answer:
-            if venue is not None:
-                return answer(await season_handlers.describe_venue(tx, who, venue.venue(key)), {})
-            assert person is not None
-            return answer(await season_handlers.describe_facilitator(tx, who, key, person.title, person.email), {})
-
-        status, content = await self.execute(request, principal, form, run)
-        if status >= 400:
-            return await self._places(request, principal, status=status, problem=content["detail"], typed=form)
-        return done("/lieux", "Enregistré.")
 
 
 def wanted_territories(rows: Any, awaited: Any) -> list[dict[str, Any]]:
@@ -412,19 +354,6 @@ def _cafe_body(form: Form) -> CafeBody:
             "starts_at": words.paris(on, form.get("debut", "")),
             "ends_at": words.paris(on, form.get("fin", "")),
             "capacity_count": form.get("places", ""),
-        }
-    )
-
-
-def _venue_body(form: Form) -> VenueBody:
-    return VenueBody.model_validate(
-        {
-            "title": form.get("title", ""),
-            "kind": form.get("genre", ""),
-            "commune_code": reference.commune_code(form.get("commune", "")),
-            "address": form.get("rue", ""),
-            "capacity_count": form.get("places", ""),
-            "accessible": form.get("accessible") == "1",
         }
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -16,9 +16,7 @@ from common.policy import limits_at
 from common.transaction import Transaction
 from parents_cafes import domain
 from parents_cafes.messages import CafePeriod, CafeTheme, VenueKind
-from parents_cafes.season import Candidate
 from parents_cafes.state import Cafe, Decision, Period, Plan, Policy, Registration, Venue
-from territory import reference
 from waiting_list.rules import ORDER, Counts
 from waiting_list.tables import LIVE, TAKING, counts_sql
 
@@ -39,10 +37,8 @@ REGISTRATION_COLUMNS = (
     "revision",
 )
 # A café with where it is; `c` and `v` are the rows.
-_WHOLE = """c.*, v.title AS venue_title, v.kind AS venue_kind, v.commune_code, v.address, v.accessible,
+WHOLE = """c.*, v.title AS venue_title, v.kind AS venue_kind, v.commune_code, v.address, v.accessible,
             v.capacity_count AS venue_capacity_count"""
-# Seats as they are at `:now`, whether time was settled or not: a lapsed offer holds nothing.
-_SEATS = f"({counts_sql('registration', 'cafe_id = c.cafe_id', lapsing=True)})"
 
 
 async def policy_at(tx: Transaction, now: datetime) -> Policy:
@@ -58,7 +54,7 @@ async def lock_cafe(
 ) -> Cafe | None:
     """A café, its row locked, with its counts and those registrations that are due, of a household, or of an id."""
     row = await tx.fetch_one(
-        f"SELECT {_WHOLE} FROM cafe c JOIN venue v USING (venue_id) WHERE cafe_id = :id FOR UPDATE OF c", id=cafe_id
+        f"SELECT {WHOLE} FROM cafe c JOIN venue v USING (venue_id) WHERE cafe_id = :id FOR UPDATE OF c", id=cafe_id
     )
     if row is None:
         return None
@@ -133,10 +129,11 @@ async def insert_cafe(tx: Transaction, cafe: Cafe) -> bool:
 
 
 async def move_cafe(tx: Transaction, cafe: Cafe) -> bool:
-    """Writes the plan of a café, which is locked; False when its venue or facilitator is taken then."""
+    """Writes the plan of a café, which is locked; False when its venue or facilitator is taken then. Another day is reminded of anew."""
     values = _plan_values(cafe)
     return await tx.execute_unless_taken(
-        f"UPDATE cafe SET {', '.join(f'{name} = :{name}' for name in values)} WHERE cafe_id = :id",
+        f"""UPDATE cafe SET {", ".join(f"{name} = :{name}" for name in values)},
+                reminded_at = CASE WHEN starts_at = :starts_at THEN reminded_at END WHERE cafe_id = :id""",
         id=cafe.cafe_id,
         **values,
     )
@@ -250,48 +247,6 @@ async def tell_of_change(tx: Transaction, cafe: Cafe, policy: Policy) -> None:
     )
 
 
-# -- what is due
-
-
-async def due_cafes(tx: Transaction, now: datetime, limit: int) -> list[UUID]:
-    """Cafés in which time made something due that nobody has settled yet; the pass has its own way."""
-    rows = await tx.fetch_all(
-        """(SELECT cafe_id FROM cafe WHERE over_at <= :now LIMIT :limit)
-           UNION (SELECT cafe_id FROM registration WHERE due_at <= :now LIMIT :limit)""",
-        now=now,
-        limit=limit,
-    )
-    return sorted(row.cafe_id for row in rows)[:limit]
-
-
-async def next_to_review(tx: Transaction, now: datetime) -> UUID | None:
-    """The first café that the pass has yet to look at, by date, then id; nobody else's pass goes on until this one commits."""
-    await tx.execute("SELECT 1 FROM review_pass WHERE id = 1 FOR UPDATE")
-    row = await tx.fetch_one(
-        """SELECT cafe_id FROM cafe WHERE review_at <= :now
-           ORDER BY (starts_at AT TIME ZONE 'Europe/Paris')::date, cafe_id LIMIT 1""",
-        now=now,
-    )
-    return row.cafe_id if row is not None else None
-
-
-async def candidates(tx: Transaction, cafe: Cafe) -> list[Candidate]:
-    """Cafés of the same period that take registrations, with their distance; unlocked: whoever merges looks again."""
-    rows = await tx.fetch_all(
-        """SELECT cafe_id, starts_at, capacity_count - taken_count AS free_count, commune_code FROM cafe c
-               JOIN (SELECT venue_id, commune_code FROM venue) v USING (venue_id)
-           WHERE school_year = :school_year AND period = :period AND state IN ('open', 'confirmed') AND cafe_id <> :id""",
-        id=cafe.cafe_id,
-        school_year=cafe.period.school_year,
-        period=cafe.period.name.value,
-    )
-    home = cafe.plan.venue.commune_code
-    return [
-        Candidate(row.cafe_id, reference.km_between(home, row.commune_code), row.starts_at, row.free_count)
-        for row in rows
-    ]
-
-
 async def live_registrations(tx: Transaction, cafe_id: UUID) -> list[Registration]:
     """Every live registration of a café, which is locked, in the order of its line."""
     rows = await tx.fetch_all(
@@ -302,20 +257,6 @@ async def live_registrations(tx: Transaction, cafe_id: UUID) -> list[Registratio
 
 
 # -- the line
-
-
-async def with_free_seats_and_a_line(tx: Transaction, now: datetime, since: UUID, limit: int) -> list[UUID]:
-    """Cafés after an id in which somebody waits whom the free seats would fit."""
-    rows = await tx.fetch_all(
-        """SELECT cafe_id FROM cafe c WHERE state IN ('open', 'confirmed') AND starts_at > :now AND cafe_id > :since AND EXISTS
-               (SELECT 1 FROM registration r WHERE r.cafe_id = c.cafe_id AND r.state = 'waiting'
-                    AND r.seat_count <= c.capacity_count - c.taken_count)
-           ORDER BY cafe_id LIMIT :limit""",
-        now=now,
-        since=since,
-        limit=limit,
-    )
-    return [row.cafe_id for row in rows]
 
 
 async def line(tx: Transaction, cafe_id: UUID, free_count: int, passed: Collection[UUID]) -> list[Registration]:
@@ -338,44 +279,6 @@ async def claim(tx: Transaction, registration_id: UUID, until: datetime) -> bool
         id=registration_id,
         until=until,
     )
-
-
-# -- reading
-
-
-async def cafes(
-    tx: Transaction,
-    now: datetime,
-    *,
-    cafe_ids: Sequence[UUID] | None = None,
-    period: Period | None = None,
-    facilitator_id: UUID | None = None,
-    only_public: bool = False,
-) -> Sequence[Row[Any]]:
-    """Cafés with venue, facilitator, coordinator and seats as of an instant, by date; public ones are those to come that are announced."""
-    return await tx.fetch_all(
-        f"""SELECT {_WHOLE}, s.*, f.title AS facilitator_title, o.account AS coordinator_account,
-                   GREATEST(0, c.capacity_count - s.registered - s.offered) AS free_count
-            FROM cafe c JOIN venue v USING (venue_id) JOIN facilitator f USING (facilitator_id)
-                JOIN coordinator o ON o.coordinator_id = c.coordinator_id, LATERAL {_SEATS} s
-            WHERE (CAST(:cafe_ids AS uuid[]) IS NULL OR cafe_id = ANY(:cafe_ids))
-              AND (CAST(:school_year AS text) IS NULL OR (school_year = :school_year AND period = :period))
-              AND (CAST(:facilitator_id AS uuid) IS NULL OR c.facilitator_id = :facilitator_id)
-              AND (NOT :only_public OR (state IN ('open', 'confirmed') AND starts_at > :now))
-            ORDER BY starts_at, cafe_id""",
-        now=now,
-        cafe_ids=cafe_ids and list(cafe_ids),
-        school_year=period and period.school_year,
-        period=period and period.name.value,
-        facilitator_id=facilitator_id,
-        only_public=only_public,
-    )
-
-
-async def versions(tx: Transaction) -> dict[UUID, int]:
-    """The version of every café."""
-    rows = await tx.fetch_all("SELECT cafe_id, version FROM cafe")
-    return {row.cafe_id: row.version for row in rows}
 
 
 # -- rows
@@ -414,11 +317,6 @@ def cafe_of(row: Row[Any]) -> Cafe:
         revision=row.revision,
         version=row.version,
     )
-
-
-def with_seats(row: Row[Any]) -> Cafe:
-    """The café in a row of `cafes`, with its seats as of that reading."""
-    return replace(cafe_of(row), counts=Counts(row.registered, row.offered, row.waiting, row.attended))
 
 
 def _plan_values(cafe: Cafe) -> dict[str, Any]:

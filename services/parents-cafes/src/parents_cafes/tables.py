@@ -23,7 +23,7 @@ class CafesTable(SQLModel):
     metadata: ClassVar[MetaData] = metadata
 
 
-class Coordinator(CafesTable, table=True):
+class CoordinatorRow(CafesTable, table=True):
     """Who plans cafés: an account."""
 
     __tablename__ = "coordinator"
@@ -171,7 +171,6 @@ class ReviewPass(CafesTable, table=True):
 
     __tablename__ = "review_pass"
     id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
-    reviewed_count: int = Field(sa_type=BigInteger)
 
 
 class PolicyRow(CafesTable, table=True):
