@@ -26,7 +26,6 @@ class EventsWorkload(Commands):
         self._events: list[tuple[UUID, str]] = []
         self._sessions: list[tuple[UUID, UUID, str]] = []
         self._groups: list[str] = []
-        self._people = 0
 
     def personas(self) -> dict[str, dict[str, Any]]:
         """Everybody who calls, for the development issuer."""
@@ -68,7 +67,6 @@ class EventsWorkload(Commands):
         session_id, event_id, name = draw.choice(self._sessions)
         chance = draw.random()
         if chance < 0.42:
-            self._people += 1
             body: dict[str, Any] = {
                 "email": f"family-{draw.randrange(80)}@example.org",
                 "seat_count": draw.randint(1, 3),

@@ -150,6 +150,31 @@ async def test_a_lapsed_offer_leaves_room_for_a_merge(cafes_runtime: Runtime) ->
     assert (await cafe_row(cafes_runtime, target)).taken_count == 9
 
 
+async def test_offers_in_four_sweepers_late_and_twice_are_made_once(cafes_runtime: Runtime) -> None:
+    """Days after the offer lapsed: each seat reaches one household, told once, in the order of the line."""
+    cafe_id = await opened(cafes_runtime, capacity_count=2, on=12)
+    for who in ("one", "two", "a", "b", "c", "d"):
+        await registered(cafes_runtime, cafe_id, who)
+    for who in ("one", "two"):
+        row = await registration_of(cafes_runtime, who)
+        async with cafes_runtime.database.transaction() as tx:
+            assert await handlers.cancel(tx, row.holder_id, row.registration_id, warned=False) is None
+
+    async def sweep() -> None:
+        for work in (handlers.settle_due, handlers.heal):
+            async with cafes_runtime.database.transaction() as tx:
+                await work(tx, 50)
+
+    for days in (2.5, 5):
+        await set_clock(cafes_runtime, days)
+        await asyncio.gather(*(sweep() for _ in range(4)))
+    assert await states_of(cafes_runtime, cafe_id) == dict.fromkeys(("one", "two", "a", "b", "c", "d"), "ended")
+    async with cafes_runtime.database.transaction() as tx:
+        told = await tx.fetch_one("SELECT count(*) AS n FROM outbox WHERE record LIKE '%CafeSeatsOffered'")
+    assert told is not None and told.n == 4
+    assert (await cafe_row(cafes_runtime, cafe_id)).taken_count == 0
+
+
 # -- early access, reminders, forgetting
 
 

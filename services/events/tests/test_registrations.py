@@ -85,7 +85,7 @@ def act(actor: Actor, to: RegistrationState, one: Session, of: Registration) -> 
         case "door", "registered":
             return domain.check_in(one, of, 0, at, at)
         case _:
-            pytest.skip("brought about by time and by freed seats, below")
+            raise AssertionError("brought about by time and by freed seats, below")
 
 
 @pytest.mark.parametrize("state", STATES)

@@ -21,7 +21,7 @@ NOT_YOURS = Refusal("not_yours", "Cette demande appartient à quelqu’un d’au
 
 async def describe(
     tx: Transaction, ambassador_id: UUID, email: str, title: str, description: AmbassadorDescription
-) -> Refusal | None:
+) -> None:
     """A coordinator adds somebody to the directory, or changes what it says."""
     await ambassador_store.insert(tx, ambassador_id, description)
     await ambassador_store.name(tx, ambassador_id, email, title)
@@ -30,7 +30,6 @@ async def describe(
     changed = replace(one, description=description)
     if one.version == 0 or changed != one:
         await ambassador_store.save(tx, changed, [ambassadors.described(changed, await tx.now())])
-    return None
 
 
 async def ask_for(tx: Transaction, asker: Asker, visit: Visit) -> Refusal | Visit:

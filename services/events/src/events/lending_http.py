@@ -192,8 +192,8 @@ async def describe_ambassador(
     """A coordinator adds somebody who agreed to be in the directory, or changes what it says."""
 
     async def run(tx: Transaction) -> Answer:
-        refusal = await ambassador_handlers.describe(tx, ambassador_id, body.email, body.title, body.description())
-        return answer(refusal, {"ambassador_id": ambassador_id})
+        await ambassador_handlers.describe(tx, ambassador_id, body.email, body.title, body.description())
+        return 200, {"ambassador_id": ambassador_id}
 
     return await command(request, principal, body, run)
 

@@ -286,8 +286,8 @@ class LendingDesk(Desk):
             return await self._ambassadors(request, principal, status=422, problem=problem, typed=form)
 
         async def run(tx: Transaction) -> Answer:
-            refusal = await ambassador_handlers.describe(tx, ambassador_id, body.email, body.title, body.description())
-            return (200, {}) if refusal is None else (409, refusal)
+            await ambassador_handlers.describe(tx, ambassador_id, body.email, body.title, body.description())
+            return 200, {}
 
         await self.execute(request, principal, form, run)
         return done("/ambassadeurs", "Annuaire mis à jour.", "annuaire")

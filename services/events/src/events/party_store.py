@@ -98,7 +98,6 @@ async def registrations(
     *,
     party_ids: Sequence[UUID] | None = None,
     session_id: UUID | None = None,
-    event_id: UUID | None = None,
     school_uai: str | None = None,
     limit: int = 5000,
 ) -> Sequence[Row[Any]]:
@@ -106,16 +105,14 @@ async def registrations(
     return await tx.fetch_all(
         f"""SELECT {", ".join(f"r.{name}" for name in REGISTRATION_COLUMNS)}, r.owed, r.session_id, s.event_id, s.starts_at, s.ends_at,
                    s.title AS session_title, s.purpose, s.hall, s.online_url, s.state AS session_state, s.capacity_count,
-                   s.revision AS session_revision, s.changed_at, p.title AS party_title, p.code, p.female_count, p.male_count, o.email
+                   p.title AS party_title, p.code, p.female_count, p.male_count, o.email
             FROM registration r JOIN session s USING (session_id) JOIN party p USING (party_id) JOIN person o USING (person_id)
             WHERE (CAST(:party_ids AS uuid[]) IS NULL OR r.party_id = ANY(:party_ids))
               AND (CAST(:session_id AS uuid) IS NULL OR r.session_id = :session_id)
-              AND (CAST(:event_id AS uuid) IS NULL OR s.event_id = :event_id)
               AND (CAST(:school_uai AS text) IS NULL OR p.school_uai = :school_uai)
             ORDER BY s.starts_at, s.session_id, r.state <> 'registered', {ORDER} LIMIT :limit""",
         party_ids=party_ids and list(party_ids),
         session_id=session_id,
-        event_id=event_id,
         school_uai=school_uai,
         limit=limit,
     )
