@@ -11,6 +11,7 @@ from parents_cafes import handlers, season_handlers
 from parents_cafes.handlers import Registered
 from parents_cafes.state import Coordinator
 from tests.integration.cafes import (
+    AGENCY,
     cafe_row,
     days_before,
     filled,
@@ -148,6 +149,20 @@ async def test_a_lapsed_offer_leaves_room_for_a_merge(cafes_runtime: Runtime) ->
     assert await reviewed(cafes_runtime) == 1
     assert (await cafe_row(cafes_runtime, source)).merged_into_id == target
     assert (await cafe_row(cafes_runtime, target)).taken_count == 9
+
+
+async def test_a_pass_that_comes_after_the_cafe_dissolves_nothing(cafes_runtime: Runtime) -> None:
+    """Nobody was told otherwise, so it took place: held, by whichever sweeper looks first; one that was called off stays so."""
+    late, off = await opened(cafes_runtime), await opened(cafes_runtime, on=1)
+    await filled(cafes_runtime, late, 3)
+    async with cafes_runtime.database.transaction() as tx:
+        assert await season_handlers.call_off(tx, AGENCY, off) is None
+    await set_clock(cafes_runtime, days_before(-3))
+    await reviewed(cafes_runtime)
+    await settled(cafes_runtime)
+    assert await reviewed(cafes_runtime) == 0
+    assert [(await cafe_row(cafes_runtime, one)).state for one in (late, off)] == ["held", "cancelled"]
+    assert (await cafe_row(cafes_runtime, late)).taken_count == 3
 
 
 async def test_offers_in_four_sweepers_late_and_twice_are_made_once(cafes_runtime: Runtime) -> None:

@@ -158,10 +158,10 @@ async def check_in(tx: Transaction, cafe_id: UUID, registration_id: UUID, visito
 
 async def review_due(tx: Transaction, limit: int) -> int:
     """The pass looks at one café, the first by date and id, with the one that may receive its households; one transaction each."""
-    now = await tx.now()
-    cafe_id = await season_store.next_to_review(tx, now)
+    cafe_id = await season_store.next_to_review(tx)
     if cafe_id is None:
         return 0
+    now = await tx.now()
     policy = await store.policy_at(tx, now)
     (row,) = await season_store.cafes(tx, now, cafe_ids=[cafe_id])
     expected = await _verdict(tx, season_store.with_seats(row), policy, now)
@@ -170,7 +170,8 @@ async def review_due(tx: Transaction, limit: int) -> int:
     locked = await store.lock_cafes(tx, *ids)
     assert locked is not None
     settled = {key: await handlers.settled(tx, one) for key, one in locked.items()}
-    if await _verdict(tx, settled[cafe_id], policy, now) == expected:
+    still_due = settled[cafe_id].review_at is not None
+    if still_due and await _verdict(tx, settled[cafe_id], policy, now) == expected:
         await _carry_out(tx, expected, settled, cafe_id, policy, now)
     # Else somebody was faster: these locks are given back with the transaction, and the next one looks again.
     return 1

@@ -90,13 +90,13 @@ async def with_free_seats_and_a_line(tx: Transaction, now: datetime, since: UUID
     return [row.cafe_id for row in rows]
 
 
-async def next_to_review(tx: Transaction, now: datetime) -> UUID | None:
+async def next_to_review(tx: Transaction) -> UUID | None:
     """The first café that the pass has yet to look at, by date, then id; nobody else's pass goes on until this one commits."""
     await tx.execute("SELECT 1 FROM review_pass WHERE id = 1 FOR UPDATE")
     row = await tx.fetch_one(
         """SELECT cafe_id FROM cafe WHERE review_at <= :now
            ORDER BY (starts_at AT TIME ZONE 'Europe/Paris')::date, cafe_id LIMIT 1""",
-        now=now,
+        now=await tx.now(),
     )
     return row.cafe_id if row is not None else None
 
