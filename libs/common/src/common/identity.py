@@ -33,6 +33,10 @@ _SESSION_COOKIE = "estuaire_session"
 _LOGIN_COOKIE = "estuaire_login"
 
 
+# Begins the account of somebody who acts for themselves: an erasure forgets it.
+PERSON = "person/"
+
+
 @dataclass(frozen=True)
 class Principal:
     """An authenticated caller. `structure_id` binds a partner; `contact` is a professional address that stays inside."""
@@ -56,6 +60,11 @@ class Principal:
             display=claims.get("name"),
             csrf=claims.get("csrf"),
         )
+
+    @property
+    def account(self) -> str:
+        """For whom a person acts: their structure, so that colleagues see the same, or themselves, which an erasure forgets."""
+        return self.structure_id or f"{PERSON}{self.subject}"
 
     def require(self, *roles: Role) -> Principal:
         """The caller, if it has one of the roles; otherwise 403 naming them."""

@@ -16,6 +16,15 @@ RegistrationState = Literal["waiting", "offered", "registered", "attended", "abs
 LIVE: frozenset[RegistrationState] = frozenset({"waiting", "offered", "registered", "attended", "absent"})
 # Seats of these are nobody else's.
 SEATED: frozenset[RegistrationState] = frozenset({"registered", "attended", "absent"})
+# As a refusal says them.
+STATES_FR: dict[RegistrationState, str] = {
+    "waiting": "en liste d’attente",
+    "offered": "place proposée",
+    "registered": "inscrit",
+    "attended": "venu",
+    "absent": "absent",
+    "ended": "close",
+}
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from events.messages import (
     VisitorsCheckedIn,
 )
 from events.state import Ask, Decision, Policy, Registration, Session
-from waiting_list.rules import LIVE, RegistrationState
+from waiting_list.rules import LIVE, STATES_FR, RegistrationState
 
 Actor = Literal["registrant", "organiser", "door", "time", "freed"]
 
@@ -46,15 +46,6 @@ TRANSITIONS: dict[tuple[Actor, RegistrationState], frozenset[RegistrationState]]
     ("time", "offered"): frozenset({"ended"}),
     ("time", "registered"): frozenset({"absent", "ended"}),
     ("freed", "waiting"): frozenset({"offered", "registered"}),
-}
-
-STATES_FR: dict[RegistrationState, str] = {
-    "waiting": "en liste d’attente",
-    "offered": "place proposée",
-    "registered": "inscrit",
-    "attended": "venu",
-    "absent": "absent",
-    "ended": "close",
 }
 
 

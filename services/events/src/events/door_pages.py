@@ -17,7 +17,7 @@ from common.transaction import Transaction
 from events import handlers, party_store
 from events.bodies import CheckInsBody
 from events.event_store import description_of
-from events.http import ORGANISERS, account_of
+from events.http import ORGANISERS
 from events.organiser_http import organised_session
 from events.state import CheckIn
 
@@ -61,7 +61,7 @@ class DoorDesk(Desk):
         readings = _readings(form, now)
 
         async def run(tx: Transaction) -> Answer:
-            result = await handlers.check_in(tx, account_of(principal), session_id, readings)
+            result = await handlers.check_in(tx, principal.account, session_id, readings)
             if isinstance(result, Refusal):
                 return 409, result
             return 200, {"receipts": [one.__dict__ for one in result]}

@@ -29,7 +29,6 @@ from waiting_list.rules import bound
 ORGANISERS: tuple[Role, ...] = ("agency", "coordinator", "host", "school", "owner", "partner")
 PROFESSIONALS: tuple[Role, ...] = (*ORGANISERS, "prescriber", "operator")
 INVITATION = "invitation"
-PERSON = "person/"
 AHEAD_MAX = timedelta(days=500)
 
 School = Annotated[Principal, Depends(caller_as("school"))]
@@ -250,7 +249,7 @@ async def visible(
     closed = description_of(rows[0]).access == EventAccess.INVITATION
     if closed and not is_invited(request, event_id, invitation):
         principal = request.app.state.runtime.identity.session(request)
-        if principal is None or account_of(principal) != rows[0].organiser_account:
+        if principal is None or principal.account != rows[0].organiser_account:
             raise HTTPException(404, "Cet évènement n'existe pas, ou n'est pas encore annoncé.")
     return rows
 
@@ -289,11 +288,6 @@ def group_of(principal: Principal, body: GroupBody) -> Applicant:
         body.male_count,
         professional=True,
     )
-
-
-def account_of(principal: Principal) -> str:
-    """For whom a person acts: their structure, so that colleagues see the same, or themselves, which an erasure forgets."""
-    return principal.structure_id or f"{PERSON}{principal.subject}"
 
 
 def uai_of(principal: Principal) -> str:

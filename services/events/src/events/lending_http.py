@@ -17,7 +17,7 @@ from events import ambassador_handlers, ambassador_store, event_store, kit_handl
 from events.ambassador_store import Asker
 from events.ambassadors import Visit
 from events.bodies import AmbassadorBody, KitBody, LoanBody, ReturnBody, VisitBody
-from events.http import PROFESSIONALS, account_of
+from events.http import PROFESSIONALS
 from events.kit_handlers import OnLoan
 
 # The agency and the territories' coordinators keep kits and the directory.
@@ -57,9 +57,7 @@ async def describe_kit(request: Request, kit_id: UUID, body: KitBody, principal:
     """A keeper adds, changes or withdraws a kit."""
 
     async def run(tx: Transaction) -> Answer:
-        refusal = await kit_handlers.describe_kit(
-            tx, account_of(principal), principal.contact, kit_id, body.description()
-        )
+        refusal = await kit_handlers.describe_kit(tx, principal.account, principal.contact, kit_id, body.description())
         return answer(refusal, {"kit_id": kit_id})
 
     return await command(request, principal, body, run)
@@ -82,7 +80,7 @@ async def ask_as(tx: Transaction, principal: Principal, kit_id: UUID, body: Loan
     """Asks for a kit for a person's structure."""
     return await kit_handlers.ask(
         tx,
-        account_of(principal),
+        principal.account,
         principal.contact,
         kit_id,
         body.first_on,
@@ -98,7 +96,7 @@ async def my_loans(request: Request, principal: Professional) -> dict[str, Any]:
     async with database_of(request).transaction() as tx:
         today = (await tx.now()).astimezone(PARIS).date()
         names = ("loan_id", "kit_id", "title", "first_on", "last_on", "event_id")
-        account = account_of(principal)
+        account = principal.account
         sides = {
             "borrowed": await kit_store.loans(tx, borrower=account),
             "lent": await kit_store.loans(tx, keeper=account),
@@ -135,7 +133,7 @@ async def give_back(tx: Transaction, principal: Principal, loan_id: UUID, *, dam
     """A kit of the caller's came back."""
     return await kit_handlers.answer(
         tx,
-        account_of(principal),
+        principal.account,
         loan_id,
         lambda kit, loan, now, today: kits.give_back(kit, loan, damaged=damaged, today=today, now=now),
     )
@@ -146,7 +144,7 @@ async def give_loan_up(request: Request, loan_id: UUID, principal: Professional)
     """A borrower no longer needs it."""
 
     async def run(tx: Transaction) -> Answer:
-        return answer(await kit_handlers.give_up(tx, account_of(principal), loan_id), {"loan_id": loan_id})
+        return answer(await kit_handlers.give_up(tx, principal.account, loan_id), {"loan_id": loan_id})
 
     return await command(request, principal, None, run)
 
@@ -158,7 +156,7 @@ async def answer_loan(request: Request, loan_id: UUID, action: str, principal: K
         raise HTTPException(404, f"Actions possibles : {', '.join(KEEPER_ACTIONS)}, return, cancellation.")
 
     async def run(tx: Transaction) -> Answer:
-        refusal = await kit_handlers.answer(tx, account_of(principal), loan_id, KEEPER_ACTIONS[action])
+        refusal = await kit_handlers.answer(tx, principal.account, loan_id, KEEPER_ACTIONS[action])
         return answer(refusal, {"loan_id": loan_id})
 
     return await command(request, principal, None, run)
@@ -169,7 +167,7 @@ async def repair_kit(request: Request, kit_id: UUID, principal: Keeper) -> Respo
     """A damaged kit is in order again."""
 
     async def run(tx: Transaction) -> Answer:
-        return answer(await kit_handlers.mend(tx, account_of(principal), kit_id), {"kit_id": kit_id})
+        return answer(await kit_handlers.mend(tx, principal.account, kit_id), {"kit_id": kit_id})
 
     return await command(request, principal, None, run)
 
@@ -213,7 +211,7 @@ async def ask_for_visit(request: Request, body: VisitBody, principal: Profession
 
 async def visit_as(tx: Transaction, principal: Principal, body: VisitBody) -> Refusal | Visit:
     """Asks for a visit in the name of a person's structure; for one of their own events, if for one."""
-    account = account_of(principal)
+    account = principal.account
     if body.event_id is not None and not await event_store.is_organised_by(tx, body.event_id, account):
         return ambassador_handlers.NOT_YOURS
     asker = Asker(account, principal.display, principal.contact, body.details, body.event_id)
@@ -236,7 +234,7 @@ async def my_visits(request: Request, principal: Professional) -> list[dict[str,
         "ambassador_email",
     )
     async with database_of(request).transaction() as tx:
-        rows = await ambassador_store.visits(tx, asker=account_of(principal))
+        rows = await ambassador_store.visits(tx, asker=principal.account)
         return [{name: getattr(row, name) for name in names} for row in rows]
 
 
@@ -245,6 +243,6 @@ async def cancel_visit(request: Request, visit_id: UUID, principal: Professional
     """Whoever asked gives up; who was to come is told."""
 
     async def run(tx: Transaction) -> Answer:
-        return answer(await ambassador_handlers.cancel(tx, account_of(principal), visit_id), {"visit_id": visit_id})
+        return answer(await ambassador_handlers.cancel(tx, principal.account, visit_id), {"visit_id": visit_id})
 
     return await command(request, principal, None, run)

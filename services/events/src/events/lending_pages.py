@@ -20,7 +20,7 @@ from common.spreadsheet import refused_line
 from common.transaction import Transaction
 from events import ambassador_handlers, ambassador_store, event_store, kit_handlers, kit_store, notices
 from events.bodies import AmbassadorBody, KitBody, LoanBody, VisitBody
-from events.http import ORGANISERS, PROFESSIONALS, account_of
+from events.http import ORGANISERS, PROFESSIONALS
 from events.lending_http import KEEPER_ACTIONS, KEEPERS, ask_as, give_back, taken_days, visit_as
 from events.messages import AmbassadorAnswer
 from events.state import Description
@@ -67,7 +67,7 @@ class LendingDesk(Desk):
             today = now.astimezone(PARIS).date()
             rows = await kit_store.find_kits(tx)
             taken = await taken_days(tx, [row.kit_id for row in rows])
-            account = account_of(principal) if principal is not None else ""
+            account = principal.account if principal is not None else ""
             mine = await kit_store.loans(tx, borrower=account) if may_ask else []
             asked = await kit_store.loans(tx, keeper=account) if keeps else []
             events: list[tuple[UUID, Description]] = []
@@ -140,7 +140,7 @@ class LendingDesk(Desk):
 
         async def run(tx: Transaction) -> Answer:
             refusal = await kit_handlers.describe_kit(
-                tx, account_of(principal), principal.contact, kit_id, body.description()
+                tx, principal.account, principal.contact, kit_id, body.description()
             )
             return (200, {}) if refusal is None else (409, refusal)
 
@@ -155,7 +155,7 @@ class LendingDesk(Desk):
         keeps = not principal.roles.isdisjoint(KEEPERS)
 
         async def run(tx: Transaction) -> Answer:
-            account = account_of(principal)
+            account = principal.account
             refusal: Refusal | None
             if action == "annulation":
                 refusal = await kit_handlers.give_up(tx, account, loan_id)
@@ -178,7 +178,7 @@ class LendingDesk(Desk):
         principal, form = await self.posted(request, *KEEPERS)
 
         async def run(tx: Transaction) -> Answer:
-            refusal = await kit_handlers.mend(tx, account_of(principal), kit_id)
+            refusal = await kit_handlers.mend(tx, principal.account, kit_id)
             return (200, {}) if refusal is None else (409, refusal)
 
         status, content = await self.execute(request, principal, form, run)
@@ -208,7 +208,7 @@ class LendingDesk(Desk):
         keeps = not principal.roles.isdisjoint(KEEPERS)
         async with self.database.transaction() as tx:
             now = await tx.now()
-            visits = await ambassador_store.visits(tx, asker=account_of(principal))
+            visits = await ambassador_store.visits(tx, asker=principal.account)
             people = await ambassador_store.people(tx) if keeps else []
         return self.page(
             request,
@@ -257,7 +257,7 @@ class LendingDesk(Desk):
         principal, form = await self.posted(request, *PROFESSIONALS)
 
         async def run(tx: Transaction) -> Answer:
-            refusal = await ambassador_handlers.cancel(tx, account_of(principal), visit_id)
+            refusal = await ambassador_handlers.cancel(tx, principal.account, visit_id)
             return (200, {}) if refusal is None else (409, refusal)
 
         status, content = await self.execute(request, principal, form, run)

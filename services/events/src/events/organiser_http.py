@@ -16,7 +16,7 @@ from common.transaction import Transaction
 from events import event_handlers, event_store, handlers, party_store
 from events.bodies import CheckInsBody, EventBody, NeedBody, SessionBody
 from events.event_store import description_of, event_of
-from events.http import ORGANISERS, account_of, invitation_of, shown_registration, shown_session
+from events.http import ORGANISERS, invitation_of, shown_registration, shown_session
 from events.messages import EventAccess
 
 Organiser = Annotated[Principal, Depends(caller_as(*ORGANISERS))]
@@ -28,7 +28,7 @@ router = APIRouter(prefix="/v1")
 async def my_events(request: Request, principal: Organiser) -> list[dict[str, Any]]:
     """The caller's events with their sessions, their platform, and the invitation of closed ones."""
     async with database_of(request).transaction() as tx:
-        now, account = await tx.now(), account_of(principal)
+        now, account = await tx.now(), principal.account
         sessions: dict[UUID, list[Any]] = {}
         for row in await event_store.sessions(tx, now, organiser_account=account):
             sessions.setdefault(row.event_id, []).append(shown_session(row))
@@ -55,7 +55,7 @@ async def describe_event(request: Request, event_id: UUID, body: EventBody, prin
 
     async def run(tx: Transaction) -> Answer:
         refusal = await event_handlers.describe_event(
-            tx, account_of(principal), principal.contact, event_id, body.description()
+            tx, principal.account, principal.contact, event_id, body.description()
         )
         return answer(refusal, {"event_id": event_id})
 
@@ -69,7 +69,7 @@ async def put_session(
     """An organiser adds or changes a session."""
 
     async def run(tx: Transaction) -> Answer:
-        refusal = await event_handlers.put_session(tx, account_of(principal), event_id, session_id, body.plan())
+        refusal = await event_handlers.put_session(tx, principal.account, event_id, session_id, body.plan())
         return answer(refusal, {"session_id": session_id})
 
     return await command(request, principal, body, run)
@@ -80,7 +80,7 @@ async def need_platform(request: Request, event_id: UUID, body: NeedBody, princi
     """The event needs a technical platform: it is confirmed when platform scheduling has booked it."""
 
     async def run(tx: Transaction) -> Answer:
-        refusal = await event_handlers.need_platform(tx, account_of(principal), event_id, body.need())
+        refusal = await event_handlers.need_platform(tx, principal.account, event_id, body.need())
         return answer(refusal, {"event_id": event_id})
 
     return await command(request, principal, body, run)
@@ -93,7 +93,7 @@ async def _on_event(
     act: Callable[[Transaction, str, UUID], Awaitable[Refusal | None]],
 ) -> Response:
     async def run(tx: Transaction) -> Answer:
-        return answer(await act(tx, account_of(principal), event_id), {"event_id": event_id})
+        return answer(await act(tx, principal.account, event_id), {"event_id": event_id})
 
     return await command(request, principal, None, run)
 
@@ -121,7 +121,7 @@ async def cancel_session(request: Request, session_id: UUID, principal: Organise
     """One session is called off."""
 
     async def run(tx: Transaction) -> Answer:
-        refusal = await event_handlers.cancel_session(tx, account_of(principal), session_id)
+        refusal = await event_handlers.cancel_session(tx, principal.account, session_id)
         return answer(refusal, {"session_id": session_id})
 
     return await command(request, principal, None, run)
@@ -143,7 +143,7 @@ async def cancel_registration(request: Request, registration_id: UUID, principal
     """The organiser cancels a registration; its party is told."""
 
     async def run(tx: Transaction) -> Answer:
-        refusal = await handlers.cancel_for(tx, account_of(principal), registration_id)
+        refusal = await handlers.cancel_for(tx, principal.account, registration_id)
         return answer(refusal, {"registration_id": registration_id})
 
     return await command(request, principal, None, run)
@@ -154,9 +154,7 @@ async def check_in(request: Request, session_id: UUID, body: CheckInsBody, princ
     """What a device at the door has read, as often as it likes: one receipt for each reading."""
 
     async def run(tx: Transaction) -> Answer:
-        result = await handlers.check_in(
-            tx, account_of(principal), session_id, [one.reading() for one in body.check_ins]
-        )
+        result = await handlers.check_in(tx, principal.account, session_id, [one.reading() for one in body.check_ins])
         if isinstance(result, Refusal):
             return answer(result, None)
         return 200, {"receipts": [one.__dict__ for one in result]}
@@ -169,6 +167,6 @@ async def organised_session(tx: Transaction, principal: Principal, session_id: U
     rows = await event_store.sessions(tx, await tx.now(), session_id=session_id)
     if not rows:
         raise HTTPException(404, "Cette séance n'existe pas.")
-    if rows[0].organiser_account != account_of(principal):
+    if rows[0].organiser_account != principal.account:
         raise HTTPException(403, "Cette séance est d'un autre organisateur.")
     return rows[0]

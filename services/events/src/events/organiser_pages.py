@@ -21,7 +21,7 @@ from common.transaction import Transaction
 from events import event_handlers, event_store, handlers, kit_store, party_store, words
 from events.bodies import EventBody, NeedBody, SessionBody
 from events.event_store import description_of, event_of
-from events.http import ORGANISERS, account_of, invitation_of
+from events.http import ORGANISERS, invitation_of
 from events.messages import EventAccess
 from events.organiser_http import organised_session
 from territory import reference
@@ -58,7 +58,7 @@ class OrganiserDesk(Desk):
         if isinstance(principal, Response):
             return principal
         async with self.database.transaction() as tx:
-            now, account = await tx.now(), account_of(principal)
+            now, account = await tx.now(), principal.account
             events = await event_store.events_of(tx, account)
             sessions: dict[UUID, list[Any]] = {}
             for row in await event_store.sessions(tx, now, organiser_account=account, limit=5000):
@@ -104,7 +104,7 @@ class OrganiserDesk(Desk):
     ) -> Response:
         async with self.database.transaction() as tx:
             now = await tx.now()
-            known = {row.event_id: row for row in await event_store.events_of(tx, account_of(principal))}
+            known = {row.event_id: row for row in await event_store.events_of(tx, principal.account)}
             row = known.get(event_id)
             if row is None and not new:
                 raise HTTPException(404, "Cet évènement n'existe pas.")
@@ -166,7 +166,7 @@ class OrganiserDesk(Desk):
             fictitious = event.description.fictitious if event is not None else False
             kept = body.model_copy(update={"fictitious": fictitious})
             refusal = await event_handlers.describe_event(
-                tx, account_of(principal), principal.contact, event_id, kept.description()
+                tx, principal.account, principal.contact, event_id, kept.description()
             )
             return (200, {}) if refusal is None else (409, refusal)
 
@@ -180,7 +180,7 @@ class OrganiserDesk(Desk):
     async def change(self, request: Request, event_id: UUID, action: str) -> Response:
         """Sessions, the platform, publication, cancellation."""
         principal, form = await self.posted(request, *ORGANISERS)
-        account = account_of(principal)
+        account = principal.account
         said, anchor = "", ""
         command: Any = None
         try:
@@ -279,7 +279,7 @@ class OrganiserDesk(Desk):
             raise HTTPException(422, "Cette inscription n'existe pas.") from None
 
         async def run(tx: Transaction) -> Answer:
-            refusal = await handlers.cancel_for(tx, account_of(principal), registration_id)
+            refusal = await handlers.cancel_for(tx, principal.account, registration_id)
             return (200, {}) if refusal is None else (409, refusal)
 
         status, content = await self.execute(request, principal, form, run)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any
 from uuid import UUID
 
 import typer
 
+from common.identity import PERSON
 from common.transaction import Transaction
 from events import handlers, http, party_store
 
@@ -27,22 +27,10 @@ def erase(address: Annotated[str, _ADDRESS]) -> None:
 @app.command()
 def export(address: Annotated[str, _ADDRESS]) -> None:
     """Prints everything that the service knows of an address, as JSON."""
-    from common.app import for_repair
-    from common.terminal import database_urls, fail, run
+    from common.erasure import export_person
     from events.app import service
 
-    async def once() -> None:
-        async with (
-            for_repair(service, database_urls()[service.name]) as runtime,
-            runtime.database.transaction() as tx,
-        ):
-            found = await export_address(tx, address)
-        if found is None:
-            raise fail(f"nobody is known as {address!r}: give the mail address")
-        # Plain standard output: it is for a file, and its lines must not be folded.
-        print(json.dumps(found, ensure_ascii=False, indent=1, default=str))
-
-    run(once())
+    export_person(service, export_address, address, known_by="the mail address")
 
 
 async def export_address(tx: Transaction, address: str) -> dict[str, Any] | None:
@@ -93,7 +81,7 @@ async def erase_address(tx: Transaction, address: str) -> int | None:
         "UPDATE visit SET due_at = clock_timestamp() WHERE state = 'searching' AND ambassador_id = ANY(:ids)", ids=ids
     )
     # A structure keeps its events and kits; somebody who acted for themselves is no longer named by their account.
-    theirs = {"address": address, "person": f"{http.PERSON}%"}
+    theirs = {"address": address, "person": f"{PERSON}%"}
     await tx.execute(
         """UPDATE visit SET asker = 'effacé' WHERE asker LIKE :person AND asker IN
                (SELECT account FROM organiser WHERE contact_email = :address) OR asker_contact = :address AND asker LIKE :person""",

@@ -27,7 +27,7 @@ from parents_cafes.messages import (
     ParentsCheckedIn,
 )
 from parents_cafes.state import Ask, Cafe, Conduct, Decision, EndReason, Outcome, Policy, Registration
-from waiting_list.rules import SEATED, RegistrationState
+from waiting_list.rules import SEATED, STATES_FR, RegistrationState
 
 Actor = Literal["household", "coordinator", "facilitator", "time", "freed"]
 
@@ -46,15 +46,6 @@ TRANSITIONS: dict[tuple[Actor, RegistrationState], frozenset[RegistrationState]]
     ("time", "offered"): frozenset({"ended"}),
     ("time", "registered"): frozenset({"absent", "ended"}),
     ("freed", "waiting"): frozenset({"offered"}),
-}
-
-STATES_FR: dict[RegistrationState, str] = {
-    "waiting": "en liste d’attente",
-    "offered": "place proposée",
-    "registered": "inscrit",
-    "attended": "venu",
-    "absent": "absent",
-    "ended": "close",
 }
 
 # What a household is owed that found no place, through no choice of its own: how far ahead of the others it comes.

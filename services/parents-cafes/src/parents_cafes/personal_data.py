@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any
 from uuid import UUID
 
 import typer
 
+from common.identity import PERSON
 from common.transaction import Transaction
 from parents_cafes import handlers, household_store, http
 
 app = typer.Typer(help="Households, facilitators, coordinators of parents' cafés.", no_args_is_help=True)
 _ADDRESS = typer.Argument(help="The mail address.")
-PERSON = "person/"
 
 
 @app.command()
@@ -31,22 +30,11 @@ def erase(address: Annotated[str, _ADDRESS]) -> None:
 @app.command()
 def export(address: Annotated[str, _ADDRESS]) -> None:
     """Prints everything that the service knows of an address, as JSON."""
-    from common.app import for_repair
-    from common.terminal import database_urls, fail, run, session_secret
+    from common.erasure import export_person
+    from common.terminal import session_secret
     from parents_cafes.app import service
 
-    async def once() -> None:
-        async with (
-            for_repair(service, database_urls()[service.name], secret=session_secret()) as runtime,
-            runtime.database.transaction() as tx,
-        ):
-            found = await export_address(tx, address)
-        if found is None:
-            raise fail(f"nobody is known as {address!r}: give the mail address")
-        # Plain standard output: it is for a file, and its lines must not be folded.
-        print(json.dumps(found, ensure_ascii=False, indent=1, default=str))
-
-    run(once())
+    export_person(service, export_address, address, known_by="the mail address", secret=session_secret())
 
 
 async def export_address(tx: Transaction, address: str) -> dict[str, Any] | None:

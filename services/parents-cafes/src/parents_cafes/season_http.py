@@ -16,7 +16,6 @@ from common.transaction import Transaction
 from parents_cafes import household_store, season_handlers, season_store, store, venue_store, words
 from parents_cafes.bodies import CafeBody, CheckInBody, FacilitatorBody, VenueBody
 from parents_cafes.http import shown_cafe
-from parents_cafes.personal_data import PERSON
 from parents_cafes.state import Coordinator
 
 COORDINATORS: tuple[Role, ...] = ("coordinator", "agency")
@@ -177,6 +176,5 @@ async def mine(tx: Transaction, principal: Principal, cafe_id: UUID) -> Any:
 
 
 def coordinator_of(principal: Principal) -> Coordinator:
-    """For whom a person acts: their structure, so that colleagues see the same, or themselves, which an erasure forgets."""
-    account = principal.structure_id or f"{PERSON}{principal.subject}"
-    return Coordinator(account, principal.contact, may_all="agency" in principal.roles)
+    """Who acts on a season; the agency may help everywhere."""
+    return Coordinator(principal.account, principal.contact, may_all="agency" in principal.roles)

@@ -89,7 +89,6 @@ class SeasonDesk(Desk):
                 shown, [one for one in awaited if not only_mine or one.coordinator_account == who.account]
             ),
             minimum_count=policy.minimum_count,
-            target_count=policy.target_count,
             review_days=policy.review_days,
             who=who,
             now=now,
