@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable, Callable
+from itertools import product
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from common.embedded.stack import Stack
+from common.failures import Refusal
 from common.testing import FreshRuntime, Query, set_clock
+from common.transaction import Transaction
 from stage_matching import handlers, hosts
 from stage_matching.handlers import Acting
+from stage_matching.messages import RefusalReason
 from tests.integration.stages import LATER, NEXT, Stages, apply, offer_body, request_body, siret
 
 
@@ -108,6 +113,69 @@ async def test_one_seeker_confirms_one_internship_a_week(stages: Stages, query: 
     assert states == {"confirmed": 1, "released": 9}
     again = await apply(seeker, await stages.offer((await stages.host())[1], {NEXT: 1}))
     assert again.json()["reason"] == "already_confirmed"
+
+
+async def test_what_ends_while_another_command_waits_for_it_stays_ended(fresh_runtime: FreshRuntime) -> None:
+    """The second command read the application before it got the locks; what it decides on is the application as it is after."""
+    from stage_matching.bodies import HostBody, OfferBody, RequestBody
+
+    wish = RequestBody.model_validate(request_body(iso_weeks=[LATER])).wish()
+    offer = OfferBody.model_validate(offer_body({LATER: 1}))
+    body = {"host_name": "H", "siret": siret(), "kind": "COMPANY", "commune_code": "76540"}
+    host_id = uuid4()
+    commands: dict[str, Callable[[Transaction, str, UUID, UUID], Awaitable[Refusal | None]]] = {
+        "confirmation": lambda tx, account, one, _: handlers.confirm(tx, Acting(account=account), one),
+        "confirmation elsewhere": lambda tx, account, _, other: handlers.confirm(tx, Acting(account=account), other),
+        "withdrawal": lambda tx, account, one, _: handlers.withdraw(tx, Acting(account=account), one),
+        "refusal": lambda tx, _, one, __: handlers.refuse(tx, host_id, one, RefusalReason.DATES),
+        "acceptance": lambda tx, _, one, __: handlers.accept(tx, host_id, one),
+    }
+    ended = {"withdrawal": "withdrawn", "refusal": "refused", "confirmation elsewhere": "released"}
+
+    async with fresh_runtime("stage_matching", development=True) as runtime:
+        async with runtime.database.transaction() as tx:
+            await hosts.describe(tx, host_id, HostBody.model_validate(body).identity(), None)
+        for first, second in product(["confirmation", "withdrawal", "refusal", "confirmation elsewhere"], commands):
+            account, offers = f"{first}, {second}", [uuid4(), uuid4()]
+            ids = []
+            async with runtime.database.transaction() as tx:
+                await handlers.file_request(tx, account, None, wish)
+                for offer_id in offers:
+                    await handlers.describe_offer(tx, host_id, offer_id, offer.description(), offer.seats)
+                    applied = await handlers.apply(tx, account, offer_id, (LATER,), None)
+                    assert isinstance(applied, UUID) and await handlers.accept(tx, host_id, applied) is None
+                    ids.append(applied)
+
+            async def act(name: str, account: str, one: UUID, other: UUID) -> Refusal | None:
+                async with runtime.database.transaction() as tx:
+                    return await commands[name](tx, account, one, other)
+
+            async with runtime.database.transaction() as tx:
+                assert await commands[first](tx, account, *ids) is None
+                later = asyncio.create_task(act(second, account, *ids))
+                behind_us = (
+                    "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+                )
+                while not later.done() and not (await tx.fetch_all(behind_us))[0][0]:
+                    await asyncio.sleep(0.02)
+            refusal = await later
+            # Who gave this one up may still confirm the other.
+            if second == "confirmation elsewhere" and first in ("withdrawal", "refusal"):
+                assert refusal is None, account
+                confirmed = ids[1:]
+            else:
+                assert refusal is not None and refusal.reason in ("application_state", "already_confirmed"), account
+                confirmed = {"confirmation": ids[:1], "confirmation elsewhere": ids[1:]}.get(first, [])
+            async with runtime.database.transaction() as tx:
+                rows = await tx.fetch_all(
+                    "SELECT record FROM outbox WHERE key = ANY(:ids)", ids=[str(i) for i in offers]
+                )
+                (one,) = await tx.fetch_all("SELECT state FROM application WHERE application_id = :id", id=ids[0])
+                weeks = await tx.fetch_all("SELECT * FROM confirmed_week WHERE application_id = ANY(:ids)", ids=ids)
+            told = Counter(row.record.rsplit(".", 1)[1] for row in rows)
+            assert one.state == ended.get(first, "confirmed"), account
+            assert [row.application_id for row in weeks] == confirmed, account
+            assert (told["ApplicationConfirmed"], told["ApplicationEnded"]) == (len(confirmed), 1), account
 
 
 async def test_refusals_say_what_to_do(stages: Stages) -> None:

@@ -138,8 +138,8 @@ async def confirm(tx: Transaction, who: Acting, application_id: UUID) -> Refusal
     if taken & set(one.iso_weeks) and one.state == "accepted":
         return Refusal("already_confirmed", "Un stage est déjà confirmé pour une de ces semaines.")
     offers = await store.lock_offers(tx, [one.offer_id, *await store.overlapping(tx, one)])
-    decision = await _decide(
-        tx, offers.pop(one.offer_id), lambda settled, _, now: domain.confirm(settled, _current(settled, one), now)
+    decision = await _decide_on(
+        tx, offers.pop(one.offer_id), one, lambda offer, known, _, now: domain.confirm(offer, known, now)
     )
     if decision.refusal is not None:
         return decision.refusal
@@ -198,7 +198,7 @@ async def act_on_agreement(
     await agreement_store.save(tx, agreement, (*told, *more))
     if refusal is None and agreement.state == "cancelled":
         await store.free_weeks(tx, one.application_id)
-        await _decide(tx, offer, lambda settled, _, at: domain.cancel(settled, _current(settled, one), at))
+        await _decide_on(tx, offer, one, lambda locked, known, _, at: domain.cancel(locked, known, at))
     return refusal
 
 
@@ -282,18 +282,20 @@ async def _on_application(
     assert offer is not None
     if host_id is not None and offer.host_id != host_id:
         return NOT_YOURS
-    # What we read before the lock may have changed since, except for applications that had already ended.
+    return (await _decide_on(tx, offer, one, rule)).refusal
+
+
+async def _decide_on(tx: Transaction, offer: Offer, one: Application, rule: ApplicationRule) -> Decision:
+    """Decides on an application of an offer that is locked; what `one` said before the lock may be over since."""
     known = await store.find_application(tx, one.application_id)
     assert known is not None
-    decision = await _decide(
-        tx, offer, lambda settled, policy, now: rule(settled, _current(settled, known), policy, now)
-    )
-    return decision.refusal
 
+    def on_it(settled: Offer, policy: Policy, now: datetime) -> Decision:
+        # Of those that had ended before the lock, none is loaded with the offer.
+        live = {each.application_id: each for each in settled.applications}
+        return rule(settled, live.get(known.application_id, known), policy, now)
 
-def _current(offer: Offer, known: Application) -> Application:
-    """The application as the locked and settled offer has it; one that ended before is not loaded with it."""
-    return next((one for one in offer.applications if one.application_id == known.application_id), known)
+    return await _decide(tx, offer, on_it)
 
 
 async def _decide(tx: Transaction, offer: Offer, rule: Rule) -> Decision:
