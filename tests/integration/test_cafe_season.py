@@ -151,6 +151,14 @@ async def test_the_page_moves_by_itself_and_is_accessible(
             await assert_accessible(page)
             await registered(family, cafes, other, 2)
             await expect(page.get_by_text("2 / 17").first).to_be_visible(timeout=15_000)
+            # The calendar moves with cafés too, though it begins with events.
+            month = (await family.get(f"/v1/cafes/{other}")).json()["starts_at"][:7]
+            await page.goto(
+                f"{url_of(stack, 'projections')}/calendrier?genre=PARENTS_CAFE&territoire={_EPCI}&mois={month}"
+            )
+            await expect(page.get_by_text("15 places libres sur 17").first).to_be_visible(timeout=15_000)
+            await registered(family, cafes, other, 1)
+            await expect(page.get_by_text("14 places libres sur 17").first).to_be_visible(timeout=15_000)
         async with opened(browser, width, javascript=False) as page:
             await page.goto(address)
             await expect(page.get_by_role("heading", name="Par thème")).to_be_visible()

@@ -81,7 +81,7 @@ def test_seats_are_given_while_there_are_some_all_or_none() -> None:
     assert one.registration is not None and one.registration.state == "registered" and one.cafe.free_count == 0
     two = domain.register(nineteen, ask(2), Conduct(), POLICY, NOW)
     assert two.refusal is not None and two.refusal.reason == "full" and two.refusal.facts["can_wait"] is True
-    missed = Conduct((Outcome("ended", "NOT_SERVED", NOW),))
+    missed = Conduct((Outcome("ended", "NOT_SERVED"),))
     queued = domain.register(nineteen, ask(2, wait=True), missed, POLICY, NOW)
     assert queued.registration is not None
     assert (queued.registration.state, queued.registration.priority) == ("waiting", 1)
@@ -116,7 +116,7 @@ def test_a_cafe_that_takes_nobody_says_why(state: str, at: datetime, reason: str
 def test_who_found_no_place_comes_before_everybody_may() -> None:
     """Until `opens_at` only those with priority register; from then on everybody."""
     early = replace(cafe(), opens_at=NOW + timedelta(hours=48))
-    missed = Conduct((Outcome("ended", "CAFE_CANCELLED", NOW),))
+    missed = Conduct((Outcome("ended", "CAFE_CANCELLED"),))
     stranger = domain.register(early, ask(), Conduct(), POLICY, NOW)
     assert stranger.refusal is not None and stranger.refusal.reason == "not_open_yet"
     assert domain.register(early, ask(), missed, POLICY, NOW).refusal is None
@@ -128,7 +128,7 @@ def test_who_found_no_place_comes_before_everybody_may() -> None:
 
 def outcome(state: RegistrationState, reason: Any = None) -> Outcome:
     """One of a household's registrations."""
-    return Outcome(state, reason, NOW if reason else None)
+    return Outcome(state, reason)
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ async def conduct_of(tx: Transaction, household_id: UUID, period: Period, policy
     recent = [row for of, row in seen if of in (period, period.before)]
     since = now - timedelta(days=policy.late_memory_days)
     return Conduct(
-        tuple(Outcome(row.state, row.end_reason, row.ended_at) for row in recent),
+        tuple(Outcome(row.state, row.end_reason) for row in recent),
         late_count=sum(row.state == "absent" for row in recent)
         + sum(row.end_reason == "CANCELLED_LATE" and row.ended_at > since for row in rows),
         # An offer or a place in line whose time is over is none, whether it was settled or not.

@@ -232,7 +232,6 @@ class Outcome:
 
     state: RegistrationState
     end_reason: EndReason | None
-    ended_at: datetime | None
 
 
 @dataclass(frozen=True)

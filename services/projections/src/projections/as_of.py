@@ -8,6 +8,9 @@ from datetime import datetime
 
 from common.transaction import Transaction
 
+Place = tuple[str, int]
+"""Topic and partition."""
+
 
 @dataclass(frozen=True)
 class AsOf:
@@ -15,7 +18,7 @@ class AsOf:
 
     now: datetime
     as_of: datetime | None
-    positions: dict[int, int]
+    positions: dict[Place, int]
     generation: int = 1
 
     @property
@@ -25,13 +28,13 @@ class AsOf:
 
     @property
     def vector(self) -> str:
-        """The positions as an SSE id: generation, then offset per partition; empty before there are any."""
+        """The positions as an SSE id: generation, then offset per topic and partition; empty before there are any."""
         offsets = ".".join(str(offset) for _, offset in sorted(self.positions.items()))
         return f"{self.generation}-{offsets}" if offsets else ""
 
 
-async def read_as_of(tx: Transaction, topics: Sequence[str], followed: str) -> AsOf:
-    """From the consumer's own positions: complete up to the least complete partition; positions are those of one topic."""
+async def read_as_of(tx: Transaction, topics: Sequence[str], followed: Sequence[str] | None = None) -> AsOf:
+    """From the consumer's own positions: complete up to the least complete partition; a page moves with those of `followed`, or with all."""
     now = await tx.now()
     row = await tx.fetch_one(
         """SELECT clock_timestamp() AS clock, min(complete_at) AS complete_at, bool_and(complete_at IS NOT NULL) AS known,
@@ -40,8 +43,9 @@ async def read_as_of(tx: Transaction, topics: Sequence[str], followed: str) -> A
         topics=list(topics),
     )
     positions = await tx.fetch_all(
-        "SELECT partition, next_offset FROM consumer_position WHERE topic = :topic", topic=followed
+        "SELECT topic, partition, next_offset FROM consumer_position WHERE topic = ANY(:topics)",
+        topics=list(topics if followed is None else followed),
     )
     assert row is not None
     as_of = row.complete_at + (now - row.clock) if row.known and row.complete_at is not None else None
-    return AsOf(now, as_of, {position.partition: position.next_offset for position in positions}, row.generation)
+    return AsOf(now, as_of, {(one.topic, one.partition): one.next_offset for one in positions}, row.generation)

@@ -202,7 +202,7 @@ class Season:
 
 async def read_as_of(tx: Transaction) -> AsOf:
     """How complete the read model is."""
-    return await as_of.read_as_of(tx, (TOPIC,), TOPIC)
+    return await as_of.read_as_of(tx, (TOPIC,))
 
 
 async def read(tx: Transaction, now: datetime, asked: Asked) -> Season:

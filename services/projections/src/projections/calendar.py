@@ -195,7 +195,7 @@ class Calendar:
 
 async def read_as_of(tx: Transaction) -> AsOf:
     """How complete the read model is."""
-    return await as_of.read_as_of(tx, (EVENTS_TOPIC, SESSIONS_TOPIC, cafe_season.TOPIC), SESSIONS_TOPIC)
+    return await as_of.read_as_of(tx, (EVENTS_TOPIC, SESSIONS_TOPIC, cafe_season.TOPIC))
 
 
 async def read(tx: Transaction, now: datetime, asked: Asked) -> Calendar:

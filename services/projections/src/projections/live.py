@@ -10,7 +10,7 @@ from typing import Any
 
 from common.failures import forever
 from common.transaction import Database, Transaction
-from projections.as_of import AsOf
+from projections.as_of import AsOf, Place
 from projections.rows import Row
 
 POLL_SECONDS = 0.25
@@ -27,7 +27,7 @@ class LiveModel:
     """
 
     read_as_of: Callable[[Transaction], Awaitable[AsOf]]
-    read_changed: Callable[[Transaction, dict[int, int], AsOf], Awaitable[list[Row]]] | None = None
+    read_changed: Callable[[Transaction, dict[Place, int], AsOf], Awaitable[list[Row]]] | None = None
     render: Callable[[Row, AsOf], dict[str, Any]] = lambda _, __: {}
 
 
@@ -45,7 +45,7 @@ class Hub:
         self._database = database
         self._model = model
         self._queues: set[asyncio.Queue[str | None]] = set()
-        self._positions: dict[int, int] = {}
+        self._positions: dict[Place, int] = {}
         self._generation = 0
         # Set while there are positions from which a new browser's queue misses nothing.
         self._following = asyncio.Event()
@@ -75,7 +75,7 @@ class Hub:
             self._said_at = now
             self._publish(_event(as_of, [self._model.render(row, as_of) for row in changed], moved=moved))
 
-    async def _changed(self, tx: Transaction, since: dict[int, int], as_of: AsOf) -> list[Row]:
+    async def _changed(self, tx: Transaction, since: dict[Place, int], as_of: AsOf) -> list[Row]:
         return await self._model.read_changed(tx, since, as_of) if self._model.read_changed else []
 
     def _publish(self, event: str) -> None:
@@ -110,7 +110,7 @@ class Hub:
             self._queues.discard(queue)
 
 
-def _positions(last_id: str | None, as_of: AsOf) -> dict[int, int] | None:
+def _positions(last_id: str | None, as_of: AsOf) -> dict[Place, int] | None:
     """The positions in an id of the same generation and shape, as far as the log still has them, or None."""
     generation, _, offsets = (last_id or "").partition("-")
     parts = offsets.split(".")
@@ -124,9 +124,9 @@ def _positions(last_id: str | None, as_of: AsOf) -> dict[int, int] | None:
     return None if _is_ahead(since, as_of) else since
 
 
-def _is_ahead(positions: dict[int, int], as_of: AsOf) -> bool:
+def _is_ahead(positions: dict[Place, int], as_of: AsOf) -> bool:
     """Whether positions of before stand above those of now: the topic was made anew, and they mean nothing."""
-    return any(as_of.positions.get(partition, 0) < offset for partition, offset in positions.items())
+    return any(as_of.positions.get(place, 0) < offset for place, offset in positions.items())
 
 
 def _reload(as_of: AsOf) -> str:

@@ -169,7 +169,7 @@ class PlatformUse:
 
 async def read_as_of(tx: Transaction) -> AsOf:
     """How complete the read model is."""
-    return await as_of.read_as_of(tx, (TOPIC,), TOPIC)
+    return await as_of.read_as_of(tx, (TOPIC,))
 
 
 def weeks_of(period: Period, now: datetime) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from common.transaction import Transaction
 from common.verdicts import Delivery
 from projections import as_of, rows
-from projections.as_of import AsOf
+from projections.as_of import AsOf, Place
 from projections.messages import (
     HoldConfirmed,
     HoldEnded,
@@ -107,7 +107,7 @@ def apply(row: Row | None, delivery: Delivery) -> Row:
 
 async def read_as_of(tx: Transaction) -> AsOf:
     """How complete the board is."""
-    return await as_of.read_as_of(tx, BOARD_TOPICS, PROGRAMMES_TOPIC)
+    return await as_of.read_as_of(tx, BOARD_TOPICS, [PROGRAMMES_TOPIC])
 
 
 _SELECT = """
@@ -122,16 +122,16 @@ async def read_all(tx: Transaction, now: datetime) -> list[Row]:
     return [_shown(row._mapping, now) for row in found]
 
 
-async def read_changed(tx: Transaction, since: dict[int, int], upto: AsOf) -> list[Row]:
+async def read_changed(tx: Transaction, since: dict[Place, int], upto: AsOf) -> list[Row]:
     """Programmes whose last change stands between the given positions and those of `upto`."""
     found = await tx.fetch_all(
         _SELECT
         + """JOIN unnest(CAST(:partitions AS int[]), CAST(:first AS bigint[]), CAST(:ends AS bigint[])) AS part(number, first, "end")
                      ON p.log_partition = part.number AND p.log_offset >= part.first AND p.log_offset < part."end"
                      ORDER BY p.log_partition, p.log_offset LIMIT 500""",
-        partitions=list(since),
+        partitions=[partition for _, partition in since],
         first=list(since.values()),
-        ends=[upto.positions[partition] for partition in since],
+        ends=[upto.positions[place] for place in since],
     )
     return [_shown(row._mapping, upto.now) for row in found]
 

@@ -201,7 +201,7 @@ class Market:
 
 async def read_as_of(tx: Transaction) -> AsOf:
     """How complete the market is."""
-    return await as_of.read_as_of(tx, MARKET_TOPICS, OFFERS_TOPIC)
+    return await as_of.read_as_of(tx, MARKET_TOPICS)
 
 
 async def read(tx: Transaction, now: datetime, department: str = "") -> Market:
