@@ -245,6 +245,11 @@ async def test_an_address_is_verified_before_it_has_a_seat(cafes: Cafes, query: 
         assert [one.status_code for one in answers] == [202] * 5 + [409]
         assert answers[5].json()["reason"] == "too_many_requests"
         assert all(set(one.json()) == {"request_id"} for one in answers[:5])
+        # Nor more when they come at once.
+        at_once = await asyncio.gather(
+            *(family.post(path, json={"email": f"w-{cafe_id.hex[:6]}@example.org"}) for _ in range(30))
+        )
+        assert Counter(one.status_code for one in at_once) == {202: 5, 409: 25}
         token = cafes_token(cafes, answers[0].json()["request_id"])
         first = await family.post(f"/v1/requests/{token}/confirmation", json={})
         assert first.status_code == 201 and first.json()["registration"]["state"] == "registered"
