@@ -327,6 +327,13 @@ async def test_a_coordinator_touches_its_own_cafes_only(cafes: Cafes) -> None:
         assert (await mine.put(f"/v1/venues/{venue_id}", json=venue)).status_code == 200
         assert (await other.put(f"/v1/venues/{venue_id}", json=venue)).status_code == 403
         assert (await family.put(f"/v1/venues/{venue_id}", json=venue)).status_code == 401
+        # Nor when two describe one at the same moment: the second would have the first's list of families by mail.
+        person = {"title": "Anima", "email": "anima@example.org"}
+        for path, content in (("venues", venue), ("facilitators", person)):
+            for _ in range(10):
+                one = f"/v1/{path}/{uuid4()}"
+                pair = await asyncio.gather(mine.put(one, json=content), other.put(one, json=content))
+                assert sorted(answer.status_code for answer in pair) == [200, 403], one
 
 
 # -- what others hear

@@ -33,7 +33,8 @@ async def describe_venue(tx: Transaction, who: Coordinator, venue: Venue) -> Ref
     if known not in (None, keeper_id) and not who.may_all:
         return NOT_YOURS
     before = await venue_store.find_venue(tx, venue.venue_id)
-    await venue_store.save_venue(tx, venue, known or keeper_id)
+    if not await venue_store.save_venue(tx, venue, known or keeper_id):
+        return NOT_YOURS
     if before is None or (before.title, before.kind, before.commune_code, before.address) == (
         venue.title,
         venue.kind,
@@ -60,8 +61,8 @@ async def describe_facilitator(
     known = await venue_store.keeper_of(tx, "facilitator", facilitator_id)
     if known not in (None, keeper_id) and not who.may_all:
         return NOT_YOURS
-    await venue_store.save_facilitator(tx, facilitator_id, known or keeper_id, title, email)
-    return None
+    saved = await venue_store.save_facilitator(tx, facilitator_id, known or keeper_id, title, email)
+    return None if saved else NOT_YOURS
 
 
 # -- cafés

@@ -46,21 +46,24 @@ async def keeper_of(tx: Transaction, table: str, key: UUID) -> UUID | None:
     return row.keeper_id if row is not None else None
 
 
-async def save_venue(tx: Transaction, venue: Venue, keeper_id: UUID) -> None:
-    """Writes a venue."""
-    await tx.execute(
-        """INSERT INTO venue (venue_id, keeper_id, title, kind, commune_code, address, capacity_count, accessible)
+async def save_venue(tx: Transaction, venue: Venue, keeper_id: UUID) -> bool:
+    """Writes a venue; False when somebody else has just made it."""
+    return bool(
+        await tx.execute(
+            """INSERT INTO venue (venue_id, keeper_id, title, kind, commune_code, address, capacity_count, accessible)
            VALUES (:id, :keeper_id, :title, :kind, :commune_code, :address, :capacity_count, :accessible)
            ON CONFLICT (venue_id) DO UPDATE SET title = excluded.title, kind = excluded.kind, commune_code = excluded.commune_code,
-               address = excluded.address, capacity_count = excluded.capacity_count, accessible = excluded.accessible""",
-        id=venue.venue_id,
-        keeper_id=keeper_id,
-        title=venue.title,
-        kind=venue.kind.value,
-        commune_code=venue.commune_code,
-        address=venue.address,
-        capacity_count=venue.capacity_count,
-        accessible=venue.accessible,
+               address = excluded.address, capacity_count = excluded.capacity_count, accessible = excluded.accessible
+           WHERE venue.keeper_id = excluded.keeper_id""",
+            id=venue.venue_id,
+            keeper_id=keeper_id,
+            title=venue.title,
+            kind=venue.kind.value,
+            commune_code=venue.commune_code,
+            address=venue.address,
+            capacity_count=venue.capacity_count,
+            accessible=venue.accessible,
+        )
     )
 
 
@@ -86,15 +89,18 @@ async def cafes_at(tx: Transaction, venue_id: UUID) -> list[UUID]:
     return [row.cafe_id for row in rows]
 
 
-async def save_facilitator(tx: Transaction, facilitator_id: UUID, keeper_id: UUID, title: str, email: str) -> None:
-    """Writes a facilitator."""
-    await tx.execute(
-        """INSERT INTO facilitator (facilitator_id, keeper_id, title, email) VALUES (:id, :keeper_id, :title, :email)
-           ON CONFLICT (facilitator_id) DO UPDATE SET title = excluded.title, email = excluded.email""",
-        id=facilitator_id,
-        keeper_id=keeper_id,
-        title=title,
-        email=email,
+async def save_facilitator(tx: Transaction, facilitator_id: UUID, keeper_id: UUID, title: str, email: str) -> bool:
+    """Writes a facilitator; False when somebody else has just made them."""
+    return bool(
+        await tx.execute(
+            """INSERT INTO facilitator (facilitator_id, keeper_id, title, email) VALUES (:id, :keeper_id, :title, :email)
+           ON CONFLICT (facilitator_id) DO UPDATE SET title = excluded.title, email = excluded.email
+           WHERE facilitator.keeper_id = excluded.keeper_id""",
+            id=facilitator_id,
+            keeper_id=keeper_id,
+            title=title,
+            email=email,
+        )
     )
 
 
