@@ -11,8 +11,8 @@ from tests.faults.checker.judged import (
     differences,
     first_occurrences,
     not_refused,
+    one_effect_per_command,
     shown_and_folded,
-    told_by_command,
 )
 from tests.faults.checker.world import Row, World
 
@@ -213,26 +213,9 @@ def c16_authority(world: World) -> Iterator[str]:
 
 
 def c18_one_effect_per_command(world: World) -> Iterator[str]:
-    """Each command had, once, the effect that its answer says, however often it was sent; none stays unanswered.
-
-    Seats that come back are offered under the same command: at least, and of who registers exactly.
-    """
-    told = told_by_command(first_occurrences(world, CAFES))
-    answers = {entry["op_id"]: entry for entry in world.of("ok")}
-    for op in world.of("invoke"):
-        if op.get("service") != SERVICE:
-            continue
-        answer = answers.get(op["op_id"])
-        if answer is None:
-            yield f"{op['op']} {op['op_id']} never got an answer"
-            continue
-        counts = told[op["trace_id"]]
-        for name, expected in answer["effects"].items():
-            if counts[name] < expected:
-                yield f"{op['op']} {op['op_id']} caused {counts[name]} × {name}, its answer says {expected}"
-        made = counts["HouseholdRegistered"] + counts["HouseholdQueued"]
-        if op["op"] == "confirm" and made > sum(answer["effects"].values()):
-            yield f"{op['op_id']} registered more than its answer says: {dict(counts)}"
+    """Each command had, once, the effect that its answer says; seats that come back are offered under it too."""
+    once = {"confirm": ("HouseholdRegistered", "HouseholdQueued")}
+    yield from one_effect_per_command(world, SERVICE, first_occurrences(world, CAFES), once=once)
 
 
 def c21_nobody_lost_in_a_merge(world: World) -> Iterator[str]:

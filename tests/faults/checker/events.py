@@ -12,8 +12,8 @@ from tests.faults.checker.judged import (
     differences,
     first_occurrences,
     not_refused,
+    one_effect_per_command,
     shown_and_folded,
-    told_by_command,
 )
 from tests.faults.checker.world import Row, World
 
@@ -152,27 +152,10 @@ def e16_authority(world: World) -> Iterator[str]:
 
 
 def e18_one_effect_per_command(world: World) -> Iterator[str]:
-    """Each command had, once, the effect that its answer says, however often it was sent; none stays unanswered.
-
-    Seats that come back are offered under the same command: at least, and of who registers exactly.
-    """
-    told = told_by_command([*first_occurrences(world, SESSIONS), *first_occurrences(world, EVENTS)])
-    answers = {entry["op_id"]: entry for entry in world.of("ok")}
-    for op in world.of("invoke"):
-        if op.get("service") != SERVICE:
-            continue
-        answer = answers.get(op["op_id"])
-        if answer is None:
-            yield f"{op['op']} {op['op_id']} never got an answer"
-            continue
-        counts = told[op["trace_id"]]
-        for name, expected in answer["effects"].items():
-            if counts[name] < expected:
-                yield f"{op['op']} {op['op_id']} caused {counts[name]} × {name}, its answer says {expected}"
-        if op["op"] == "register" and counts["RegistrationMade"] + counts["RegistrationQueued"] > sum(
-            answer["effects"].values()
-        ):
-            yield f"{op['op_id']} registered more than its answer says: {dict(counts)}"
+    """Each command had, once, the effect that its answer says; seats that come back are offered under it too."""
+    told = [*first_occurrences(world, SESSIONS), *first_occurrences(world, EVENTS)]
+    once = {"register": ("RegistrationMade", "RegistrationQueued")}
+    yield from one_effect_per_command(world, SERVICE, told, once=once)
 
 
 def e20_both_sides_end_alike(world: World) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from tests.faults.checker.log import Record
@@ -27,6 +28,37 @@ def told_by_command(records: Iterable[Record]) -> dict[str, Counter[str]]:
         assert record.fields is not None
         told[record.fields["correlation_id"].hex][record.name] += 1
     return told
+
+
+def one_effect_per_command(
+    world: World,
+    service: str,
+    records: Iterable[Record],
+    *,
+    exactly: Collection[str] = (),
+    once: Mapping[str, Collection[str]] = MappingProxyType({}),
+) -> Iterator[str]:
+    """Each command on a service had the effect that its answer says, however often it was sent; none stays unanswered.
+
+    At least: what comes back goes to somebody else under the same command. Of messages named in `exactly`, neither more nor
+    fewer; of an op in `once`, all its messages together are no more than its answer says.
+    """
+    told = told_by_command(records)
+    answers = {entry["op_id"]: entry for entry in world.of("ok")}
+    for op in world.of("invoke"):
+        if op.get("service") != service:
+            continue
+        what, answer = f"{op['op']} {op['op_id']}", answers.get(op["op_id"])
+        if answer is None:
+            yield f"{what} never got an answer"
+            continue
+        effects, counts = answer["effects"], told[op["trace_id"]]
+        for name in {*effects, *exactly}:
+            expected = effects.get(name, 0)
+            if counts[name] < expected or (name in exactly and counts[name] > expected):
+                yield f"{what} caused {counts[name]} × {name}, its answer says {expected}"
+        if sum(counts[name] for name in once.get(op["op"], ())) > sum(effects.values()):
+            yield f"{what} caused more than its answer says: {dict(counts)}"
 
 
 def _plain(row: Row, skipped: Collection[str] = ()) -> Row:

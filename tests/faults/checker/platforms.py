@@ -12,8 +12,8 @@ from tests.faults.checker.judged import (
     differences,
     first_occurrences,
     not_refused,
+    one_effect_per_command,
     shown_and_folded,
-    told_by_command,
 )
 from tests.faults.checker.log import Record
 from tests.faults.checker.world import Row, World
@@ -131,28 +131,14 @@ def p16_authority(world: World) -> Iterator[str]:
 
 
 def p18_one_effect_per_command(world: World) -> Iterator[str]:
-    """Each command had, once, the effect that its answer says, however often it was sent; none stays unanswered.
-
-    What moves up when a slot comes back is told under the same command: at least, and of an end exactly.
-    """
-    told = told_by_command(first_occurrences(world, PLATFORMS))
-    answers = {entry["op_id"]: entry for entry in world.of("ok")}
-    for op in world.of("invoke"):
-        if op.get("service") != SERVICE:
-            continue
-        answer = answers.get(op["op_id"])
-        if answer is None:
-            yield f"{op['op']} {op['op_id']} never got an answer"
-            continue
-        counts = told[op["trace_id"]]
-        for name in ("BookingRequested", "BookingMoved"):
-            if counts[name] != answer["effects"].get(name, 0):
-                yield f"{op['op']} {op['op_id']} caused {counts[name]} × {name}, not what its answer says"
-        for name, expected in answer["effects"].items():
-            if counts[name] < expected:
-                yield f"{op['op']} {op['op_id']} caused {counts[name]} × {name}, its answer says {expected}"
-        if op["op"] == "book" and counts["BookingHeld"] + counts["BookingApproved"] + counts["BookingRequested"] > 1:
-            yield f"{op['op_id']} booked more than once: {dict(counts)}"
+    """Each command had, once, the effect that its answer says; what moves up when a slot comes back is told under it too."""
+    yield from one_effect_per_command(
+        world,
+        SERVICE,
+        first_occurrences(world, PLATFORMS),
+        exactly=("BookingRequested", "BookingMoved"),
+        once={"book": ("BookingHeld", "BookingApproved", "BookingRequested")},
+    )
 
 
 def p20_requests_are_answered(world: World) -> Iterator[str]:

@@ -12,8 +12,8 @@ from tests.faults.checker.judged import (
     differences,
     first_occurrences,
     not_refused,
+    one_effect_per_command,
     shown_and_folded,
-    told_by_command,
 )
 from tests.faults.checker.log import Record
 from tests.faults.checker.world import Row, World
@@ -206,19 +206,8 @@ def s16_authority(world: World) -> Iterator[str]:
 
 def s18_one_effect_per_command(world: World) -> Iterator[str]:
     """Each command had, once, exactly the effect that its answer says, however often it was sent; none stays unanswered."""
-    told = told_by_command(first_occurrences(world, OFFERS))
-    answers = {entry["op_id"]: entry for entry in world.of("ok")}
-    for op in world.of("invoke"):
-        if op.get("service") != SERVICE:
-            continue
-        answer = answers.get(op["op_id"])
-        if answer is None:
-            yield f"{op['op']} {op['op_id']} never got an answer"
-            continue
-        for name in ("ApplicationSubmitted", "ApplicationAccepted", "ApplicationConfirmed"):
-            expected, count = answer["effects"].get(name, 0), told[op["trace_id"]][name]
-            if count != expected:
-                yield f"{op['op']} {op['op_id']} caused {count} × {name}, its answer says {expected}"
+    names = ("ApplicationSubmitted", "ApplicationAccepted", "ApplicationConfirmed")
+    yield from one_effect_per_command(world, SERVICE, first_occurrences(world, OFFERS), exactly=names)
 
 
 def s19_campaigns_give_each_seat_once(world: World) -> Iterator[str]:
