@@ -77,14 +77,16 @@ async def register(
         male_count=applicant.male_count,
     )
     holder_id = person_id if applicant.kind == PartyKind.INDIVIDUAL else party_id
-    sessions = []
+    locked = []
     for session_id in sorted(seats):
         session = await store.lock_session(tx, session_id, holder_id=holder_id)
         if session is None or session.event_id != event_id:
             return NOT_FOUND
-        sessions.append(await _settled(tx, session))
+        locked.append(session)
     now = await tx.now()
-    policy, conduct = await store.policy_at(tx, now), await party_store.conduct_of(tx, person_id, now)
+    policy = await store.policy_at(tx, now)
+    sessions = [await _settled(tx, session, policy, now) for session in locked]
+    conduct = await party_store.conduct_of(tx, person_id, now)
     decisions = []
     for nth, session in enumerate(sessions):
         ask = Ask(party_id, holder_id, applicant.kind, seats[session.session_id], applicant.school_uai, wait)
@@ -158,7 +160,7 @@ async def check_in(
         if refusal is not None:
             receipts.append(Receipt(reading.code, "refused", refusal.reason, refusal.detail))
             continue
-        receipts.append(await _read(tx, session_id, reading, now))
+        receipts.append(await _read(tx, session_id, reading, policy, now))
     return receipts
 
 
@@ -172,7 +174,7 @@ def _door_is_closed(session: Session, policy: Policy, now: datetime) -> Refusal 
     return None
 
 
-async def _read(tx: Transaction, session_id: UUID, reading: CheckIn, now: datetime) -> Receipt:
+async def _read(tx: Transaction, session_id: UUID, reading: CheckIn, policy: Policy, now: datetime) -> Receipt:
     code = normalised_code(reading.code)
     registration_id = await party_store.registration_by_code(tx, session_id, code) if code is not None else None
     if registration_id is None:
@@ -183,7 +185,7 @@ async def _read(tx: Transaction, session_id: UUID, reading: CheckIn, now: dateti
     one = session.known(registration_id)
     assert one is not None
     decision = domain.check_in(session, one, reading.visitor_count, min(reading.at, now), now)
-    await store.save(tx, session, decision, await store.policy_at(tx, now))
+    await store.save(tx, session, decision, policy)
     if decision.refusal is not None:
         return Receipt(reading.code, "refused", decision.refusal.reason, decision.refusal.detail)
     counted = decision.registration.visitor_count if decision.registration is not None else None
@@ -197,9 +199,7 @@ async def settle_due(tx: Transaction, limit: int) -> int:
     """Settles what is overdue; nothing that reads or decides depends on its having run."""
     ids = await store.due_sessions(tx, await tx.now(), limit)
     for session_id in ids:
-        session = await store.lock_session(tx, session_id)
-        assert session is not None
-        await _settled(tx, session)
+        await _settle(tx, session_id)
     return len(ids)
 
 
@@ -218,11 +218,16 @@ async def heal(tx: Transaction, limit: int) -> int:
     now, since = await tx.now(), _NIL
     while ids := await store.with_free_seats_and_a_line(tx, now, since, limit):
         for session_id in ids:
-            session = await store.lock_session(tx, session_id)
-            assert session is not None
-            await _settled(tx, session)
+            await _settle(tx, session_id)
         since = ids[-1]
     return 0
+
+
+async def _settle(tx: Transaction, session_id: UUID) -> None:
+    session = await store.lock_session(tx, session_id)
+    assert session is not None
+    now = await tx.now()
+    await _settled(tx, session, await store.policy_at(tx, now), now)
 
 
 # -- the lines around every rule
@@ -245,17 +250,15 @@ async def on_registration(
 
 async def decide(tx: Transaction, session: Session, rule: Rule) -> Decision:
     """Settles what time made due, decides, saves; then those in line get what has become free."""
-    settled = await _settled(tx, session)
     now = await tx.now()
     policy = await store.policy_at(tx, now)
+    settled = await _settled(tx, session, policy, now)
     decision = await store.save(tx, settled, rule(settled, policy, now), policy)
     return replace(decision, session=await _serve(tx, decision.session, policy, now))
 
 
-async def _settled(tx: Transaction, session: Session) -> Session:
+async def _settled(tx: Transaction, session: Session, policy: Policy, now: datetime) -> Session:
     """The session with what time made due, saved, and its free seats given to those in line."""
-    now = await tx.now()
-    policy = await store.policy_at(tx, now)
     if domain.draw_is_due(session, now):
         # The draw comes first, as of its instant: who was not drawn by a late sweeper would else be told that nobody was served.
         await store.draw(tx, session.session_id, session.seed)

@@ -101,18 +101,18 @@ async def register(
     locked = await store.lock_cafes(tx, cafe_id, *lapsed, holder_id=household_id)
     if locked is None:
         return NOT_FOUND
+    now = await tx.now()
+    policy = await store.policy_at(tx, now)
     for key in lapsed:
-        await settled(tx, locked[key])
+        await settled(tx, locked[key], policy, now)
     cafe = locked[cafe_id]
     mine = next((one for one in cafe.registrations if one.holder_id == household_id), None)
     if mine is not None:
         # The second click of the same hand.
-        cafe = await settled(tx, cafe)
+        cafe = await settled(tx, cafe, policy, now)
         here = cafe.known(mine.registration_id)
         if here is not None and here.state != "ended":
             return Registered(household_id, cafe_id, here)
-    now = await tx.now()
-    policy = await store.policy_at(tx, now)
     conduct = await household_store.conduct_of(tx, household_id, cafe.period, policy, now)
     asked = Ask(household_id, seat_count, wait)
     decision = await decide(tx, cafe, lambda c, p, at: domain.register(c, asked, conduct, p, at))
@@ -160,11 +160,11 @@ async def change(
         return NOT_FOUND
     if found[0].cafe_id == found[1].cafe_id:
         return Refusal("same_cafe", "Vous êtes déjà inscrit à ce café.")
-    source, target = [await settled(tx, one) for one in found]
-    one = source.known(registration_id)
-    assert one is not None
     now = await tx.now()
     policy = await store.policy_at(tx, now)
+    source, target = [await settled(tx, one, policy, now) for one in found]
+    one = source.known(registration_id)
+    assert one is not None
     left, received = domain.change(source, one, target, policy, now, warned=warned)
     if left.refusal is not None:
         return left.refusal
@@ -202,9 +202,7 @@ async def settle_due(tx: Transaction, limit: int) -> int:
     """Settles what is overdue; nothing that reads or decides depends on its having run."""
     ids = await season_store.due_cafes(tx, await tx.now(), limit)
     for cafe_id in ids:
-        cafe = await store.lock_cafe(tx, cafe_id)
-        assert cafe is not None
-        await settled(tx, cafe)
+        await _settle(tx, cafe_id)
     return len(ids)
 
 
@@ -213,11 +211,17 @@ async def heal(tx: Transaction, limit: int) -> int:
     now, since = await tx.now(), _NIL
     while ids := await season_store.with_free_seats_and_a_line(tx, now, since, limit):
         for cafe_id in ids:
-            cafe = await store.lock_cafe(tx, cafe_id)
-            assert cafe is not None
-            await settled(tx, cafe)
+            await _settle(tx, cafe_id)
         since = ids[-1]
     return 0
+
+
+async def _settle(tx: Transaction, cafe_id: UUID) -> None:
+    cafe = await store.lock_cafe(tx, cafe_id)
+    assert cafe is not None
+    now = await tx.now()
+    policy = await store.policy_at(tx, now)
+    await settled(tx, cafe, policy, now)
 
 
 async def forget(tx: Transaction, limit: int) -> int:
@@ -245,17 +249,15 @@ async def on_registration(tx: Transaction, registration_id: UUID, rule: OnRegist
 
 async def decide(tx: Transaction, cafe: Cafe, rule: Rule) -> Decision:
     """Settles what time made due, decides, saves; then those in line get what has become free."""
-    cafe = await settled(tx, cafe)
     now = await tx.now()
     policy = await store.policy_at(tx, now)
+    cafe = await settled(tx, cafe, policy, now)
     decision = await store.save(tx, cafe, rule(cafe, policy, now), policy)
     return replace(decision, cafe=await serve(tx, decision.cafe, policy, now))
 
 
-async def settled(tx: Transaction, cafe: Cafe) -> Cafe:
+async def settled(tx: Transaction, cafe: Cafe, policy: Policy, now: datetime) -> Cafe:
     """A café, which is locked, with what time made due, saved, and its free seats given to those in line."""
-    now = await tx.now()
-    policy = await store.policy_at(tx, now)
     cafe = (await store.save(tx, cafe, domain.settle(cafe, now), policy)).cafe
     cafe = await serve(tx, cafe, policy, now)
     over_at = domain.over_at(cafe, policy)

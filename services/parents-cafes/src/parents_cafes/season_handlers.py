@@ -170,7 +170,8 @@ async def review_due(tx: Transaction, limit: int) -> int:
     ids = [cafe_id, *([expected.into_id] if expected.into_id is not None else [])]
     locked = await store.lock_cafes(tx, *ids)
     assert locked is not None
-    settled = {key: await handlers.settled(tx, one) for key, one in locked.items()}
+    now = await tx.now()
+    settled = {key: await handlers.settled(tx, one, policy, now) for key, one in locked.items()}
     still_due = settled[cafe_id].review_at is not None
     if still_due and await _verdict(tx, settled[cafe_id], policy, now) == expected:
         await _carry_out(tx, expected, settled, cafe_id, policy, now)
