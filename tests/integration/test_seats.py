@@ -331,6 +331,21 @@ async def test_a_hold_that_ends_while_its_confirmation_waits_is_not_confirmed(st
     assert (answer.status_code, answer.json()["reason"]) == (409, "hold_state")
 
 
+async def test_an_idle_connection_is_not_closed_under_an_ingress(stack_urls: dict[str, str]) -> None:
+    """Ingresses and clients keep a connection for a while, most for five seconds or more; a request on it is then served."""
+    url = httpx.URL(stack_urls["remediation-seats"])
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    try:
+        for idle_seconds in (0, 7):
+            await asyncio.sleep(idle_seconds)
+            writer.write(b"GET /livez HTTP/1.1\r\nHost: test\r\n\r\n")
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+            assert head.startswith(b"HTTP/1.1 200")
+            await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\r")[0]))
+    finally:
+        writer.close()
+
+
 async def test_a_partner_that_floods_is_told_to_wait(seats: Seats) -> None:
     """429 with Retry-After beyond its budget; another caller's is its own."""
     small = settings_for(

@@ -371,6 +371,8 @@ def run(service: Service) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        # Longer than an ingress keeps an idle connection (60 s for nginx): closed from both ends at once, its next request is lost.
+        timeout_keep_alive=75,
         # Streams to browsers never end by themselves; the rest finishes well before.
         timeout_graceful_shutdown=5,
     )
