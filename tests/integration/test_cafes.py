@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy.exc import IntegrityError
@@ -14,8 +15,9 @@ from common.app import Runtime
 from common.embedded.stack import Stack
 from common.failures import Refusal
 from common.links import signed_link
-from common.testing import Query, set_clock
-from parents_cafes import handlers, household_store, season_handlers
+from common.testing import Query, set_clock, until_it_waits
+from common.transaction import Transaction
+from parents_cafes import handlers, household_store, season_handlers, venue_store
 from parents_cafes.handlers import Registered
 from parents_cafes.notices import REQUEST_LINK
 from parents_cafes.state import Coordinator
@@ -334,6 +336,39 @@ async def test_a_coordinator_touches_its_own_cafes_only(cafes: Cafes) -> None:
                 one = f"/v1/{path}/{uuid4()}"
                 pair = await asyncio.gather(mine.put(one, json=content), other.put(one, json=content))
                 assert sorted(answer.status_code for answer in pair) == [200, 403], one
+
+
+async def test_what_goes_to_another_s_cafe_while_a_command_waits_is_theirs_no_longer(cafes_runtime: Runtime) -> None:
+    """A household changes to another coordinator's café; who had it, and waited for the lock, neither cancels nor checks in there."""
+    here, there = await opened(cafes_runtime, on=0), await opened(cafes_runtime, on=1)
+    async with cafes_runtime.database.transaction() as tx:
+        mine = Coordinator("mine", None)
+        await tx.execute(
+            "UPDATE cafe SET coordinator_id = :mine WHERE cafe_id = :here",
+            mine=await venue_store.coordinator_for(tx, mine),
+            here=here,
+        )
+    commands: list[Callable[[Transaction, UUID], Awaitable[Refusal | None]]] = [
+        lambda tx, one: season_handlers.cancel_for(tx, mine, one),
+        lambda tx, one: season_handlers.check_in(tx, here, one, 1),
+    ]
+    for n, command in enumerate(commands):
+        made = await registered(cafes_runtime, here, f"goes-{n}")
+        assert isinstance(made, Registered) and made.registration is not None
+        one = made.registration.registration_id
+
+        async def act(command: Any, one: UUID) -> Refusal | None:
+            async with cafes_runtime.database.transaction() as tx:
+                refusal: Refusal | None = await command(tx, one)
+                return refusal
+
+        async with cafes_runtime.database.transaction() as tx:
+            assert await handlers.change(tx, made.household_id, one, there, warned=True) is None
+            later = asyncio.create_task(act(command, one))
+            await until_it_waits(tx, later)
+        refusal = await later
+        assert refusal is not None and refusal.reason == ("not_yours", "not_found")[n]
+        assert (await states_of(cafes_runtime, there))[f"goes-{n}"] == "registered"
 
 
 # -- what others hear

@@ -13,7 +13,7 @@ import pytest
 
 from common.embedded.stack import Stack
 from common.failures import Refusal
-from common.testing import FreshRuntime, Query, set_clock
+from common.testing import FreshRuntime, Query, set_clock, until_it_waits
 from common.transaction import Transaction
 from stage_matching import handlers, hosts
 from stage_matching.handlers import Acting
@@ -153,11 +153,7 @@ async def test_what_ends_while_another_command_waits_for_it_stays_ended(fresh_ru
             async with runtime.database.transaction() as tx:
                 assert await commands[first](tx, account, *ids) is None
                 later = asyncio.create_task(act(second, account, *ids))
-                behind_us = (
-                    "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
-                )
-                while not later.done() and not (await tx.fetch_all(behind_us))[0][0]:
-                    await asyncio.sleep(0.02)
+                await until_it_waits(tx, later)
             refusal = await later
             # Who gave this one up may still confirm the other.
             if second == "confirmation elsewhere" and first in ("withdrawal", "refusal"):

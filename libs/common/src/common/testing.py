@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import itertools
 import json
@@ -22,6 +23,7 @@ from common import migrations
 from common.app import Runtime, build_runtime
 from common.embedded.stack import EmbeddedSettings, ServiceSpec, Stack
 from common.settings import Settings
+from common.transaction import Transaction
 
 _numbers = itertools.count(1)
 
@@ -154,3 +156,10 @@ async def client_of(stack: Stack, url: str, sub: str, role: str, **claims: Any) 
         timeout=60,
         limits=httpx.Limits(max_connections=60, keepalive_expiry=2),
     )
+
+
+async def until_it_waits(tx: Transaction, task: asyncio.Task[Any]) -> None:
+    """Returns when another transaction, which `task` drives, waits for a lock of this one, or when the task is done."""
+    behind_us = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+    while not task.done() and not (await tx.fetch_all(behind_us))[0][0]:
+        await asyncio.sleep(0.02)

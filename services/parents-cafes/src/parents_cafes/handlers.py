@@ -236,8 +236,11 @@ async def forget(tx: Transaction, limit: int) -> int:
 async def on_registration(tx: Transaction, registration_id: UUID, rule: OnRegistration) -> Refusal | None:
     """Applies a rule to one registration, whose café is locked and settled first."""
     cafe = await store.lock_cafe_with(tx, registration_id)
-    if cafe is None:
-        return NOT_FOUND
+    return NOT_FOUND if cafe is None else await decide_on(tx, cafe, registration_id, rule)
+
+
+async def decide_on(tx: Transaction, cafe: Cafe, registration_id: UUID, rule: OnRegistration) -> Refusal | None:
+    """The same for a café that is locked with this registration in it."""
 
     def with_it(locked: Cafe, policy: Policy, now: datetime) -> Decision:
         one = locked.known(registration_id)

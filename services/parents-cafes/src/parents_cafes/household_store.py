@@ -131,13 +131,8 @@ async def registrations(
 
 
 async def find_registration(tx: Transaction, registration_id: UUID) -> Any:
-    """Where a registration belongs, or None; unlocked: only its identity may be relied on."""
-    return await tx.fetch_one(
-        """SELECT r.registration_id, r.holder_id, r.cafe_id, o.account AS coordinator_account
-           FROM registration r JOIN cafe c USING (cafe_id) JOIN coordinator o USING (coordinator_id)
-           WHERE registration_id = :id""",
-        id=registration_id,
-    )
+    """Whose a registration is, or None; in which café, only its lock can say."""
+    return await tx.fetch_one("SELECT holder_id FROM registration WHERE registration_id = :id", id=registration_id)
 
 
 async def has_registered_since(tx: Transaction, household_id: UUID, since: datetime) -> bool:

@@ -131,13 +131,14 @@ async def call_off(tx: Transaction, who: Coordinator, cafe_id: UUID) -> Refusal 
 
 async def cancel_for(tx: Transaction, who: Coordinator, registration_id: UUID) -> Refusal | None:
     """The coordinator cancels for a household that phoned."""
-    found = await household_store.find_registration(tx, registration_id)
-    if found is None:
+    # Whose café it is is asked under the lock: a household may have gone to another's meanwhile.
+    cafe = await store.lock_cafe_with(tx, registration_id)
+    if cafe is None:
         return handlers.NOT_FOUND
-    if not who.may_all and found.coordinator_account != who.account:
+    if not await _is_mine(tx, who, cafe):
         return NOT_YOURS
-    return await handlers.on_registration(
-        tx, registration_id, lambda c, one, policy, now: domain.cancel(c, one, "coordinator", policy, now)
+    return await handlers.decide_on(
+        tx, cafe, registration_id, lambda c, one, policy, now: domain.cancel(c, one, "coordinator", policy, now)
     )
 
 
@@ -146,11 +147,11 @@ async def cancel_for(tx: Transaction, who: Coordinator, registration_id: UUID) -
 
 async def check_in(tx: Transaction, cafe_id: UUID, registration_id: UUID, visitor_count: int) -> Refusal | None:
     """Who runs a café, which the caller has looked up as theirs, says how many of a household are there."""
-    found = await household_store.find_registration(tx, registration_id)
-    if found is None or found.cafe_id != cafe_id:
+    cafe = await store.lock_cafe_with(tx, registration_id)
+    if cafe is None or cafe.cafe_id != cafe_id:
         return handlers.NOT_FOUND
-    return await handlers.on_registration(
-        tx, registration_id, lambda c, one, policy, now: domain.check_in(c, one, visitor_count, policy, now)
+    return await handlers.decide_on(
+        tx, cafe, registration_id, lambda c, one, policy, now: domain.check_in(c, one, visitor_count, policy, now)
     )
 
 
@@ -245,9 +246,11 @@ async def _lock_mine(tx: Transaction, who: Coordinator, cafe_id: UUID) -> Cafe |
     cafe = await store.lock_cafe(tx, cafe_id)
     if cafe is None:
         return handlers.NOT_FOUND
-    if not who.may_all and await venue_store.account_of(tx, cafe.coordinator_id) != who.account:
-        return NOT_YOURS
-    return cafe
+    return cafe if await _is_mine(tx, who, cafe) else NOT_YOURS
+
+
+async def _is_mine(tx: Transaction, who: Coordinator, cafe: Cafe) -> bool:
+    return who.may_all or await venue_store.account_of(tx, cafe.coordinator_id) == who.account
 
 
 async def _on_mine(tx: Transaction, who: Coordinator, cafe_id: UUID, act: Act) -> Refusal | None:
