@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -99,6 +100,9 @@ class BatchOfPartition:
         self._seen: dict[str, _Seen] = {}
         self._waiting: set[str] = set()
         self._fold: list[Delivery] = []
+        self._letters: list[tuple[UUID, ConsumerRecord, Malformed]] = []
+        # Offsets of this partition's dead letters within the limits' reach, ascending; read with the first one.
+        self._dead_offsets: list[int] | None = None
         self.verdicts: dict[str, int] = {}
 
     async def run(self, records: Sequence[ConsumerRecord], refused: Mapping[int, Malformed]) -> tuple[int, str | None]:
@@ -121,6 +125,7 @@ class BatchOfPartition:
         if self._consumes.fold and self._fold:
             await self._consumes.fold(self._tx, self._fold)
         await self._save_guard()
+        await self._save_letters()
         last = stop if stop is not None else records[-1]
         stopped_reason = "dead_letter_limit" if stop is not None else None
         moved = await self._tx.execute(
@@ -148,7 +153,7 @@ class BatchOfPartition:
                     raise refused[record.offset]
                 await self._apply(record)
             except Malformed as malformed:
-                await self._dead_letter(record, malformed)
+                self._set_aside(record, malformed)
                 over_the_limit = await self._over_the_limit(record, limits_from)
                 if self._consumes.tell is not None:
                     await self._consumes.tell(self._tx, record, malformed)
@@ -285,76 +290,81 @@ class BatchOfPartition:
             await self._consumes.fold(self._tx, self._fold)
         await self._save_guard()
 
-    async def _dead_letter(self, record: ConsumerRecord, malformed: Malformed) -> None:
+    def _set_aside(self, record: ConsumerRecord, malformed: Malformed) -> None:
         self._count("malformed")
         _log.warning("dead letter %s/%d/%d: %s", record.topic, record.partition, record.offset, malformed.reason)
         # The timestamp tells it from the record that had the same offset before the topic was made anew.
         place = f"{record.topic}/{record.partition}/{record.offset}/{record.timestamp}"
-        letter_id = uuid5(_DEAD_LETTER_NAMESPACE, f"{self._service}/{place}")
-        headers = [
-            [name if isinstance(name, str) else str(name), value.hex() if value is not None else None]
-            for name, value in record.headers
-        ]
+        self._letters.append((uuid5(_DEAD_LETTER_NAMESPACE, f"{self._service}/{place}"), record, malformed))
+
+    async def _save_letters(self) -> None:
+        """Writes what was set aside in this batch, in one statement: a topic may be flooded with what nobody can read."""
+        if not self._letters:
+            return
+        records = [record for _, record, _ in self._letters]
         await self._tx.execute(
             """INSERT INTO dead_letter (id, topic, partition, "offset", key, value, headers, reason, detail, status)
-               VALUES (:id, :topic, :partition, :offset, :key, :value, CAST(:headers AS jsonb), :reason, :detail, 'open')
+               SELECT id, :topic, :partition, "offset", key, value, CAST(headers AS jsonb), reason, detail, 'open'
+               FROM unnest(CAST(:ids AS uuid[]), CAST(:offsets AS bigint[]), CAST(:keys AS bytea[]), CAST(:contents AS bytea[]),
+                           CAST(:headers AS text[]), CAST(:reasons AS text[]), CAST(:details AS text[]))
+                    AS letter(id, "offset", key, value, headers, reason, detail)
                ON CONFLICT (topic, partition, "offset") DO NOTHING""",
-            id=letter_id,
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            key=record.key,
-            value=record.value,
-            headers=json.dumps(headers).replace("\\u0000", "\\ufffd"),
-            reason=malformed.reason,
-            detail=malformed.detail.replace("\x00", "\ufffd"),
+            topic=records[0].topic,
+            partition=records[0].partition,
+            ids=[letter_id for letter_id, _, _ in self._letters],
+            offsets=[record.offset for record in records],
+            keys=[record.key for record in records],
+            contents=[record.value for record in records],
+            headers=[_headers_json(record) for record in records],
+            reasons=[malformed.reason for _, _, malformed in self._letters],
+            details=[malformed.detail.replace("\x00", "\ufffd") for _, _, malformed in self._letters],
         )
-        if self._emits_dead_letters:
+        if not self._emits_dead_letters:
+            return
+        now = await self._tx.now()
+        for letter_id, record, malformed in self._letters:
             value = record.value or b""
-            await self._tx.emit(
-                [
-                    RecordDeadLettered(
-                        occurred_at=await self._tx.now(),
-                        service=self._service,
-                        topic=record.topic,
-                        partition=record.partition,
-                        offset=record.offset,
-                        reason=malformed.reason,
-                        size_bytes=len(value),
-                        sha256=hashlib.sha256(value).hexdigest(),
-                        value=value if len(value) <= self._settings.dead_letter_published_bytes_max else None,
-                    )
-                ],
-                aggregate_id=letter_id,
-                version=0,
+            message = RecordDeadLettered(
+                occurred_at=now,
+                service=self._service,
+                topic=record.topic,
+                partition=record.partition,
+                offset=record.offset,
+                reason=malformed.reason,
+                size_bytes=len(value),
+                sha256=hashlib.sha256(value).hexdigest(),
+                value=value if len(value) <= self._settings.dead_letter_published_bytes_max else None,
             )
+            await self._tx.emit([message], aggregate_id=letter_id, version=0)
 
     async def _over_the_limit(self, record: ConsumerRecord, limits_from: int) -> bool:
         """100 dead letters in a row, or 1 % of the last 10,000 records: that is a broken deploy, not a bad record."""
-        window = self._settings.dead_letter_window_count
-        counts = await self._tx.fetch_one(
-            """SELECT count(*) FILTER (WHERE "offset" > :after_run) AS run, count(*) AS window
-               FROM dead_letter WHERE topic = :topic AND partition = :partition
-                 AND "offset" >= :limits_from AND "offset" > :after_window AND "offset" <= :offset""",
-            offset=record.offset,
-            after_run=record.offset - self._settings.dead_letter_run_max,
-            after_window=record.offset - window,
-            limits_from=limits_from,
-            topic=record.topic,
-            partition=record.partition,
+        window, run_max = self._settings.dead_letter_window_count, self._settings.dead_letter_run_max
+        if self._dead_offsets is None:
+            rows = await self._tx.fetch_all(
+                """SELECT "offset" FROM dead_letter WHERE topic = :topic AND partition = :partition
+                     AND "offset" >= :limits_from AND "offset" > :after_window AND "offset" < :offset
+                   ORDER BY "offset" """,
+                offset=record.offset,
+                after_window=record.offset - max(window, run_max),
+                limits_from=limits_from,
+                topic=record.topic,
+                partition=record.partition,
+            )
+            self._dead_offsets = [row.offset for row in rows]
+        self._dead_offsets.append(record.offset)
+        of_run, of_window = (
+            len(self._dead_offsets) - bisect_right(self._dead_offsets, record.offset - count)
+            for count in (run_max, window)
         )
-        assert counts is not None
-        over = (
-            counts.run >= self._settings.dead_letter_run_max
-            or counts.window > window * self._settings.dead_letter_window_ratio_max
-        )
+        over = of_run >= run_max or of_window > window * self._settings.dead_letter_window_ratio_max
         if over:
             _log.error(
                 "%s/%d is stopped: too many dead letters; repair, then `estuaire dead-letters resume`",
                 record.topic,
                 record.partition,
             )
-        return bool(over)
+        return over
 
     async def _load_guard(self, keys: Sequence[str]) -> None:
         wanted = sorted(set(keys))
@@ -399,6 +409,14 @@ class BatchOfPartition:
 
 def _key(record: ConsumerRecord) -> str:
     return (record.key or b"").decode("utf-8", "replace").replace("\x00", "\ufffd")
+
+
+def _headers_json(record: ConsumerRecord) -> str:
+    headers = [
+        [name if isinstance(name, str) else str(name), value.hex() if value is not None else None]
+        for name, value in record.headers
+    ]
+    return json.dumps(headers).replace("\\u0000", "\\ufffd")
 
 
 def unknown_schema_ids(records: Sequence[ConsumerRecord], codec: Codec) -> set[int]:
