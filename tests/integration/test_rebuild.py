@@ -12,7 +12,7 @@ import httpx
 
 from common.embedded.stack import Stack
 from common.testing import Query, service_named
-from tests.integration.conftest import Seats, declare
+from tests.integration.conftest import Seats, declare, eventually
 
 ESTUAIRE = Path(sys.executable).with_name("estuaire")
 KILLED = 137
@@ -51,22 +51,30 @@ async def traffic(seats: Seats, board_url: str) -> AsyncIterator[list[str]]:
             for programme_id in programmes:
                 assert (await declare(partner, programme_id, 9, taken)).status_code == 200
 
-    async def read() -> None:
-        async with httpx.AsyncClient(base_url=board_url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=board_url, timeout=30) as client:
+
+        async def gap() -> str:
+            answer = await client.get("/api/seats")
+            shown = {row["programme_id"] for row in answer.json()["programmes"]} if answer.is_success else set()
+            whole = {str(programme_id) for programme_id in programmes} <= shown
+            return "" if whole else f"{answer.status_code}, {len(shown)} programmes"
+
+        async def begun() -> bool:
+            return not await gap()
+
+        async def read() -> None:
             while not ended.is_set():
-                answer = await client.get("/api/seats")
-                shown = {row["programme_id"] for row in answer.json()["programmes"]} if answer.is_success else set()
-                if not {str(programme_id) for programme_id in programmes} <= shown:
-                    gaps.append(f"{answer.status_code}, {len(shown)} programmes")
+                if found := await gap():
+                    gaps.append(found)
                 await asyncio.sleep(0.02)
 
-    await asyncio.sleep(1)  # the board has the new programmes
-    tasks = [asyncio.create_task(write()), asyncio.create_task(read())]
-    try:
-        yield gaps
-    finally:
-        ended.set()
-        await asyncio.gather(*tasks)
+        await eventually(begun)
+        tasks = [asyncio.create_task(write()), asyncio.create_task(read())]
+        try:
+            yield gaps
+        finally:
+            ended.set()
+            await asyncio.gather(*tasks)
 
 
 async def test_a_rebuild_killed_three_times_ends_the_same_during_traffic(
