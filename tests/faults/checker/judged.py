@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from types import MappingProxyType
 from typing import Any
 
 from tests.faults.checker.log import Record
@@ -36,7 +35,7 @@ def one_effect_per_command(
     records: Iterable[Record],
     *,
     exactly: Collection[str] = (),
-    once: Mapping[str, Collection[str]] = MappingProxyType({}),
+    once: Mapping[str, Collection[str]],
 ) -> Iterator[str]:
     """Each command on a service had the effect that its answer says, however often it was sent; none stays unanswered.
 

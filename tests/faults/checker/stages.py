@@ -207,7 +207,7 @@ def s16_authority(world: World) -> Iterator[str]:
 def s18_one_effect_per_command(world: World) -> Iterator[str]:
     """Each command had, once, exactly the effect that its answer says, however often it was sent; none stays unanswered."""
     names = ("ApplicationSubmitted", "ApplicationAccepted", "ApplicationConfirmed")
-    yield from one_effect_per_command(world, SERVICE, first_occurrences(world, OFFERS), exactly=names)
+    yield from one_effect_per_command(world, SERVICE, first_occurrences(world, OFFERS), exactly=names, once={})
 
 
 def s19_campaigns_give_each_seat_once(world: World) -> Iterator[str]:
