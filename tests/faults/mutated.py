@@ -122,7 +122,7 @@ BUGS: dict[str, Bug] = {
         (
             (
                 "common.verdicts",
-                "                await self._dead_letter(record, malformed)\n",
+                "                self._set_aside(record, malformed)\n",
                 "                _log.warning('skipped: %s', malformed)\n",
             ),
         ),
@@ -197,7 +197,7 @@ def main() -> None:
     sys.meta_path.insert(0, _Finder(bug))
     if service == "estuaire":
         sys.argv = ["estuaire", *sys.argv[3:]]
-        importlib.import_module("common.cli").main()
+        importlib.import_module("common.cli").app()
         return
     module = "tests.faults.ledger" if service == "ledger" else f"{service.replace('-', '_')}.app"
     importlib.import_module("common.app").run(importlib.import_module(module).service)

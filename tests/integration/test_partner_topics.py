@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 from confluent_kafka.schema_registry import SchemaRegistryClient, record_subject_name_strategy
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
@@ -50,12 +50,10 @@ class Partner:
         self.topic = f"partners.seats.{structure_id}.v1"
         registry = SchemaRegistryClient({"url": f"http://127.0.0.1:{stack.settings.registry_port}/apis/ccompat/v7"})
         schema = registry.get_latest_version("estuaire.partners.DeclareSeats").schema.schema_str
-        strategy: Any = {
-            "auto.register.schemas": False,
-            "subject.name.strategy": record_subject_name_strategy,
-        }
-        self._serialize = AvroSerializer(registry, schema, conf=strategy)
-        self._deserialize = AvroDeserializer(registry)
+        # Named on both sides: the library's own choice asks the registry for each record that it reads.
+        strategy: Any = {"subject.name.strategy": record_subject_name_strategy}
+        self._serialize = AvroSerializer(registry, schema, conf={"auto.register.schemas": False, **strategy})
+        self._deserialize = AvroDeserializer(registry, conf=strategy)
         self._bootstrap = stack.bootstrap_servers
         self._producer = Producer({"bootstrap.servers": stack.bootstrap_servers, "linger.ms": 5})
 
@@ -88,10 +86,8 @@ class Partner:
 
     def _read(self, count: int, seconds_max: float) -> list[dict[str, Any]]:
         topic = f"partners.seat-replies.{self.structure_id}.v1"
-        consumer = Consumer(
-            {"bootstrap.servers": self._bootstrap, "group.id": str(uuid4()), "auto.offset.reset": "earliest"}
-        )
-        consumer.subscribe([topic])
+        consumer = Consumer({"bootstrap.servers": self._bootstrap, "group.id": str(uuid4())})
+        consumer.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
         found: list[dict[str, Any]] = []
         deadline = time.monotonic() + seconds_max
         while len(found) < count and time.monotonic() < deadline:

@@ -4,16 +4,36 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Coroutine
+from importlib.metadata import entry_points
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from common import contracts, dead_letters, schema_tools
 from common.avro import Registry
 from common.embedded.commands import app as embedded_run
 from common.terminal import SCHEMAS, broker_and_registry, console, database_urls, fail, run
 
+_members = {entry.name: entry for entry in entry_points(group="estuaire.commands")}
+
+
+class MembersCommands(TyperGroup):
+    """Adds the subcommands of other members (group `estuaire.commands`), each imported when it is asked for only."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*super().list_commands(ctx), *sorted(_members)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name in _members:
+            group = typer.main.get_group(_members[cmd_name].load())
+            group.name = cmd_name
+            return group
+        return super().get_command(ctx, cmd_name)
+
+
 app = typer.Typer(
+    cls=MembersCommands,
     help="Estuaire: run it, look at it, repair it.",
     no_args_is_help=True,
     add_completion=False,
@@ -236,12 +256,3 @@ def rebuild(
 
 async def _say(work: Coroutine[Any, Any, str]) -> None:
     console.print(await work)
-
-
-def main() -> None:
-    """Entry point; other members add subcommands under the group `estuaire.commands`."""
-    import importlib.metadata
-
-    for entry in importlib.metadata.entry_points(group="estuaire.commands"):
-        app.add_typer(entry.load(), name=entry.name)
-    app()
