@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from uuid import UUID
 
 import httpx
 
@@ -34,6 +35,16 @@ async def rebuild(
     )  # fmt: skip
     out, _ = await process.communicate()
     return process.returncode or 0, out.decode()
+
+
+async def until_shown(query: Query, programme_id: UUID, free_count: int) -> None:
+    """Returns when the live rows have so many free seats of a programme."""
+
+    async def shown() -> bool:
+        found = "SELECT free_count FROM board_programme WHERE programme_id = :id"
+        return [row[0] for row in await query("projections", found, id=programme_id)] == [free_count]
+
+    await eventually(shown)
 
 
 @asynccontextmanager
@@ -98,7 +109,7 @@ async def test_a_difference_is_refused_and_listed_then_accepted(
     """A row that is not the fold of the log keeps the old rows live until an operator has looked."""
     _, partner = await seats.structure()
     programme_id = await seats.programme(partner, 9, 2)
-    await asyncio.sleep(1)
+    await until_shown(query, programme_id, 7)
     await query("projections", "UPDATE board_programme SET free_count = 77 WHERE programme_id = :id", id=programme_id)
     status, said = await rebuild(seats.stack)
     assert status == 1 and f"{programme_id}: free_count 77 → 7" in said and "DIFFERS" in said, said
@@ -115,14 +126,13 @@ async def test_a_difference_is_refused_and_listed_then_accepted(
     assert int(generations[1]) == int(generations[0]) + 1
     # The consumer goes on with the new rows.
     await declare(partner, programme_id, 9, 5)
-    await asyncio.sleep(1)
-    assert [row[0] for row in await query("projections", shown, id=programme_id)] == [4]
+    await until_shown(query, programme_id, 4)
 
 
 async def test_what_was_filled_can_be_discarded(seats: Seats, query: Query) -> None:
     """An interrupted rebuild is thrown away on demand; the live rows were never touched."""
-    await seats.programme((await seats.structure())[1], 3)
-    await asyncio.sleep(1)
+    programme_id = await seats.programme((await seats.structure())[1], 3)
+    await until_shown(query, programme_id, 3)
     status, _ = await rebuild(seats.stack, failpoint="rebuild.after_lot:exit:1", lot=1)
     assert status == KILLED
     assert await query("projections", "SELECT 1 FROM pg_namespace WHERE nspname = 'rebuild'")

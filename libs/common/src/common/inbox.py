@@ -84,6 +84,7 @@ class Inbox:
         self._tasks: list[asyncio.Task[None]] = []
         self._attempted_at = time.monotonic()
         self._log_checked_at = 0.0
+        self._look = asyncio.Event()  # set when partitions were assigned, which wait for their positions
         self._lag = 0
         self.assignment_seen = False
         self.position_known = True
@@ -220,6 +221,7 @@ class Inbox:
             self.consumer.seek(partition, 0)
         self._assigned |= partitions
         self.assignment_seen = True
+        self._look.set()
 
     def revoked(self, partitions: set[TopicPartition]) -> None:
         """Forgets the partitions: records of theirs are dropped from now on."""
@@ -297,8 +299,12 @@ class Inbox:
         by_partition: dict[TopicPartition, list[ConsumerRecord]] = {}
         for record in records:
             by_partition.setdefault(TopicPartition(record.topic, record.partition), []).append(record)
-        for partition, batch in by_partition.items():
-            await self._take(partition, batch)
+        try:
+            for partition, batch in by_partition.items():
+                await self._take(partition, batch)
+        finally:
+            # One child for all the partitions of a batch: each start costs a fifth of a second.
+            await self._guard.close()
 
     async def _take(self, partition: TopicPartition, records: list[ConsumerRecord]) -> None:
         expected = self.expected.get(partition)
@@ -424,14 +430,15 @@ class Inbox:
                 writer = await self._schema_ids.raw_schema(record.value)
                 if writer is not None and not await self._guard.survives(writer, record.value):
                     refused[record.offset] = Malformed("kills_the_interpreter", "the decoding child process died on it")
-        await self._guard.close()
         return refused
 
     # -- watching
 
     async def _observe(self) -> None:
         while True:
-            await asyncio.sleep(_OBSERVE_EVERY_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._look.wait(), _OBSERVE_EVERY_SECONDS)
+            self._look.clear()
             try:
                 self._rejoin_if_needed()
                 await self._position()
