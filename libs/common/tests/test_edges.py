@@ -80,7 +80,7 @@ async def test_faststreams_dangerous_defaults_are_all_set_otherwise(runtime: Run
         assert arguments["auto_offset_reset"] == "none"
         assert arguments["enable_auto_commit"] is False
         assert arguments["group_instance_id"] == "projections-0"
-        assert (arguments["session_timeout_ms"], arguments["heartbeat_interval_ms"]) == (6000, 2000)
+        assert (arguments["session_timeout_ms"], arguments["heartbeat_interval_ms"]) == (6000, 1000)
         assert isinstance(subscriber, BatchSubscriber)
     assert broker.config.broker_config.allow_auto_create_topics is False
     assert broker.config.broker_config.consumer_only is True
