@@ -17,6 +17,7 @@ from tests.integration.conftest import Seats, declare, eventually
 
 ESTUAIRE = Path(sys.executable).with_name("estuaire")
 KILLED = 137
+FREE_COUNT = "SELECT free_count FROM board_programme WHERE programme_id = :id"
 
 
 async def rebuild(
@@ -41,8 +42,7 @@ async def until_shown(query: Query, programme_id: UUID, free_count: int) -> None
     """Returns when the live rows have so many free seats of a programme."""
 
     async def shown() -> bool:
-        found = "SELECT free_count FROM board_programme WHERE programme_id = :id"
-        return [row[0] for row in await query("projections", found, id=programme_id)] == [free_count]
+        return [row[0] for row in await query("projections", FREE_COUNT, id=programme_id)] == [free_count]
 
     await eventually(shown)
 
@@ -113,14 +113,13 @@ async def test_a_difference_is_refused_and_listed_then_accepted(
     await query("projections", "UPDATE board_programme SET free_count = 77 WHERE programme_id = :id", id=programme_id)
     status, said = await rebuild(seats.stack)
     assert status == 1 and f"{programme_id}: free_count 77 → 7" in said and "DIFFERS" in said, said
-    shown = "SELECT free_count FROM board_programme WHERE programme_id = :id"
-    assert [row[0] for row in await query("projections", shown, id=programme_id)] == [77]
+    assert [row[0] for row in await query("projections", FREE_COUNT, id=programme_id)] == [77]
     async with httpx.AsyncClient(base_url=stack_urls["projections"]) as client:
         before = (await client.get("/places")).text
         status, said = await rebuild(seats.stack, "--accept-differences")
         assert status == 0 and "switched, with the differences listed" in said, said
         after = (await client.get("/places")).text
-    assert [row[0] for row in await query("projections", shown, id=programme_id)] == [7]
+    assert [row[0] for row in await query("projections", FREE_COUNT, id=programme_id)] == [7]
     # A browser that follows the old rows is told to start over.
     generations = [page.partition('data-from="')[2].partition("-")[0] for page in (before, after)]
     assert int(generations[1]) == int(generations[0]) + 1
