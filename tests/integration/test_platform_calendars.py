@@ -131,11 +131,29 @@ async def spans(content: bytes) -> Any:
             "DTSTART;TZID=Europe/Paris:20261207T080000\nDTEND;TZID=Europe/Paris:20261207T090000\nRRULE:FREQ=WEEKLY;COUNT=3\nEXDATE;TZID=Europe/Paris:20261214T080000",
             [("2026-12-07T08:00", "2026-12-07T09:00"), ("2026-12-21T08:00", "2026-12-21T09:00")],
         ),
+        # It is 13:00 in Paris: over for an hour by this clock, though not if these were hours of UTC.
+        ("DTSTART:20261125T113000\nDTEND:20261125T120000", []),
+        ("DTSTART:20261125T123000\nDTEND:20261125T133000", [("2026-11-25T13:00", "2026-11-25T13:30")]),
+        # Longer than what is worked out at a time.
+        ("DTSTART;VALUE=DATE:20261201\nDTEND;VALUE=DATE:20270301", [("2026-12-01T00:00", "2027-03-01T00:00")]),
     ],
 )
 async def test_what_a_busy_calendar_keeps(event: str, expected: list[tuple[str, str]]) -> None:
     """UTC, named zones, Windows' names, no zone, whole days through a clock change, repetitions and exceptions."""
     assert await spans(calendar(event)) == [(paris(begin), paris(end)) for begin, end in expected]
+
+
+async def test_a_school_s_whole_calendar_is_read() -> None:
+    """Forty courses twice a week since 2023, and two thousand single events: what a workshop of a lycée has."""
+    courses = [
+        f"DTSTART;TZID=Europe/Paris:20230904T0{n % 10}0000\nDTEND;TZID=Europe/Paris:20230904T1{n % 10}0000\n"
+        "RRULE:FREQ=WEEKLY;BYDAY=MO,TU"
+        for n in range(40)
+    ]
+    singles = [f"DTSTART:2026{1 + n % 12:02}{1 + n % 28:02}T090000Z\nDURATION:PT1H\nSUMMARY:{n}" for n in range(2000)]
+    weeks = 57
+    assert len(await spans(calendar(*courses))) == 40 * 2 * weeks
+    assert len(await spans(calendar(*courses, *singles))) == 40 * 2 * weeks + 189
 
 
 HOSTILE = {
@@ -149,6 +167,10 @@ HOSTILE = {
     ),
     "every second, long past": (
         calendar("DTSTART:19000101T090000Z\nDTEND:19000101T090001Z\nRRULE:FREQ=SECONDLY"),
+        "too_many",
+    ),
+    "every hour": (
+        calendar("DTSTART:20200101T090000Z\nDTEND:20200101T093000Z\nRRULE:FREQ=HOURLY"),
         "too_many",
     ),
     "days that never come": (

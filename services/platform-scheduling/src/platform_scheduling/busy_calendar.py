@@ -9,8 +9,9 @@ import asyncio
 import json
 import resource
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from platform_scheduling.state import Span
@@ -18,7 +19,10 @@ from territory.working_time import PARIS
 
 BYTES_MAX = 2_000_000
 _SPANS_MAX = 5000
-_CPU_SECONDS_MAX, _WALL_SECONDS_MAX = 5, 20
+# A calendar at both limits above takes about 2 s where this was written; the rest is for slower machines.
+_CPU_SECONDS_MAX, _WALL_SECONDS_MAX = 10, 20
+# So much of the period is worked out at a time: a calendar of too many spans is known by its first months.
+_STRETCH = timedelta(days=30)
 # A rule by the second or the minute is no calendar of a workshop.
 _TOO_OFTEN = {"SECONDLY", "MINUTELY"}
 _TIMING = {"DTSTART", "DTEND", "DURATION", "RRULE", "EXDATE", "RDATE", "RECURRENCE-ID", None}
@@ -40,7 +44,7 @@ _UNREADABLE = {
     "not_a_calendar": "Ce fichier n’est pas un calendrier iCalendar (.ics) lisible.",
     "bad_event": "Les dates d’un évènement du fichier ne se lisent pas : exportez-le à nouveau, sans cet évènement.",
     "unknown_zone": "Un fuseau horaire du fichier n’est pas connu : exportez-le en heure de Paris ou en UTC.",
-    "too_many": f"Ce calendrier occupe plus de {_SPANS_MAX} créneaux sur la période : exportez moins d’évènements.",
+    "too_many": f"Plus de {_SPANS_MAX} évènements, répétitions comprises : exportez une période plus courte.",
     "too_heavy": "Ce calendrier est trop lourd à lire (une répétition sans fin ?) : simplifiez-le puis recommencez.",
     "too_large": f"Au plus {BYTES_MAX // 1_000_000} Mo : exportez une période plus courte.",
 }
@@ -96,6 +100,8 @@ def _spans(content: bytes, since: datetime, until: datetime) -> list[tuple[str, 
     import recurring_ical_events
     from icalendar import Calendar
 
+    if content.count(b"BEGIN:VEVENT") > _SPANS_MAX:
+        raise _Refused("too_many")
     try:
         calendar = Calendar.from_ical(content)
     except (ValueError, IndexError, KeyError, UnicodeDecodeError):
@@ -104,20 +110,29 @@ def _spans(content: bytes, since: datetime, until: datetime) -> list[tuple[str, 
         raise _Refused("not_a_calendar")
     for event in calendar.walk("VEVENT"):
         _check(event)
-    found = []
-    for event in recurring_ical_events.of(calendar).after(since):
-        begin, end = _instant(event["DTSTART"].dt), _instant(event["DTEND"].dt)
-        if begin >= until:
-            break
-        is_free = event.get("TRANSP", "OPAQUE") == "TRANSPARENT" or event.get("STATUS") == "CANCELLED"
-        if is_free or begin >= end:
-            continue
-        found.append(
-            (max(begin, since).isoformat(), min(end, until).isoformat(), str(event.get("SUMMARY", ""))[:_NOTE_MAX])
-        )
+    events = recurring_ical_events.of(calendar)
+    found: dict[tuple[str, datetime, datetime], tuple[str, str, str]] = {}
+    # A day of margin: the library takes a time without a zone for one in UTC.
+    for begins_at in _stretches(since, until + timedelta(days=1)):
+        for event in events.between(begins_at, begins_at + _STRETCH):
+            begin, end = _instant(event["DTSTART"].dt), _instant(event["DTEND"].dt)
+            within = max(begin, since), min(end, until)
+            is_free = event.get("TRANSP", "OPAQUE") == "TRANSPARENT" or event.get("STATUS") == "CANCELLED"
+            if is_free or within[0] >= within[1]:
+                continue
+            # What reaches over the edge of a stretch is in both.
+            note = str(event.get("SUMMARY", ""))[:_NOTE_MAX]
+            found[(str(event.get("UID", "")), begin, end)] = (within[0].isoformat(), within[1].isoformat(), note)
         if len(found) > _SPANS_MAX:
             raise _Refused("too_many")
-    return found
+    return sorted(found.values())
+
+
+def _stretches(since: datetime, until: datetime) -> Iterator[datetime]:
+    """Where each begins."""
+    while since < until:
+        yield since
+        since += _STRETCH
 
 
 def _check(event: Any) -> None:
