@@ -101,7 +101,6 @@ class SecondBroker(Kafka):
 
     def __init__(self, home: Path, jars: Sequence[Path], *, port: int, controller_port: int) -> None:
         super().__init__(home / "second", jars, port=port, controller_port=controller_port)
-        self._archive = home / "parts" / "kafka.jsa"
         self._first = home / "kafka" / "meta.properties"
 
     def start(self) -> None:

@@ -15,7 +15,7 @@ import httpx
 from common.app import Runtime
 from common.embedded.stack import Stack
 from common.failures import Refusal
-from common.testing import client_of
+from common.testing import client_of, mails_to
 from parents_cafes import handlers, household_store, notices, season_handlers, venue_store
 from parents_cafes.bodies import CafeBody, VenueBody
 from parents_cafes.handlers import Registered
@@ -199,13 +199,7 @@ async def registration_of(runtime: Runtime, who: str) -> Any:
 
 async def mails_of(runtime: Runtime, who: str) -> list[tuple[str, str]]:
     """Subject and body of what somebody was written, after the sweeper has told all that is owed."""
-    async with runtime.database.transaction() as tx:
-        while await notices.tell(tx, 500):
-            pass
-        rows = await tx.fetch_all(
-            "SELECT subject, body FROM mail WHERE recipient = :to ORDER BY id", to=f"{who}@example.org"
-        )
-    return [(row.subject, row.body) for row in rows]
+    return await mails_to(runtime, notices.tell, f"{who}@example.org")
 
 
 def link_in(body: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,7 +13,7 @@ import httpx
 from common.app import Runtime
 from common.embedded.stack import Stack
 from common.failures import Refusal
-from common.testing import client_of
+from common.testing import client_of, mails_to
 from events import event_handlers, handlers, notices, party_store
 from events.bodies import EventBody, SessionBody
 from events.handlers import Applicant, Registered
@@ -173,17 +172,4 @@ async def state_of(runtime: Runtime, session_id: UUID) -> dict[str, str]:
 
 async def mails_of(runtime: Runtime, who: str) -> list[tuple[str, str]]:
     """Subject and body of what somebody was written, after the sweeper has told all that is owed."""
-    async with runtime.database.transaction() as tx:
-        while await notices.tell(tx, 500):
-            pass
-        rows = await tx.fetch_all(
-            "SELECT subject, body FROM mail WHERE recipient = :to ORDER BY id", to=f"{who}@example.org"
-        )
-    return [(row.subject, row.body) for row in rows]
-
-
-def link_in(body: str) -> str:
-    """The path of the signed link in a mail."""
-    found = re.search(r"(/(?:inscription|ambassadeur)/\S+)", body)
-    assert found is not None, body
-    return found[1]
+    return await mails_to(runtime, notices.tell, f"{who}@example.org")

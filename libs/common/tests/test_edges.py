@@ -234,12 +234,12 @@ async def test_liveness_sees_a_frozen_consumer_and_forgives_a_waiting_one(runtim
     inbox = runtime.inbox
     assert inbox is not None
     assert not inbox.frozen
-    inbox._lag, inbox._attempted_at = 5, time.monotonic() - 61
+    inbox.positions.lag, inbox._attempted_at = 5, time.monotonic() - 61
     assert inbox.frozen
     inbox._attempted_at = time.monotonic()
     assert not inbox.frozen
     inbox._attempted_at -= 61
-    inbox._stopped.add(TopicPartition("t", 0))
+    inbox.positions.stopped.add(TopicPartition("t", 0))
     assert not inbox.frozen
 
 

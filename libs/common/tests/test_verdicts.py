@@ -217,13 +217,13 @@ async def test_a_handler_that_fails_on_one_message_hinders_only_its_key(runtime:
         log.record(after, 1),
     ]
     partition = TopicPartition(TOPIC, 0)
-    inbox.expected[partition] = 0
+    inbox.positions.expected[partition] = 0
     await inbox._take(partition, batch)
     assert tries == 3
     assert [await name_of(runtime, key) for key in (before, poisoned, after)] == ["S1", None, "S1"]
     assert [row.reason for row in await rows(runtime, "SELECT reason FROM dead_letter")] == ["handler_failed"]
     assert [row.key for row in await rows(runtime, "SELECT key FROM parked_message")] == [str(poisoned)]
-    assert inbox.expected[partition] == 4
+    assert inbox.positions.expected[partition] == 4
 
 
 async def test_records_before_the_position_is_known_are_dropped_and_those_below_it_too(runtime: Runtime) -> None:
@@ -234,7 +234,7 @@ async def test_records_before_the_position_is_known_are_dropped_and_those_below_
     batch: list[Any] = [log.record(uuid4(), 1) for _ in range(4)]
     await inbox._take(partition, batch)
     assert (await rows(runtime, "SELECT count(*) AS n FROM board_structure"))[0].n == 0
-    inbox.expected[partition] = 2
+    inbox.positions.expected[partition] = 2
     async with runtime.database.transaction() as tx:
         await tx.execute("UPDATE consumer_position SET next_offset = 2 WHERE topic = :t", t=TOPIC)
     await inbox._take(partition, batch)
@@ -242,9 +242,9 @@ async def test_records_before_the_position_is_known_are_dropped_and_those_below_
     # Above the position: read again once, then a hole of control records is stepped over.
     later: list[Any] = [log.record(uuid4(), 1), log.record(uuid4(), 1)]
     await inbox._take(partition, later[1:])
-    assert inbox.expected[partition] == 4
+    assert inbox.positions.expected[partition] == 4
     await inbox._take(partition, later[1:])
-    assert inbox.expected[partition] == 6
+    assert inbox.positions.expected[partition] == 6
 
 
 @pytest.mark.parametrize(

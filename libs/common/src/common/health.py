@@ -65,7 +65,7 @@ class HealthReporter:
                         service=self._service,
                         outbox_depth=row.outbox_depth,
                         outbox_age_seconds=float(row.outbox_age_seconds),
-                        lag_count=self._inbox.lag if self._inbox else 0,
+                        lag_count=self._inbox.positions.lag if self._inbox else 0,
                         dead_letter_count=row.dead_letters,
                         parked_key_count=row.parked_keys,
                         stopped_partition_count=row.stopped_partitions,

@@ -1,7 +1,6 @@
-"""The consumer: batches of raw records from FastStream, positions of our own in PostgreSQL.
+"""The consumer: batches of raw records from FastStream, each applied in one transaction with its position.
 
-The stored offset is the fencing token: a batch commits only if nobody moved it. Kafka's committed offset is written for
-lag displays alone and never read for positioning.
+The stored offset is the fencing token: a batch commits only if nobody moved it.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -26,7 +25,8 @@ from common import failpoints
 from common.contracts import Contracts
 from common.decode_guard import DecodeGuard
 from common.failures import Malformed, is_unavailable, retried
-from common.log_view import LogView, why_unreadable
+from common.log_view import LogView
+from common.positions import Positions
 from common.schema_ids import SchemaIds
 from common.settings import Settings
 from common.telemetry import Metrics
@@ -75,17 +75,14 @@ class Inbox:
         self._guard = DecodeGuard(settings.decode_memory_bytes_max)
         self._guarded: set[TopicPartition] = set()
         self._reread: dict[TopicPartition, int] = {}
-        self._assigned: set[TopicPartition] = set()
-        self._stopped: set[TopicPartition] = set()
-        self.expected: dict[TopicPartition, int] = {}
         self._broker: KafkaBroker | None = None
         self._subscriber: LogicSubscriber[Any] | None = None
         self._log_view = LogView(settings.kafka_bootstrap_servers)
+        self.positions = Positions(lambda: self.consumer, database=database, log_view=self._log_view, metrics=metrics)
         self._tasks: list[asyncio.Task[None]] = []
         self._attempted_at = time.monotonic()
         self._log_checked_at = 0.0
         self._look = asyncio.Event()  # set when partitions were assigned, which wait for their positions
-        self._lag = 0
         self.assignment_seen = False
         self.position_known = True
 
@@ -192,6 +189,17 @@ class Inbox:
             self.consumer.subscribe(topics=self._topics, listener=_Listener(self))
             _log.info("joining the group again for %d topics", len(self._topics))
 
+    def assigned(self, partitions: set[TopicPartition]) -> None:
+        """Called by the rebalance listener, which must not wait: records arrive while it does (aiokafka #738)."""
+        if not self._joined:
+            # The broker gives a static member that comes back its old assignment, whatever it now subscribes to
+            # (run: Kafka 4.4.0): a topic that is new since its death would be read by nobody.
+            self._joined = True
+            self._must_rejoin = not set(self._topics) <= {partition.topic for partition in partitions}
+        self.positions.assigned(partitions)
+        self.assignment_seen = True
+        self._look.set()
+
     async def _keep_raw(self, records: tuple[ConsumerRecord, ...]) -> KafkaMessage:
         """Hands untouched records on: FastStream's own parser drops a batch of 500 for one null header."""
         return KafkaMessage(
@@ -202,95 +210,6 @@ class Inbox:
             consumer=FAKE_CONSUMER,
             message_id=f"{records[0].topic}-{records[0].offset}",
         )
-
-    # -- positions
-
-    def assigned(self, partitions: set[TopicPartition]) -> None:
-        """Called by the rebalance listener, which must not wait: records arrive while it does (aiokafka #738).
-
-        Nothing is fetched before `_position` has found out from where; a partition without any position would raise.
-        """
-        assert self.consumer is not None
-        if not self._joined:
-            # The broker gives a static member that comes back its old assignment, whatever it now subscribes to
-            # (run: Kafka 4.4.0): a topic that is new since its death would be read by nobody.
-            self._joined = True
-            self._must_rejoin = not set(self._topics) <= {partition.topic for partition in partitions}
-        self.consumer.pause(*partitions)
-        for partition in partitions:
-            self.consumer.seek(partition, 0)
-        self._assigned |= partitions
-        self.assignment_seen = True
-        self._look.set()
-
-    def revoked(self, partitions: set[TopicPartition]) -> None:
-        """Forgets the partitions: records of theirs are dropped from now on."""
-        self._assigned -= partitions
-        for partition in partitions:
-            self.expected.pop(partition, None)
-            self._stopped.discard(partition)
-
-    async def _position(self) -> None:
-        """Seeks every assigned partition without a known position to its stored offset."""
-        missing = sorted(self._assigned - self.expected.keys() - self._stopped)
-        consumer = self.consumer
-        if not missing or consumer is None:
-            return
-        self._attempted_at = time.monotonic()
-        starts, ends = await self._log_view.bounds(missing)
-        async with self._database.transaction() as tx:
-            for partition in missing:
-                await tx.execute(
-                    """INSERT INTO consumer_position (topic, partition, next_offset) VALUES (:topic, :partition, :start)
-                       ON CONFLICT DO NOTHING""",
-                    topic=partition.topic,
-                    partition=partition.partition,
-                    start=starts[partition],
-                )
-        stored = await self._stored(missing)
-        after = await self._log_view.first_after({p: stored[p].complete_at for p in missing})
-        for partition in missing:
-            row = stored[partition]
-            reason = row.stopped_reason or why_unreadable(
-                row.next_offset, starts[partition], ends[partition], after[partition]
-            )
-            if partition not in self._assigned:
-                continue
-            if reason:
-                await self._stop_partition(partition, reason)
-            else:
-                consumer.seek(partition, row.next_offset)
-                consumer.resume(partition)
-                self.expected[partition] = row.next_offset
-
-    async def _stored(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Any]:
-        async with self._database.transaction() as tx:
-            rows = await tx.fetch_all("SELECT * FROM consumer_position")
-        found = {TopicPartition(row.topic, row.partition): row for row in rows}
-        return {partition: found[partition] for partition in partitions if partition in found}
-
-    async def _stop_partition(self, partition: TopicPartition, reason: str) -> None:
-        repair = "dead-letters list" if reason == "dead_letter_limit" else "reconcile"
-        _log.error("%s/%d is stopped: %s; see `estuaire %s`", partition.topic, partition.partition, reason, repair)
-        self.expected.pop(partition, None)
-        self._stopped.add(partition)
-        if self.consumer is not None and partition in self.consumer.assignment():
-            self.consumer.pause(partition)
-        async with self._database.transaction() as tx:
-            await tx.execute(
-                "UPDATE consumer_position SET stopped_reason = :reason WHERE topic = :topic AND partition = :partition",
-                reason=reason,
-                topic=partition.topic,
-                partition=partition.partition,
-            )
-
-    async def _resume_what_an_operator_resumed(self) -> None:
-        if not self._stopped:
-            return
-        async with self._database.transaction() as tx:
-            rows = await tx.fetch_all("SELECT topic, partition FROM consumer_position WHERE stopped_reason IS NULL")
-        # Positioned anew, they are resumed.
-        self._stopped -= {TopicPartition(row.topic, row.partition) for row in rows}
 
     # -- batches
 
@@ -307,7 +226,7 @@ class Inbox:
             await self._guard.close()
 
     async def _take(self, partition: TopicPartition, records: list[ConsumerRecord]) -> None:
-        expected = self.expected.get(partition)
+        expected = self.positions.expected.get(partition)
         if expected is None:
             return
         records = [record for record in records if record.offset >= expected]
@@ -316,26 +235,22 @@ class Inbox:
         if records[0].offset > expected and self._reread.get(partition) != expected:
             # Fetched before our seek: read again once. Still above means a foreign producer's control records.
             self._reread[partition] = expected
-            self._seek(partition, expected)
+            self.positions.seek(partition, expected)
             return
         try:
             await self._apply(partition, records)
         except Fenced:
             self._metrics.fenced.inc()
-            self.expected.pop(partition, None)
+            self.positions.expected.pop(partition, None)
         except Exception as error:
             # Only Unavailable gets here: the order is kept by reading the same records again.
             self._metrics.unavailable.inc()
             self.position_known = False
             _log.warning("%s/%d waits: %s", partition.topic, partition.partition, type(error).__name__)
-            self._seek(partition, expected)
+            self.positions.seek(partition, expected)
             await asyncio.sleep(0.5)
         else:
             self.position_known = True
-
-    def _seek(self, partition: TopicPartition, offset: int) -> None:
-        if self.consumer is not None and partition in self.consumer.assignment():
-            self.consumer.seek(partition, offset)
 
     async def _apply(self, partition: TopicPartition, records: list[ConsumerRecord]) -> None:
         """The whole batch in one transaction; when that fails for another reason than Unavailable, record by record."""
@@ -349,7 +264,7 @@ class Inbox:
                 "a batch of %s failed (%s); its records are tried one by one", partition.topic, type(error).__name__
             )
             for record in records:
-                if partition in self.expected:
+                if partition in self.positions.expected:
                     await self._apply_one(partition, record, refused)
         self._guarded.add(partition)
 
@@ -396,9 +311,9 @@ class Inbox:
             await failpoints.reach("consumer.after_commit")
         batch.report(self._metrics)
         if stopped_reason:
-            await self._stop_partition(partition, stopped_reason)
-        elif partition in self.expected:
-            self.expected[partition] = next_offset
+            await self.positions.stop(partition, stopped_reason)
+        elif partition in self.positions.expected:
+            self.positions.expected[partition] = next_offset
 
     def batch(self, tx: Any, topic: str, *, again: bool = False) -> BatchOfPartition:
         """The pass over a partition's records, also used by the dead-letters commands.
@@ -441,14 +356,16 @@ class Inbox:
             self._look.clear()
             try:
                 self._rejoin_if_needed()
-                await self._position()
-                await self._note_completeness()
+                if self.positions.missing:
+                    self._attempted_at = time.monotonic()
+                    await self.positions.find()
+                await self.positions.note_completeness()
                 if time.monotonic() > self._log_checked_at + _CHECK_LOG_EVERY_SECONDS:
                     self._log_checked_at = time.monotonic()
                     await self._follow_family()
-                    await self._resume_what_an_operator_resumed()
-                    await self._check_log()
-                    await self._commit_for_display()
+                    await self.positions.resume_what_an_operator_resumed()
+                    await self.positions.check_log()
+                    await self.positions.commit_for_display()
             except Exception as error:
                 # Waiting for a part that is away is an attempt too: a database outage must not restart every pod.
                 self._attempted_at = time.monotonic()
@@ -456,81 +373,19 @@ class Inbox:
                     _log.exception("observing the consumer failed")
                 await self._log_view.drop()
 
-    async def _note_completeness(self) -> None:
-        """Stores up to which instant everything published is applied: the last answer of the broker, when caught up."""
-        consumer = self.consumer
-        if consumer is None:
-            return
-        complete: dict[TopicPartition, float] = {}
-        for partition, expected in self.expected.items():
-            if partition not in consumer.assignment():
-                continue
-            highwater, polled_ms = consumer.highwater(partition), consumer.last_poll_timestamp(partition)
-            if highwater is not None and highwater <= expected and polled_ms is not None:
-                complete[partition] = max(0.0, time.time() - polled_ms / 1000)
-        if complete:
-            async with self._database.transaction() as tx:
-                await tx.execute(
-                    """UPDATE consumer_position p SET complete_at = GREATEST(p.complete_at, clock_timestamp() - make_interval(secs => c.age))
-                       FROM unnest(CAST(:topics AS text[]), CAST(:partitions AS int[]), CAST(:offsets AS bigint[]), CAST(:ages AS float8[]))
-                            AS c(topic, partition, next_offset, age)
-                       WHERE p.topic = c.topic AND p.partition = c.partition AND p.next_offset = c.next_offset""",
-                    topics=[p.topic for p in complete],
-                    partitions=[p.partition for p in complete],
-                    offsets=[self.expected[p] for p in complete],
-                    ages=list(complete.values()),
-                )
-        for partition in self.expected:
-            self._metrics.freshness_seconds.labels(partition.topic, partition.partition).set(
-                complete.get(partition, float("nan"))
-            )
-
-    async def _check_log(self) -> None:
-        """Lag by a second consumer's eyes; an offset that the log has lost, or never had, stops the partition."""
-        known = await self._stored(self.expected.keys())
-        if not known:
-            return
-        starts, ends = await self._log_view.bounds(sorted(known))
-        after = await self._log_view.first_after({p: row.complete_at for p, row in known.items()})
-        self._lag = 0
-        for partition, row in known.items():
-            current = self.expected.get(partition)
-            if current is None:
-                continue
-            reason = why_unreadable(row.next_offset, starts[partition], ends[partition], after[partition])
-            if reason:
-                await self._stop_partition(partition, reason)
-                continue
-            lag = max(0, ends[partition] - current)
-            self._lag += lag
-            self._metrics.consumer_lag.labels(partition.topic, partition.partition).set(lag)
-
-    async def _commit_for_display(self) -> None:
-        if self.consumer is not None and self.expected:
-            assignment = self.consumer.assignment()
-            with suppress(KafkaError):
-                await self.consumer.commit({p: offset for p, offset in self.expected.items() if p in assignment})
-            if failpoints.ARMED:
-                await failpoints.reach("consumer.after_offset")
-
     @property
     def frozen(self) -> bool:
         """Lag, and not even an attempt for a minute: aiokafka can hang without a word (#1154, #703)."""
         return (
-            self._lag > 0
+            self.positions.lag > 0
             and time.monotonic() - self._attempted_at > self._settings.frozen_after_seconds
-            and not self._stopped
+            and not self.positions.stopped
         )
 
     @property
     def ready(self) -> bool:
         """Whether the group has assigned us something (or nothing, to a spare replica) and positions are readable."""
         return self.assignment_seen and self.position_known
-
-    @property
-    def lag(self) -> int:
-        """Records published and not applied, at the last look."""
-        return self._lag
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -546,7 +401,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
         self._inbox.assigned(assigned)
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-        self._inbox.revoked(revoked)
+        self._inbox.positions.revoked(revoked)
 
 
 async def _identity(message: KafkaMessage) -> Any:

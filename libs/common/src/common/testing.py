@@ -158,6 +158,17 @@ async def client_of(stack: Stack, url: str, sub: str, role: str, **claims: Any) 
     )
 
 
+async def mails_to(
+    runtime: Runtime, tell: Callable[[Transaction, int], Awaitable[int]], address: str
+) -> list[tuple[str, str]]:
+    """Subject and body of what an address was written, after a service's sweeper has told all that is owed."""
+    async with runtime.database.transaction() as tx:
+        while await tell(tx, 500):
+            pass
+        rows = await tx.fetch_all("SELECT subject, body FROM mail WHERE recipient = :to ORDER BY id", to=address)
+    return [(row.subject, row.body) for row in rows]
+
+
 async def until_it_waits(tx: Transaction, task: asyncio.Task[Any]) -> None:
     """Returns when another transaction, which `task` drives, waits for a lock of this one, or when the task is done."""
     behind_us = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
