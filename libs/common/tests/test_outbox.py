@@ -75,8 +75,8 @@ async def published(parts: Stack, topic: str, count: int, seconds: float = 20) -
     return [(record.key.decode(), record.value.decode()) for record in found]
 
 
-def relay_of(runtime: Runtime) -> Relay:
-    """A relay that compares nothing: the running stack fills the service's own topics from another database."""
+def relay_of(runtime: Runtime, instance: str = "0") -> Relay:
+    """A replica's relay that compares nothing: the running stack fills the service's own topics from another database."""
     stranger = Agreement(
         "nobody",
         database=runtime.database,
@@ -84,14 +84,15 @@ def relay_of(runtime: Runtime) -> Relay:
         schema_ids=runtime.schema_ids,
         bootstrap_servers=runtime.settings.kafka_bootstrap_servers,
     )
-    return Relay(runtime.database, runtime.settings, Metrics(), stranger)
+    settings = runtime.settings.model_copy(update={"instance": instance})
+    return Relay(runtime.database, settings, Metrics(), stranger)
 
 
 class Running:
     """Runs a relay while the block lasts."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self.relay = relay_of(runtime)
+    def __init__(self, runtime: Runtime, instance: str = "0") -> None:
+        self.relay = relay_of(runtime, instance)
 
     async def __aenter__(self) -> Relay:
         self.task = asyncio.create_task(self.relay.run())
@@ -130,7 +131,7 @@ async def test_two_relays_one_leader_and_a_quick_takeover(runtime: Runtime, part
     """Only the lease's holder publishes; when it stops without a word, the other takes over when the lease ends."""
     async with Running(runtime) as first:
         await asyncio.sleep(0.5)
-        async with Running(runtime) as second:
+        async with Running(runtime, "1") as second:
             async with runtime.database.transaction() as tx:
                 await put(tx, topic, "k", 1)
             await published(parts, topic, 1)
@@ -148,6 +149,17 @@ async def test_two_relays_one_leader_and_a_quick_takeover(runtime: Runtime, part
                 await put(tx, topic, "k", 2)
             assert await published(parts, topic, 2) == [("k", "x1"), ("k", "x2")]
             assert second._epoch == 2
+
+
+async def test_a_process_inherits_the_lease_of_its_predecessor(runtime: Runtime, parts: Stack, topic: str) -> None:
+    """Killed and started again, a replica publishes at once; who comes back from a long sleep takes nothing back."""
+    dead = relay_of(runtime, "1")
+    assert await dead._hold_lease() and dead._epoch == 1
+    assert not await relay_of(runtime, "0")._hold_lease()
+    heir = relay_of(runtime, "1")
+    assert await heir._hold_lease() and heir._epoch == 2
+    dead._lease_ends = 0.0
+    assert not await dead._hold_lease() and await heir._hold_lease() and heir._epoch == 2
 
 
 async def test_a_relay_that_lost_its_lease_marks_nothing(runtime: Runtime, parts: Stack, topic: str) -> None:

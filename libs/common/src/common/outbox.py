@@ -55,7 +55,9 @@ class Relay:
         self.has_looked = False
         self._settings = settings
         self._metrics = metrics
-        self._owner = uuid4().hex
+        # Of two processes with one ordinal the earlier is dead: a start does not wait for its lease to end.
+        self._owner = f"{settings.instance}/{uuid4().hex}"
+        self._inherits = True
         self._epoch: int | None = None
         self._lease_ends = 0.0
         self._wake = asyncio.Event()
@@ -111,7 +113,13 @@ class Relay:
             return True
         asked = time.monotonic()
         async with self._database.transaction() as tx:
-            row = await tx.fetch_one(_TAKE_LEASE, owner=self._owner, seconds=self._settings.outbox_lease_seconds)
+            row = await tx.fetch_one(
+                _TAKE_LEASE,
+                owner=self._owner,
+                instance=self._settings.instance if self._inherits else None,
+                seconds=self._settings.outbox_lease_seconds,
+            )
+        self._inherits = False
         self._epoch = int(row[0]) if row else None
         self._lease_ends = asked + self._settings.outbox_lease_seconds
         self._metrics.relay_leader.set(1 if row else 0)
@@ -287,7 +295,7 @@ INSERT INTO outbox_lease AS l (id, owner, epoch, expires_at)
 VALUES (1, :owner, 1, clock_timestamp() + make_interval(secs => :seconds))
 ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, expires_at = excluded.expires_at,
     epoch = CASE WHEN l.owner = excluded.owner AND l.expires_at > clock_timestamp() THEN l.epoch ELSE l.epoch + 1 END
-WHERE l.owner = excluded.owner OR l.expires_at <= clock_timestamp()
+WHERE l.owner = excluded.owner OR split_part(l.owner, '/', 1) = :instance OR l.expires_at <= clock_timestamp()
 RETURNING epoch
 """
 
