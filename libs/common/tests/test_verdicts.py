@@ -226,6 +226,33 @@ async def test_a_handler_that_fails_on_one_message_hinders_only_its_key(runtime:
     assert inbox.positions.expected[partition] == 4
 
 
+async def test_handlers_let_go_of_what_they_lock_after_a_tenth_of_a_second(runtime: Runtime) -> None:
+    """A batch of commands of 40 ms each: a transaction takes three at most, and a stop waits for the one at hand only."""
+    inbox = runtime.inbox
+    assert inbox is not None
+    handled: dict[int, list[int]] = {}
+
+    async def slow(tx: Transaction, message: Any) -> None:
+        row = await tx.fetch_one("SELECT pg_current_xact_id()::text AS xid")
+        assert row is not None
+        handled.setdefault(row.xid, []).append(message.aggregate_version)
+        await asyncio.sleep(0.04)
+        if message.aggregate_version == 11:
+            inbox._stopping = True  # as SIGTERM does: the transaction at hand is finished, no other begun
+
+    sound = inbox._consumes[TOPIC]
+    inbox._consumes = {**inbox._consumes, TOPIC: Consumes(handlers=dict.fromkeys(sound.messages, slow))}
+    log, partition, key = Log(runtime), TopicPartition(TOPIC, 0), uuid4()
+    batch: list[Any] = [log.record(key, version) for version in range(1, 16)]
+    inbox.positions.expected[partition] = 0
+    await inbox._take(partition, batch)
+    done = [version for versions in handled.values() for version in versions]
+    assert done == list(range(1, len(done) + 1)) and 11 <= len(done) <= 13
+    assert max(len(versions) for versions in handled.values()) <= 3
+    stored = await rows(runtime, "SELECT next_offset FROM consumer_position WHERE topic = :t", t=TOPIC)
+    assert stored[0].next_offset == inbox.positions.expected[partition] == len(done)
+
+
 async def test_records_before_the_position_is_known_are_dropped_and_those_below_it_too(runtime: Runtime) -> None:
     """Batches from Kafka's committed offset arrive while the listener works (aiokafka #738): they must have no effect."""
     inbox = runtime.inbox

@@ -1,4 +1,4 @@
-"""The consumer: batches of raw records from FastStream, each applied in one transaction with its position.
+"""The consumer: batches of raw records from FastStream, applied in few transactions, each with its position.
 
 The stored offset is the fencing token: a batch commits only if nobody moved it.
 """
@@ -38,8 +38,6 @@ _log = logging.getLogger(__name__)
 _OBSERVE_EVERY_SECONDS = 0.5
 _CHECK_LOG_EVERY_SECONDS = 5.0
 _SESSION_TIMEOUT_MILLISECONDS = 6_000
-# Records of foreign commands lock aggregates that people wait for.
-_FAMILY_BATCH_COUNT = 50
 _HEARTBEAT_MILLISECONDS = 1_000
 _METADATA_MAX_AGE_MILLISECONDS = 10_000
 
@@ -71,7 +69,7 @@ class Inbox:
         self.family = families[0] if families else None
         # Subscribed to by name, so that a topic that was not assigned is seen.
         self._topics = [] if self.family else list(consumes)
-        self._joined = self._must_rejoin = False
+        self._joined = self._must_rejoin = self._stopping = False
         self._guard = DecodeGuard(settings.decode_memory_bytes_max)
         self._guarded: set[TopicPartition] = set()
         self._reread: dict[TopicPartition, int] = {}
@@ -96,7 +94,8 @@ class Inbox:
         ]
 
     async def stop(self) -> None:
-        """Finishes the batch at hand, then leaves the group."""
+        """Finishes the transaction at hand, then leaves the group."""
+        self._stopping = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -137,7 +136,7 @@ class Inbox:
             session_timeout_ms=_SESSION_TIMEOUT_MILLISECONDS,
             heartbeat_interval_ms=_HEARTBEAT_MILLISECONDS,
             batch=True,
-            max_records=_FAMILY_BATCH_COUNT if self.family else self._settings.consume_batch_count_max,
+            max_records=self._settings.consume_batch_count_max,
             batch_timeout_ms=200,
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="none",
@@ -214,7 +213,6 @@ class Inbox:
     # -- batches
 
     async def _on_batch(self, records: Sequence[ConsumerRecord]) -> None:
-        self._attempted_at = time.monotonic()
         by_partition: dict[TopicPartition, list[ConsumerRecord]] = {}
         for record in records:
             by_partition.setdefault(TopicPartition(record.topic, record.partition), []).append(record)
@@ -238,7 +236,14 @@ class Inbox:
             self.positions.seek(partition, expected)
             return
         try:
-            await self._apply(partition, records)
+            refused = await self._killers(partition, records)
+            while records and not self._stopping:
+                await self._apply(partition, records, refused)
+                self.position_known = True
+                # Nothing more is expected of a partition that was stopped, or taken away meanwhile.
+                expected = self.positions.expected.get(partition, records[-1].offset + 1)
+                records = [record for record in records if record.offset >= expected]
+            self._guarded.add(partition)
         except Fenced:
             self._metrics.fenced.inc()
             self.positions.expected.pop(partition, None)
@@ -249,12 +254,12 @@ class Inbox:
             _log.warning("%s/%d waits: %s", partition.topic, partition.partition, type(error).__name__)
             self.positions.seek(partition, expected)
             await asyncio.sleep(0.5)
-        else:
-            self.position_known = True
 
-    async def _apply(self, partition: TopicPartition, records: list[ConsumerRecord]) -> None:
-        """The whole batch in one transaction; when that fails for another reason than Unavailable, record by record."""
-        refused = await self._killers(partition, records)
+    async def _apply(
+        self, partition: TopicPartition, records: Sequence[ConsumerRecord], refused: Mapping[int, Malformed]
+    ) -> None:
+        """As many records as one transaction takes; when that fails for another reason than Unavailable, one by one."""
+        self._attempted_at = time.monotonic()
         try:
             await self._attempt(partition, records, refused)
         except Exception as error:
@@ -264,9 +269,8 @@ class Inbox:
                 "a batch of %s failed (%s); its records are tried one by one", partition.topic, type(error).__name__
             )
             for record in records:
-                if partition in self.positions.expected:
+                if partition in self.positions.expected and not self._stopping:
                     await self._apply_one(partition, record, refused)
-        self._guarded.add(partition)
 
     async def _apply_one(
         self, partition: TopicPartition, record: ConsumerRecord, refused: Mapping[int, Malformed]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import time
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ from common.telemetry import Metrics, span
 from common.transaction import Transaction
 
 _log = logging.getLogger(__name__)
+# A transaction costs about as much as a handler does: some ten handlers share it on an idle machine.
+HANDLING_SECONDS = 0.1
 _DEAD_LETTER_NAMESPACE = UUID("5f1c2a51-6a0e-4c0e-9c53-4a7d1b1f0e7a")
 
 
@@ -109,7 +112,8 @@ class BatchOfPartition:
         """Applies records in order; `refused` are the offsets already known as malformed.
 
         Moves the position by compare-and-set from the first record's offset; raises `Fenced` when that fails. Returns the
-        new position, and why the partition stopped there if it did.
+        new position, and why the partition stopped there if it did. What handlers lock, people wait for: after
+        `HANDLING_SECONDS` they leave the rest to the next transaction. Folds take all.
         """
         partition = records[0].partition
         position = await self._tx.fetch_one(
@@ -121,13 +125,11 @@ class BatchOfPartition:
         if position is None or position.next_offset > records[0].offset or position.stopped_reason:
             raise Fenced
         await self._load_guard([_key(record) for record in records])
-        stop = await self._apply_all(records, refused, position.limits_from_offset)
+        last, stopped_reason = await self._apply_all(records, refused, position.limits_from_offset)
         if self._consumes.fold and self._fold:
             await self._consumes.fold(self._tx, self._fold)
         await self._save_guard()
         await self._save_letters()
-        last = stop if stop is not None else records[-1]
-        stopped_reason = "dead_letter_limit" if stop is not None else None
         moved = await self._tx.execute(
             """UPDATE consumer_position SET next_offset = :next, stopped_reason = :stopped,
                    complete_at = GREATEST(complete_at, to_timestamp(:published_ms / 1000.0))
@@ -145,8 +147,9 @@ class BatchOfPartition:
 
     async def _apply_all(
         self, records: Sequence[ConsumerRecord], refused: Mapping[int, Malformed], limits_from: int
-    ) -> ConsumerRecord | None:
-        """Applies each record; returns the one at which the limit on dead letters stopped the partition, if it did."""
+    ) -> tuple[ConsumerRecord, str | None]:
+        """Applies record by record; returns the last one that it got to, and why the partition stops there if it does."""
+        began = time.monotonic()
         for record in records:
             try:
                 if record.offset in refused:
@@ -160,8 +163,10 @@ class BatchOfPartition:
                     if over_the_limit:
                         await self._consumes.tell(self._tx, record, Malformed("dead_letter_limit"))
                 if over_the_limit:
-                    return record
-        return None
+                    return record, "dead_letter_limit"
+            if self._consumes.fold is None and time.monotonic() > began + HANDLING_SECONDS:
+                return record, None
+        return records[-1], None
 
     async def _apply(self, record: ConsumerRecord) -> None:
         if failpoints.ARMED:
