@@ -23,6 +23,8 @@ from common.telemetry import carried
 # Nothing that a command does may wait longer than this for a lock: the caller gets an answer instead.
 _LOCK_TIMEOUT_MILLISECONDS = 5_000
 _STATEMENT_TIMEOUT_MILLISECONDS = 20_000
+# When hundreds come at the same minute they queue for a connection: rather a slow answer than "try again".
+_POOL_TIMEOUT_SECONDS = 15
 # unique_violation, exclusion_violation
 _TAKEN = ("23505", "23P01")
 _PRUNE_COUNT, _PRUNE_EVERY_SECONDS = 1000, 600
@@ -224,7 +226,7 @@ class Database:
             url,
             pool_size=pool_max,
             max_overflow=0,
-            pool_timeout=5,
+            pool_timeout=_POOL_TIMEOUT_SECONDS,
             pool_pre_ping=False,
             pool_recycle=900,
             connect_args={
