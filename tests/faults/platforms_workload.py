@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import random
-import struct
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
-
-from fastavro import parse_schema, schemaless_writer
 
 from tests.faults import plant
 from tests.faults.history import History
@@ -32,6 +28,8 @@ class PlatformsWorkload(Commands):
         self.first_day = (datetime.now(UTC) + timedelta(days=5)).date()
         self._bookings: list[dict[str, Any]] = []
         self._asked: list[tuple[UUID, UUID]] = []
+        self.asked_count = 0  # records sent on the events service's topic
+        self._schemas: dict[str, tuple[int, dict[str, Any]]] = {}
 
     def personas(self) -> dict[str, dict[str, Any]]:
         """Everybody who calls, for the development issuer."""
@@ -120,7 +118,7 @@ class PlatformsWorkload(Commands):
             if self._asked and self._draw.random() < 0.35:
                 request_id, platform_id = self._asked.pop(self._draw.randrange(len(self._asked)))
                 facts = {"for_event_id": str(uuid4()), "platform_id": str(platform_id)}
-                value = _encoded(cell, "PlatformRequestWithdrawn", request_id, 2, facts)
+                value = self._encoded(cell, "PlatformRequestWithdrawn", request_id, 2, facts)
             else:
                 request_id, (platform_id, _) = self._uuid(), self._draw.choice(self.platforms)
                 self._asked.append((request_id, platform_id))
@@ -133,10 +131,24 @@ class PlatformsWorkload(Commands):
                     "habilitation_codes": [],
                     **slot,
                 }
-                value = _encoded(cell, "PlatformRequested", request_id, 1, facts)
+                value = self._encoded(cell, "PlatformRequested", request_id, 1, facts)
             key = str(request_id).encode()
             raw += [(partition_of(str(request_id)), key, value, [])] * self._draw.choice((1, 1, 2))
         plant.records(cell, ASKED, raw)
+        self.asked_count += len(raw)
+
+    def _encoded(self, cell: Cell, name: str, request_id: UUID, version: int, facts: dict[str, Any]) -> bytes:
+        if name not in self._schemas:
+            self._schemas[name] = plant.latest(cell.rig, f"estuaire.events.{name}")
+        envelope = {
+            "event_id": str(uuid4()),
+            "occurred_at": datetime.now(UTC),
+            "aggregate_id": str(request_id),
+            "aggregate_version": version,
+            "correlation_id": str(uuid4()),
+            "causation_id": None,
+        }
+        return plant.encoded(*self._schemas[name], {**envelope, **facts})
 
     async def _as_owner(self, code: str, method: str, path: str, body: Any, **facts: Any) -> Any:
         return await self.command(f"owner-{code}", method, path, body, role="owner", owner_code=code, **facts)
@@ -157,18 +169,3 @@ class PlatformsWorkload(Commands):
             case "refusal" | "cancellation" | "requester-cancellation":
                 return {"BookingEnded": 1}
         return {}
-
-
-def _encoded(cell: Cell, name: str, request_id: UUID, version: int, facts: dict[str, Any]) -> bytes:
-    schema_id, schema = plant.latest(cell.rig, f"estuaire.events.{name}")
-    envelope = {
-        "event_id": str(uuid4()),
-        "occurred_at": datetime.now(UTC),
-        "aggregate_id": str(request_id),
-        "aggregate_version": version,
-        "correlation_id": str(uuid4()),
-        "causation_id": None,
-    }
-    out = io.BytesIO()
-    schemaless_writer(out, parse_schema(schema), {**envelope, **facts})
-    return struct.pack("!bI", 0, schema_id) + out.getvalue()

@@ -357,6 +357,7 @@ class Cell:
         self.restarts: list[tuple[str, int]] = []
         self.supervised = True
         self.recoveries: list[float] = []
+        self.rest_seconds: float | None = None
         self.workload = Workload(
             self.history,
             seed=seed,
@@ -408,8 +409,8 @@ class Cell:
         while left and time.monotonic() - began < seconds_max:
             await asyncio.sleep(0.1)
             left = await self.backlog()
-        seconds = time.monotonic() - began if not left else seconds_max + 1
-        self.history.add("quiesced", seconds=seconds, seconds_max=seconds_max, left=left)
+        self.rest_seconds = time.monotonic() - began if not left else seconds_max + 1
+        self.history.add("quiesced", seconds=self.rest_seconds, seconds_max=seconds_max, left=left)
         for (fault, at, limit), (_, following, _) in zip(self._healed, [*self._healed[1:], _NEVER], strict=True):
             recovered = max(min(_shown_after(at, seen), default=following) for seen in self._visible) - at
             # A recovery that the next fault interrupted says nothing of this one.

@@ -17,14 +17,22 @@ _HEADS = (
     "duplicates",
     "dead",
     "recovery p50 / p99 / n",
+    "rest after",
     "verdict",
 )
 
 
 def add(
-    number: str, title: str, seed: int, report: dict[str, Any], recoveries: list[float], *, verdict: str = ""
+    number: str,
+    title: str,
+    seed: int,
+    report: dict[str, Any],
+    recoveries: list[float],
+    rest_seconds: float | None,
+    *,
+    verdict: str = "",
 ) -> None:
-    """One line per run of a cell."""
+    """One line per run of a cell; `rest_seconds` is what the backlog took once nothing new was asked."""
     cuts = quantiles(recoveries, n=100, method="inclusive") if len(recoveries) > 1 else [*recoveries] * 99
     recovery = f"{cuts[49]:.1f} s / {cuts[98]:.1f} s / {len(recoveries)}" if recoveries else "–"
     waived = "".join(f", without {name}" for name in report["waived"])
@@ -43,6 +51,7 @@ def add(
                     report["duplicate_count"],
                     report["dead_letter_count"],
                     recovery,
+                    "–" if rest_seconds is None else f"{rest_seconds:.1f} s",
                     verdict or ("FAILED " + " ".join(report["violations"]) if report["violations"] else "ok" + waived),
                 ),
                 strict=True,

@@ -29,5 +29,5 @@ async def test_cell(rig: Rig, number: str, seed: int) -> None:
     cell = Cell(rig, number, seed, kills=KILLS, bulk=fault.bulk, processes=fault.processes)
     await fault.run(cell)
     report = await cell.check()
-    table.add(number, fault.title, seed, report, cell.recoveries)
+    table.add(number, fault.title, seed, report, cell.recoveries, cell.rest_seconds)
     assert not report["violations"], report["violations"]

@@ -34,6 +34,7 @@ async def test_the_seeded_bug_is_caught(rig: Rig, name: str) -> None:
         1,
         report,
         [],
+        cell.rest_seconds,
         verdict=f"caught by {' '.join(caught)}" if caught else "MISSED",
     )
     # A world that never came to life violates something too, and proves nothing.

@@ -90,10 +90,14 @@ async def kill_platforms(cell: Cell) -> None:
         await load.prepare()
         load.start()
 
+        taken = "SELECT sum(next_offset) >= $1 FROM consumer_position"
+
         async def events() -> None:
             while not load.stopping:
                 await asyncio.to_thread(load.ask_for_events, cell, 4)
                 await asyncio.sleep(0.2)
+                # As every client of the rig: so many are under way at once, and no more are begun before.
+                await cell.eventually(PLATFORMS, taken, load.asked_count - 60)
 
         asking = asyncio.create_task(events())
         try:
