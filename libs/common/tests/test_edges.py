@@ -33,6 +33,7 @@ from common.budget import Budget
 from common.dead_letters import prune_foreign
 from common.embedded.processes import free_port
 from common.embedded.stack import Stack
+from common.failures import ended
 from common.http import _without_secrets, add_problem_handlers, prune_idempotency_keys
 from common.identity import Identity
 from common.links import signed_link
@@ -272,6 +273,26 @@ async def test_a_schema_id_that_the_registry_contradicts_stops_the_service(runti
     assert "another registry, or one that lost its storage" in done.stderr
     async with runtime.database.transaction() as tx:
         assert await tx.fetch_all("SELECT record FROM outbox") == []
+
+
+async def test_a_task_that_swallows_its_cancellation_ends_all_the_same() -> None:
+    """As Python 3.11's `wait_for` makes tasks do: without asking again, a stop would wait until it is killed."""
+    asked: list[int] = []
+
+    async def deaf() -> None:
+        while True:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                asked.append(1)
+                if len(asked) == 2:
+                    raise
+
+    task = asyncio.create_task(deaf())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        await ended([task])
+    assert task.cancelled() and len(asked) == 2
 
 
 def test_a_caller_who_floods_slows_itself_alone() -> None:

@@ -169,12 +169,44 @@ async def test_a_relay_that_lost_its_lease_marks_nothing(runtime: Runtime, parts
     async with runtime.database.transaction() as tx:
         await put(tx, topic, "k", 1)
         await tx.execute("UPDATE outbox_lease SET owner = 'another', epoch = epoch + 1")
-    assert await zombie._publish_page()
+    await zombie._publish_page()
     await zombie._drop_producer()
     async with runtime.database.transaction() as tx:
         row = await tx.fetch_one("SELECT published_at FROM outbox")
     assert row is not None and row.published_at is None
     assert await published(parts, topic, 1) == [("k", "x1")]
+
+
+async def test_a_stop_does_not_wait_for_what_others_go_on_to_commit(runtime: Runtime, parts: Stack, topic: str) -> None:
+    """Of a relay told to stop, all that was committed before is published; a neighbour under load keeps it from nothing."""
+    relay = relay_of(runtime)
+    async with runtime.database.transaction() as tx:
+        for number in range(120):  # two full pages and a short one
+            await put(tx, topic, f"before{number}", 1)
+    busy = asyncio.Event()
+
+    async def neighbour() -> None:
+        number = 0
+        while not busy.is_set():
+            number += 1
+            async with runtime.database.transaction() as tx:
+                await put(tx, topic, f"after{number}", 1)
+            await asyncio.sleep(0.01)
+
+    async def held_up(page: Any) -> Any:
+        await asyncio.sleep(0.05)  # so that a page never finds nothing
+        return await send(page)
+
+    send, relay._send = relay._send, held_up  # type: ignore[method-assign]
+    beside = asyncio.create_task(neighbour())
+    relay.stop()
+    try:
+        await asyncio.wait_for(relay.run(), 10)
+    finally:
+        busy.set()
+        await beside
+    keys = {key for key, _ in await published(parts, topic, 120)}
+    assert {f"before{number}" for number in range(120)} <= keys
 
 
 async def test_a_row_that_can_never_be_sent_parks_its_key_alone(runtime: Runtime, parts: Stack, topic: str) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -20,7 +20,7 @@ from common import contracts, failpoints, settings, telemetry
 from common.avro import Registry
 from common.budget import Budget
 from common.dead_letters import prune_foreign
-from common.failures import Unavailable, forever
+from common.failures import Unavailable, ended, forever
 from common.health import HealthReporter
 from common.http import Edge, add_problem_handlers, problem, prune_idempotency_keys
 from common.identity import Identity
@@ -194,12 +194,10 @@ def build_app(service: Service, given: Settings) -> FastAPI:
             # Drain: stop taking in, let the relay send what has been committed, then close.
             if runtime.inbox is not None:
                 await runtime.inbox.stop()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await ended(tasks)
             runtime.relay.stop()
-            with suppress(TimeoutError, asyncio.CancelledError):
-                await asyncio.wait_for(relay, given.drain_seconds_max)
+            await asyncio.wait([relay], timeout=given.drain_seconds_max)
+            await ended([relay])
             await runtime.identity.close()
             await runtime.registry.close()
             await runtime.database.close()

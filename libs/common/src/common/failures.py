@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -83,6 +83,19 @@ async def forever(work: Callable[[], Awaitable[Any]], *, seconds: float) -> None
             if not is_unavailable(error):
                 _log.exception("%s failed; it goes on", getattr(work, "__qualname__", work))
         await asyncio.sleep(0 if more is True else seconds)
+
+
+async def ended(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancels tasks until every one has ended.
+
+    Once is not enough: Python 3.11's `wait_for` swallows a cancellation that comes in the instant of its result (gh-86296),
+    and whoever works for ever goes on.
+    """
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=1)
 
 
 async def retried(

@@ -24,7 +24,7 @@ from faststream.kafka.subscriber.usecase import LogicSubscriber
 from common import failpoints
 from common.contracts import Contracts
 from common.decode_guard import DecodeGuard
-from common.failures import Malformed, is_unavailable, retried
+from common.failures import Malformed, ended, is_unavailable, retried
 from common.log_view import LogView
 from common.positions import Positions
 from common.schema_ids import SchemaIds
@@ -96,9 +96,7 @@ class Inbox:
     async def stop(self) -> None:
         """Finishes the transaction at hand, then leaves the group."""
         self._stopping = True
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await ended(self._tasks)
         if self._broker is not None:
             with suppress(Exception):
                 await asyncio.wait_for(self._broker.stop(), self._settings.drain_seconds_max)
@@ -360,6 +358,7 @@ class Inbox:
             self._look.clear()
             try:
                 self._rejoin_if_needed()
+                await self.positions.resume_what_an_operator_resumed()
                 if self.positions.missing:
                     self._attempted_at = time.monotonic()
                     await self.positions.find()
@@ -367,7 +366,6 @@ class Inbox:
                 if time.monotonic() > self._log_checked_at + _CHECK_LOG_EVERY_SECONDS:
                     self._log_checked_at = time.monotonic()
                     await self._follow_family()
-                    await self.positions.resume_what_an_operator_resumed()
                     await self.positions.check_log()
                     await self.positions.commit_for_display()
             except Exception as error:

@@ -191,7 +191,8 @@ class Relay:
             await self._drop_producer()
             if not never:
                 await asyncio.sleep(0.2)
-        return True
+        # A stop does not wait for what others go on to commit: the next holder of the lease is there for that.
+        return bool(failed) or len(page) == self._settings.outbox_page_count_max
 
     async def _send(
         self, page: Any
