@@ -3,6 +3,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
   $$p -c 'import sys; sys.exit(not (3,11) <= sys.version_info < (3,14))' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
 TEST_ARGS ?=
+faults test-long: export KILLS ?= 20
 # Where an image forbids bytecode, each of the hundreds of starts of a test run would compile every library anew.
 unexport PYTHONDONTWRITEBYTECODE
 

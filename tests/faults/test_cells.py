@@ -11,7 +11,8 @@ from tests.faults.cells import CELLS
 from tests.faults.rig import Cell, Rig
 
 SEEDS = tuple(int(seed) for seed in os.environ.get("SEEDS", "1").split(","))
-KILLS = int(os.environ.get("KILLS", "20"))
+# Each failpoint at least twice; `make faults` has 20.
+KILLS = int(os.environ.get("KILLS", "12"))
 
 
 @pytest.mark.timeout(1800)
