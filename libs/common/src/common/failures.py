@@ -89,7 +89,7 @@ async def ended(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Cancels tasks until every one has ended.
 
     Once is not enough: Python 3.11's `wait_for` swallows a cancellation that comes in the instant of its result (gh-86296),
-    and whoever works for ever goes on. The sender of mails did so at one stop in fifty under load, by the SMTP library.
+    and whoever works for ever goes on. The sender of mails did, by the SMTP library, at one of some dozens of stops under load.
     """
     left = set(tasks)
     while left:

@@ -211,6 +211,7 @@ class Inbox:
     # -- batches
 
     async def _on_batch(self, records: Sequence[ConsumerRecord]) -> None:
+        self._attempted_at = time.monotonic()
         by_partition: dict[TopicPartition, list[ConsumerRecord]] = {}
         for record in records:
             by_partition.setdefault(TopicPartition(record.topic, record.partition), []).append(record)
@@ -257,7 +258,7 @@ class Inbox:
         self, partition: TopicPartition, records: Sequence[ConsumerRecord], refused: Mapping[int, Malformed]
     ) -> None:
         """As many records as one transaction takes; when that fails for another reason than Unavailable, one by one."""
-        self._attempted_at = time.monotonic()
+        self._attempted_at = time.monotonic()  # a batch of slow commands is many attempts
         try:
             await self._attempt(partition, records, refused)
         except Exception as error:
