@@ -9,7 +9,6 @@ import struct
 import time
 import urllib.request
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -26,6 +25,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 from fastavro import parse_schema, schemaless_writer
 
+from common.testing import envelope
 from tests.faults.rig import STRUCTURES, Cell, Rig
 
 Raw = tuple[int, bytes | None, bytes | None, list[tuple[str, str | bytes | None]]]
@@ -92,12 +92,7 @@ class StructureRow:
         event_ids = []
         for version in versions:
             fields = {
-                "event_id": str(uuid4()),
-                "occurred_at": datetime.now(UTC),
-                "aggregate_id": str(self.structure_id),
-                "aggregate_version": version,
-                "correlation_id": str(uuid4()),
-                "causation_id": None,
+                **envelope(self.structure_id, version),
                 "structure_name": f"Structure de l'arbitre {version}",
                 "kind": "CFA",
                 "commune_code": "76540",

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+from common.testing import envelope
 from tests.faults import plant
 from tests.faults.history import History
 from tests.faults.rig import Cell
@@ -140,15 +141,7 @@ class PlatformsWorkload(Commands):
     def _encoded(self, cell: Cell, name: str, request_id: UUID, version: int, facts: dict[str, Any]) -> bytes:
         if name not in self._schemas:
             self._schemas[name] = plant.latest(cell.rig, f"estuaire.events.{name}")
-        envelope = {
-            "event_id": str(uuid4()),
-            "occurred_at": datetime.now(UTC),
-            "aggregate_id": str(request_id),
-            "aggregate_version": version,
-            "correlation_id": str(uuid4()),
-            "causation_id": None,
-        }
-        return plant.encoded(*self._schemas[name], {**envelope, **facts})
+        return plant.encoded(*self._schemas[name], envelope(request_id, version) | facts)
 
     async def _as_owner(self, code: str, method: str, path: str, body: Any, **facts: Any) -> Any:
         return await self.command(f"owner-{code}", method, path, body, role="owner", owner_code=code, **facts)

@@ -15,7 +15,7 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 
 from common.app import Runtime
 from common.embedded.stack import Stack
-from common.testing import FreshRuntime, Query, set_clock
+from common.testing import FreshRuntime, Query, envelope, set_clock
 from platform_scheduling import handlers, platform_requests
 from platform_scheduling.messages import BookingRefusalReason, PlatformRequested, PlatformRequestWithdrawn
 from tests.integration.conftest import eventually
@@ -62,15 +62,8 @@ class Events:
         self._send("PlatformRequestWithdrawn", request_id, version, fields)
 
     def _send(self, name: str, request_id: UUID, version: int, fields: dict[str, Any]) -> None:
-        envelope = {
-            "event_id": str(uuid4()),
-            "occurred_at": datetime.now(UTC),
-            "aggregate_id": str(request_id),
-            "aggregate_version": version,
-            "correlation_id": str(uuid4()),
-            "causation_id": None,
-        }
-        value = self._serializers[name]({**envelope, **fields}, SerializationContext(ASKED, MessageField.VALUE))
+        datum = envelope(request_id, version) | fields
+        value = self._serializers[name](datum, SerializationContext(ASKED, MessageField.VALUE))
         self._producer.produce(ASKED, value, key=str(request_id))
         assert self._producer.flush(10) == 0
 

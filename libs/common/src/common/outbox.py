@@ -100,7 +100,7 @@ class Relay:
                 await asyncio.wait_for(self._wake.wait(), self._settings.outbox_poll_seconds)
 
     def stop(self) -> None:
-        """Ends `run` once nothing is left to publish, or something fails."""
+        """Ends `run` once what was committed before is published, or something fails."""
         self._stopping = True
         self._wake.set()
 

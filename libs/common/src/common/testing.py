@@ -12,8 +12,10 @@ import ssl
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -160,6 +162,18 @@ async def client_of(stack: Stack, url: str, sub: str, role: str, **claims: Any) 
         timeout=60,
         limits=httpx.Limits(max_connections=60, keepalive_expiry=2),
     )
+
+
+def envelope(aggregate_id: UUID, version: int) -> dict[str, Any]:
+    """What every record begins with, as somebody writes it who is not of ours; the event's id is new."""
+    return {
+        "event_id": str(uuid4()),
+        "occurred_at": datetime.now(UTC),
+        "aggregate_id": str(aggregate_id),
+        "aggregate_version": version,
+        "correlation_id": str(uuid4()),
+        "causation_id": None,
+    }
 
 
 async def mails_to(
