@@ -23,8 +23,8 @@ import psutil
 import sqlalchemy
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from common.app import for_repair
 from common.embedded.stack import EmbeddedSettings, Stack
+from common.repair import for_repair
 from common.testing import token_of, url_of
 from platform_scheduling import handlers
 from platform_scheduling.app import service

@@ -12,7 +12,9 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from common.app import Service, reconcile, run
+from common.app import run
+from common.repair import reconcile
+from common.runtime import Service
 from common.transaction import Transaction
 from common.verdicts import Consumes
 from remediation_seats import messages

@@ -12,9 +12,9 @@ from uuid import UUID, uuid4
 
 import httpx
 
-from common.app import Runtime
 from common.embedded.stack import Stack
 from common.failures import Refusal
+from common.runtime import Runtime
 from common.testing import client_of, mails_to
 from parents_cafes import handlers, household_store, notices, season_handlers, venue_store
 from parents_cafes.bodies import CafeBody, VenueBody

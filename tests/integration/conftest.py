@@ -13,8 +13,8 @@ import httpx
 import pytest
 from playwright.async_api import Browser, async_playwright
 
-from common.app import Runtime
 from common.embedded.stack import Stack
+from common.runtime import Runtime
 from common.testing import FreshRuntime, client_of, url_of
 from tests.integration import cafes as cafes_module
 from tests.integration import events as events_module

@@ -10,9 +10,9 @@ from uuid import UUID, uuid4
 
 import httpx
 
-from common.app import Runtime
 from common.embedded.stack import Stack
 from common.failures import Refusal
+from common.runtime import Runtime
 from common.testing import client_of, mails_to
 from events import event_handlers, handlers, notices, party_store
 from events.bodies import EventBody, SessionBody

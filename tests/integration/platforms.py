@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 import httpx
 
-from common.app import Runtime
 from common.embedded.stack import Stack
+from common.runtime import Runtime
 from common.testing import client_of
 from platform_scheduling import handlers
 from platform_scheduling.bodies import PlatformBody, WindowBody

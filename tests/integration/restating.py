@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from common.app import Runtime
 from common.reconcile import Aggregates, Told
+from common.runtime import Runtime
 
 
 async def restated(

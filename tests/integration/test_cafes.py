@@ -11,10 +11,10 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from common.app import Runtime
 from common.embedded.stack import Stack
 from common.failures import Refusal
 from common.links import signed_link
+from common.runtime import Runtime
 from common.testing import Query, set_clock, until_it_waits
 from common.transaction import Transaction
 from parents_cafes import handlers, household_store, season_handlers, venue_store

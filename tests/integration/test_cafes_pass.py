@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
-from common.app import Runtime
+from common.runtime import Runtime
 from common.testing import set_clock
 from parents_cafes import handlers, season_handlers
 from parents_cafes.handlers import Registered

@@ -11,9 +11,9 @@ from uuid import UUID
 
 import pytest
 
-from common.app import Runtime
 from common.avro import validated
 from common.failures import Refusal
+from common.runtime import Runtime
 from common.testing import FreshRuntime, set_clock
 from common.verdicts import Delivery
 from parents_cafes import handlers, household_store, season_handlers

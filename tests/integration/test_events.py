@@ -11,8 +11,8 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from common.app import Runtime
 from common.failures import Refusal, retried, was_rolled_back
+from common.runtime import Runtime
 from common.testing import FreshRuntime, Query, set_clock
 from events import event_handlers, event_store, handlers, party_store, store
 from events.bodies import EventBody

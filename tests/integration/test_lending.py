@@ -10,9 +10,9 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from common.app import Runtime
 from common.failures import Refusal
 from common.pages import PARIS
+from common.runtime import Runtime
 from common.testing import FreshRuntime, set_clock
 from events import ambassador_handlers, event_handlers, kit_handlers, kits
 from events.ambassador_store import Asker

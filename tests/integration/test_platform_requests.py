@@ -13,8 +13,8 @@ from confluent_kafka.schema_registry import SchemaRegistryClient, record_subject
 from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
-from common.app import Runtime
 from common.embedded.stack import Stack
+from common.runtime import Runtime
 from common.testing import FreshRuntime, Query, envelope, set_clock
 from platform_scheduling import handlers, platform_requests
 from platform_scheduling.messages import BookingRefusalReason, PlatformRequested, PlatformRequestWithdrawn

@@ -10,9 +10,9 @@ from uuid import UUID
 
 import pytest
 
-from common.app import Runtime
 from common.avro import validated
 from common.failures import Refusal
+from common.runtime import Runtime
 from common.testing import FreshRuntime, set_clock
 from common.verdicts import Delivery
 from events import event_handlers, handlers, party_store

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from common.app import Runtime
+from common.runtime import Runtime
 from common.testing import FreshRuntime
 from stage_matching import campaigns, handlers, hosts
 from stage_matching.bodies import HostBody, OfferBody, RequestBody

@@ -28,7 +28,6 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey
 
 from common import clock, tables
-from common.app import Runtime
 from common.budget import Budget
 from common.dead_letters import prune_foreign
 from common.embedded.processes import free_port
@@ -39,6 +38,7 @@ from common.identity import Identity
 from common.links import signed_link
 from common.log_view import LogView
 from common.mail import MailSender
+from common.runtime import Runtime
 from common.telemetry import Metrics
 from common.testing import FreshRuntime, settings_for, token_of
 

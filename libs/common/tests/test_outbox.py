@@ -12,10 +12,10 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from common.app import Runtime
 from common.embedded.stack import Stack
 from common.outbox import Relay
 from common.reconcile import Agreement
+from common.runtime import Runtime
 from common.telemetry import Metrics
 from common.testing import FreshRuntime
 from common.transaction import Transaction

@@ -17,11 +17,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from common import contracts
-from common.app import Runtime, build_runtime
 from common.embedded.stack import Stack
 from common.failures import Unavailable
 from common.outbox import Relay
 from common.reconcile import LOG_AHEAD, LOG_BEHIND
+from common.runtime import Runtime, build_runtime
 from common.telemetry import Metrics
 from common.testing import FreshRuntime
 from common.topics import create_topics

@@ -12,11 +12,11 @@ import pytest
 from aiokafka import TopicPartition
 
 from common import dead_letters
-from common.app import Runtime
 from common.dead_letters import StoredRecord
 from common.embedded.stack import Stack
 from common.failures import Malformed
 from common.log_view import why_unreadable
+from common.runtime import Runtime
 from common.testing import FreshRuntime
 from common.transaction import Transaction
 from common.verdicts import Consumes, Delivery, Fenced

@@ -52,7 +52,7 @@ async def _job_of_a_campaign(*, seconds_max: float = 40) -> psutil.Process:
     deadline = time.monotonic() + seconds_max
     while time.monotonic() < deadline:
         for process in psutil.process_iter(["cmdline"]):
-            if "stage_matching.campaign_job" in (process.info["cmdline"] or []):
+            if "stage_matching.campaign_process" in (process.info["cmdline"] or []):
                 await asyncio.sleep(0.3)
                 if process.is_running():
                     return process

@@ -1,13 +1,12 @@
-"""Puts a service together: settings, database, relay, inbox, routes, probes; and takes it apart in order."""
+"""Runs a service: relay, inbox, background work, routes and probes; and takes it apart in order."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from functools import partial
 
 import uvicorn
@@ -16,60 +15,19 @@ from fastapi.responses import PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import text
 
-from common import contracts, failpoints, settings, telemetry
-from common.avro import Registry
-from common.budget import Budget
+from common import failpoints, settings, telemetry
 from common.dead_letters import prune_foreign
 from common.failures import Unavailable, ended, forever
 from common.health import HealthReporter
 from common.http import Edge, add_problem_handlers, problem, prune_idempotency_keys
-from common.identity import Identity
-from common.inbox import Inbox
 from common.mail import MailSender
-from common.outbox import Relay
-from common.rebuild import Progress, ReadModel, Rebuild
-from common.reconcile import Aggregates, Agreement, Say
-from common.schema_ids import SchemaIds, SchemaMismatch, codec_for, read_by, written_by
+from common.runtime import Runtime, Service, build_runtime
+from common.schema_ids import SchemaMismatch
 from common.settings import Settings
-from common.telemetry import Metrics
-from common.transaction import Database, Outlet, Transaction
-from common.verdicts import Consumes
+from common.transaction import Transaction
 
 _log = logging.getLogger(__name__)
 _SWEPT_COUNT_MAX = 50
-# For commands that sign nothing and look nobody up by a hash.
-UNUSED_SECRET = "unused" * 8
-
-
-@dataclass(eq=False)
-class Runtime:
-    """The parts of a running service, given to its routes and background tasks."""
-
-    service: str
-    settings: Settings
-    metrics: Metrics
-    contracts: contracts.Contracts
-    database: Database
-    schema_ids: SchemaIds
-    agreement: Agreement
-    relay: Relay
-    inbox: Inbox | None
-    identity: Identity
-    registry: Registry
-    budget: Budget
-
-
-@dataclass(frozen=True)
-class Service:
-    """What one service adds to the core: its name, its table of topics, its aggregates, its routes and its sweepers."""
-
-    name: str
-    routes: Callable[[Runtime], APIRouter]
-    consumes: Mapping[str, Consumes] = field(default_factory=dict)
-    aggregates: Sequence[Aggregates] = ()
-    read_models: Mapping[str, ReadModel] = field(default_factory=dict)
-    background: Callable[[Runtime], list[Callable[[], Awaitable[None]]]] = lambda _: []
-    settings: type[Settings] = Settings
 
 
 def sweepers(
@@ -89,68 +47,6 @@ def sweepers(
         return partial(forever, sweep, seconds=runtime.settings.sweep_seconds if seconds is None else seconds)
 
     return [sweeper(work) for work in works]
-
-
-def build_runtime(service: Service, given: Settings) -> Runtime:
-    """Constructs the parts; connects to nothing yet."""
-    known = contracts.load(given.schemas_dir)
-    metrics = Metrics()
-    codec = codec_for(known)
-    emitted = known.emitted_by(service.name)
-    outlet = Outlet(
-        source=service.name,
-        codec=codec,
-        topics=emitted,
-        message_bytes_max=given.message_bytes_max,
-        development=given.development,
-        public_url=given.public_url,
-        link_secret=given.session_secret,
-    )
-    database = Database(given.database_url, outlet, pool_max=given.database_pool_max)
-    registry = Registry(given.registry_url)
-    schema_ids = SchemaIds(
-        codec,
-        database=database,
-        registry=registry,
-        contracts=known,
-        written=written_by(known, service.name),
-        read=read_by(known, service.name),
-    )
-    agreement = Agreement(
-        service.name,
-        database=database,
-        contracts=known,
-        schema_ids=schema_ids,
-        bootstrap_servers=given.kafka_bootstrap_servers,
-        aggregates=service.aggregates,
-    )
-    inbox = (
-        Inbox(
-            service.name,
-            service.consumes,
-            database=database,
-            contracts=known,
-            schema_ids=schema_ids,
-            settings=given,
-            metrics=metrics,
-        )
-        if service.consumes
-        else None
-    )
-    return Runtime(
-        service=service.name,
-        settings=given,
-        metrics=metrics,
-        contracts=known,
-        database=database,
-        schema_ids=schema_ids,
-        agreement=agreement,
-        relay=Relay(database, given, metrics, agreement),
-        inbox=inbox,
-        identity=Identity(given),
-        registry=registry,
-        budget=Budget(given.commands_per_second_max, given.commands_burst_max),
-    )
 
 
 def build_app(service: Service, given: Settings) -> FastAPI:
@@ -198,9 +94,7 @@ def build_app(service: Service, given: Settings) -> FastAPI:
             runtime.relay.stop()
             await asyncio.wait([relay], timeout=given.drain_seconds_max)
             await ended([relay])
-            await runtime.identity.close()
-            await runtime.registry.close()
-            await runtime.database.close()
+            await runtime.close()
 
     app = FastAPI(title=f"Estuaire — {service.name}", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.runtime = runtime
@@ -209,76 +103,6 @@ def build_app(service: Service, given: Settings) -> FastAPI:
     app.include_router(_probes(runtime))
     app.include_router(service.routes(runtime))
     return app
-
-
-@asynccontextmanager
-async def for_repair(
-    service: Service,
-    database_url: str,
-    *,
-    kafka: str = "unused:9092",
-    registry: str = "http://127.0.0.1:9/unused",
-    secret: str = UNUSED_SECRET,
-) -> AsyncIterator[Runtime]:
-    """The parts of a service for an operator's command, whether the service runs or not; nothing of it is started.
-
-    Whoever is known by a keyed hash is found with the service's own `secret`.
-    """
-    given = service.settings(
-        database_url=database_url,
-        kafka_bootstrap_servers=kafka,
-        registry_url=registry,
-        issuer_url="https://unused.example",
-        session_secret=secret,
-        http_port=1,
-    )
-    runtime = build_runtime(service, given)
-    try:
-        await runtime.schema_ids.load()
-        yield runtime
-    finally:
-        await runtime.identity.close()
-        await runtime.registry.close()
-        await runtime.database.close()
-
-
-async def reconcile(service: Service, database_url: str, kafka: str, registry: str, say: Say, *, apply: bool) -> bool:
-    """`estuaire reconcile` for one service; True when its topics and its database agree."""
-    async with for_repair(service, database_url, kafka=kafka, registry=registry) as runtime:
-        if not runtime.schema_ids.complete:
-            await runtime.schema_ids.agree_with_registry()
-        return await runtime.agreement.reconcile(say, apply=apply)
-
-
-async def rebuild(
-    service: Service,
-    name: str,
-    addresses: tuple[str, str, str],
-    say: Say,
-    progress: Progress,
-    *,
-    accept: bool,
-    drop: bool,
-) -> bool:
-    """`estuaire rebuild` of one read model; addresses of database, Kafka and registry. False when the rows differ."""
-    if name not in service.read_models:
-        raise ValueError(
-            f"{service.name} has no read model {name!r}; it has: {', '.join(service.read_models) or 'none'}"
-        )
-    async with for_repair(service, addresses[0], kafka=addresses[1], registry=addresses[2]) as runtime:
-        assert runtime.inbox is not None
-        work = Rebuild(
-            name,
-            service.read_models[name],
-            database=runtime.database,
-            inbox=runtime.inbox,
-            bootstrap_servers=addresses[1],
-            lot_count=runtime.settings.consume_batch_count_max,
-        )
-        if drop:
-            await work.discard()
-            return True
-        return await work.run(say, progress, accept_differences=accept)
 
 
 async def _until_loaded(runtime: Runtime) -> None:

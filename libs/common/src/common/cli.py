@@ -192,7 +192,7 @@ def reconcile(
     """Compares the topics with the databases after a restore or a loss: lists the difference, and ends it with --apply."""
     import importlib
 
-    from common.app import reconcile as reconcile_service
+    from common.repair import reconcile as reconcile_service
 
     kafka, registry = broker_and_registry()
     differing: list[str] = []
@@ -227,7 +227,7 @@ def rebuild(
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    from common.app import rebuild as rebuild_service
+    from common.repair import rebuild as rebuild_service
 
     kafka, registry = broker_and_registry()
     outcome: list[bool] = []

@@ -17,7 +17,7 @@ from common.failures import Malformed
 from common.transaction import Database, Transaction
 
 if TYPE_CHECKING:
-    from common.app import Runtime
+    from common.runtime import Runtime
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ async def discard(service: str, url: str, letter_id: str) -> str:
 
 def _runtime_of(service: str, url: str) -> AbstractAsyncContextManager[Runtime]:
     """The service's own table of topics and handlers, as its process has it."""
-    from common.app import for_repair
+    from common.repair import for_repair
 
     return for_repair(importlib.import_module(f"{service.replace('-', '_')}.app").service, url)
 

@@ -13,10 +13,10 @@ from uuid import uuid4
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from common.app import Runtime
 from common.http import Answer, execute
 from common.identity import Principal, Role
 from common.pages import Pages
+from common.runtime import Runtime
 from common.transaction import Transaction
 
 Form = Mapping[str, str]

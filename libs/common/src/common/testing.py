@@ -23,8 +23,8 @@ import sqlalchemy
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from common import migrations
-from common.app import Runtime, build_runtime
 from common.embedded.stack import EmbeddedSettings, ServiceSpec, Stack
+from common.runtime import Runtime, build_runtime
 from common.settings import Settings
 from common.transaction import Transaction
 

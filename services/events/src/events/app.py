@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 
 from fastapi import APIRouter
 
-from common.app import Runtime, Service, run, sweepers
+from common.app import run, sweepers
+from common.runtime import Runtime, Service
 from common.verdicts import Consumes
 from events import (
     ambassador_handlers,

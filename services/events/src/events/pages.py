@@ -7,8 +7,8 @@ from importlib.resources import files
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from common.app import Runtime
 from common.desk import Desk, Routes, page_routes
+from common.runtime import Runtime
 from events.door_pages import DoorDesk
 from events.http import ORGANISERS
 from events.lending_pages import LendingDesk

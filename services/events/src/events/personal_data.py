@@ -1,36 +1,13 @@
-"""`estuaire registrants export|erase`: everything that the service knows of somebody, and forgetting it."""
+"""Everything that the service knows of somebody, and forgetting it: the work of the command line and of the pages."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
-
-import typer
 
 from common.identity import PERSON
 from common.transaction import Transaction
 from events import handlers, http, party_store
-
-app = typer.Typer(help="Those who register for events, ambassadors, organisers.", no_args_is_help=True)
-_ADDRESS = typer.Argument(help="The mail address.")
-
-
-@app.command()
-def erase(address: Annotated[str, _ADDRESS]) -> None:
-    """Cancels what is to come, and erases address, names, words, mails and kept answers."""
-    from common.erasure import erase_person
-    from events.app import service
-
-    erase_person(service, erase_address, address, known_by="the mail address", left="registrations")
-
-
-@app.command()
-def export(address: Annotated[str, _ADDRESS]) -> None:
-    """Prints everything that the service knows of an address, as JSON."""
-    from common.erasure import export_person
-    from events.app import service
-
-    export_person(service, export_address, address, known_by="the mail address")
 
 
 async def export_address(tx: Transaction, address: str) -> dict[str, Any] | None:

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 
 from fastapi import APIRouter
 
-from common.app import Runtime, Service, run, sweepers
+from common.app import run, sweepers
+from common.runtime import Runtime, Service
 from parents_cafes import handlers, http, notices, pages, season_handlers, season_http
 from parents_cafes.restate import AGGREGATES
 from parents_cafes.settings import CafesSettings

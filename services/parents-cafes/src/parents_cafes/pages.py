@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from common.app import Runtime
 from common.desk import Desk, Routes, page_routes
+from common.runtime import Runtime
 from parents_cafes.family_pages import FamilyDesk
 from parents_cafes.place_pages import PlaceDesk
 from parents_cafes.season_http import COORDINATORS

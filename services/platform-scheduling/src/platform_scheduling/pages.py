@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from common.app import Runtime
 from common.desk import Desk, Routes, page_routes
+from common.runtime import Runtime
 from platform_scheduling.owner_pages import OwnerDesk
 from platform_scheduling.requester_pages import RequesterDesk
 from platform_scheduling.week_pages import WeekDesk

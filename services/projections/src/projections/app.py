@@ -7,8 +7,9 @@ from functools import cache
 
 from fastapi import APIRouter
 
-from common.app import Runtime, Service, run
+from common.app import run
 from common.rebuild import ReadModel
+from common.runtime import Runtime, Service
 from common.verdicts import Consumes
 from projections import cafe_season, calendar, pipeline, platform_use, seat_board, stage_market, totals
 from projections.http import render_card, routes

@@ -8,8 +8,8 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 
-from common.app import Runtime
 from common.pages import Pages, day, grouped
+from common.runtime import Runtime
 from projections import board_page, cafe_season, calendar, live, region_map
 from projections.as_of import AsOf
 from territory import outlines, reference

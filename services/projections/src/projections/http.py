@@ -13,9 +13,9 @@ from uuid import UUID
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
-from common.app import Runtime
 from common.http import tagged
 from common.pages import count
+from common.runtime import Runtime
 from projections import board_page, calendar, live, pipeline, region_map, seat_board, seat_feed, totals
 from projections.as_of import AsOf
 from projections.board_page import Filters

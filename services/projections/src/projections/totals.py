@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
-from common.app import Runtime
 from common.pages import PARIS, count
+from common.runtime import Runtime
 from common.transaction import Transaction
 from projections import cafe_season, calendar, live, platform_use, region_map, stage_market
 from projections.as_of import AsOf

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 
 from fastapi import APIRouter
 
-from common.app import Runtime, Service, run, sweepers
+from common.app import run, sweepers
+from common.runtime import Runtime, Service
 from remediation_seats.handlers import settle_due
 from remediation_seats.http import router
 from remediation_seats.notices import remind_silent

@@ -19,12 +19,12 @@ from pydantic import (
     model_validator,
 )
 
-from common.app import Runtime
 from common.bodies import Body, Text, known
 from common.codes import CODE_LENGTH, normalised_code
 from common.failures import Refusal
 from common.http import Answer, problem, run_command
 from common.identity import Principal, caller, caller_as
+from common.runtime import Runtime
 from common.spreadsheet import UnreadableTable
 from common.transaction import Database, Transaction
 from remediation_seats import declarations, handlers, search, store

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from common.app import Runtime
 from common.desk import Desk, Routes, page_routes
+from common.runtime import Runtime
 from remediation_seats.partner_pages import PartnerDesk
 from remediation_seats.prescriber_pages import PrescriberDesk
 from remediation_seats.words import pages

@@ -7,7 +7,8 @@ from functools import partial
 
 from fastapi import APIRouter
 
-from common.app import Runtime, Service, run, sweepers
+from common.app import run, sweepers
+from common.runtime import Runtime, Service
 from stage_matching import campaign_http, campaign_job, campaigns, handlers, hosts, http, pages
 from stage_matching.restate import AGGREGATES
 from stage_matching.settings import MatchingSettings

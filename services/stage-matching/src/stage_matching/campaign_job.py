@@ -19,9 +19,9 @@ from statistics import fmean
 from typing import Any
 from uuid import UUID
 
-from common import secrecy, settings, telemetry
-from common.app import Runtime, build_runtime
+from common import secrecy
 from common.failures import forever
+from common.runtime import Runtime
 from common.transaction import Transaction
 from stage_matching import campaign_store, domain, frozen_store, notices, requests, store
 from stage_matching.candidates import Candidates, expand
@@ -53,7 +53,7 @@ async def watch(runtime: Runtime) -> None:
             return False
         campaign_id, epoch = claimed
         child = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "stage_matching.campaign_job", str(campaign_id), str(epoch), env=dict(os.environ)
+            sys.executable, "-m", "stage_matching.campaign_process", str(campaign_id), str(epoch), env=dict(os.environ)
         )
         try:
             status = await child.wait()
@@ -316,25 +316,3 @@ def figures_of(
 
 def _shown(outcome: WishOutcome) -> dict[str, Any]:
     return {name: value for name, value in asdict(outcome).items() if value not in (None, {})}
-
-
-async def _main(campaign_id: UUID, epoch: int) -> int:
-    from stage_matching.app import service
-
-    given = settings.load(service.settings)
-    telemetry.start(service.name, given)
-    runtime = build_runtime(service, given)
-    try:
-        await runtime.schema_ids.load()
-        await Job(runtime, campaign_id, epoch).run()
-    except Stopped:
-        _log.info("the job of campaign %s was stopped", campaign_id)
-    finally:
-        await runtime.identity.close()
-        await runtime.registry.close()
-        await runtime.database.close()
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(asyncio.run(_main(UUID(sys.argv[1]), int(sys.argv[2]))))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from common.app import Runtime
 from common.desk import Desk, Routes, page_routes
+from common.runtime import Runtime
 from stage_matching.campaign_pages import CampaignDesk
 from stage_matching.host_pages import HostDesk
 from stage_matching.seeker_pages import SeekerDesk

@@ -1,38 +1,10 @@
-"""`estuaire requesters erase`: forgets who booked; what is left of them is random ids, slots and group sizes."""
+"""Forgets who booked; what is left of them is random ids, slots and group sizes."""
 
 from __future__ import annotations
-
-from typing import Annotated
-
-import typer
 
 from common.transaction import Transaction
 from platform_scheduling import handlers, store
 from platform_scheduling.handlers import Party
-
-app = typer.Typer(help="Those who book technical platforms.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """Keeps `erase` a word of its own."""
-
-
-@app.command()
-def erase(
-    person: Annotated[str, typer.Argument(help="The account: its structure, its subject, or its mail address.")],
-) -> None:
-    """Cancels what is to come, and erases account, name, address, projects, mails and kept answers."""
-    from common.erasure import erase_person
-    from platform_scheduling.app import service
-
-    erase_person(
-        service,
-        erase_requester,
-        person,
-        known_by="the structure or subject of the account, or its address",
-        left="bookings",
-    )
 
 
 async def erase_requester(tx: Transaction, person: str) -> int | None:

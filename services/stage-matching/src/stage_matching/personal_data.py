@@ -1,36 +1,13 @@
-"""`estuaire seekers erase`: forgets a person; what is left of them is random ids and closed codes."""
+"""Forgets a person; what is left of them is random ids and closed codes."""
 
 from __future__ import annotations
 
-from typing import Annotated
 from uuid import UUID
-
-import typer
 
 from common.transaction import Transaction
 from stage_matching import handlers, requests, store
 from stage_matching.handlers import Acting
 from stage_matching.messages import RequestEndReason
-
-app = typer.Typer(help="People who look for an internship.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """Keeps `erase` a word of its own."""
-
-
-@app.command()
-def erase(
-    person: Annotated[str, typer.Argument(help="The account's subject at the identity provider, or its mail address.")],
-) -> None:
-    """Withdraws what waits, and erases account, address, letters, mails and kept answers; a confirmed internship stays."""
-    from common.erasure import erase_person
-    from stage_matching.app import service
-
-    erase_person(
-        service, erase_seeker, person, known_by="the subject of the account, or its address", left="applications"
-    )
 
 
 async def erase_seeker(tx: Transaction, person: str) -> int | None:
