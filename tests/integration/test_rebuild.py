@@ -10,13 +10,20 @@ from pathlib import Path
 from uuid import UUID
 
 import httpx
+import pytest
 
+from common.app import for_repair
 from common.embedded.stack import Stack
+from common.rebuild import ReadModel, Rebuild
 from common.testing import Query, service_named
+from projections.app import service as projections
+from projections.seat_board import BOARD_TOPICS
+from projections.tables import BoardProgramme
 from tests.integration.conftest import Seats, declare, eventually
 
 ESTUAIRE = Path(sys.executable).with_name("estuaire")
 KILLED = 137
+SHADOW = "SELECT 1 FROM pg_namespace WHERE nspname = 'rebuild_seat_board'"
 FREE_COUNT = "SELECT free_count FROM board_programme WHERE programme_id = :id"
 
 
@@ -134,7 +141,42 @@ async def test_what_was_filled_can_be_discarded(seats: Seats, query: Query) -> N
     await until_shown(query, programme_id, 3)
     status, _ = await rebuild(seats.stack, failpoint="rebuild.after_lot:exit:1", lot=1)
     assert status == KILLED
-    assert await query("projections", "SELECT 1 FROM pg_namespace WHERE nspname = 'rebuild'")
+    assert await query("projections", SHADOW)
     status, said = await rebuild(seats.stack, "--discard")
     assert status == 0, said
-    assert not await query("projections", "SELECT 1 FROM pg_namespace WHERE nspname = 'rebuild'")
+    assert not await query("projections", SHADOW)
+
+
+async def test_an_interrupted_rebuild_is_in_no_other_models_way(seats: Seats, query: Query) -> None:
+    """Each model has a schema of its own: another is rebuilt from its first record, and the interrupted one goes on after it."""
+    programme_id = await seats.programme((await seats.structure())[1], 3)
+    await until_shown(query, programme_id, 3)
+    status, said = await rebuild(seats.stack, failpoint="rebuild.after_lot:exit:1", lot=1)
+    assert status == KILLED, said
+    status, said = await rebuild(seats.stack, model="stage-market")
+    assert status == 0 and "going on" not in said and "stage-market is switched" in said, said
+    status, said = await rebuild(seats.stack)
+    assert status == 0 and "going on with the rebuild" in said and "seat-board is switched" in said, said
+
+
+async def test_a_fold_that_writes_a_table_which_its_model_does_not_list_is_stopped(seats: Seats, query: Query) -> None:
+    """Planted: a board whose description forgot the structures, which one of its folds writes; the live rows stay untouched."""
+    structure_id, partner = await seats.structure()
+    await until_shown(query, await seats.programme(partner, 3), 3)
+    structures = "SELECT xmin, * FROM board_structure WHERE structure_id = :id"
+    before = await query("projections", structures, id=structure_id)
+    environment = seats.stack.environment(service_named(seats.stack, "projections"))
+    kafka = seats.stack.bootstrap_servers
+    async with for_repair(projections, environment["ESTUAIRE_DATABASE_URL"], kafka=kafka) as runtime:
+        assert runtime.inbox is not None
+        forgetful = ReadModel(topics=BOARD_TOPICS, tables=(BoardProgramme,))
+        work = Rebuild(
+            "forgetful", forgetful,
+            database=runtime.database, inbox=runtime.inbox, bootstrap_servers=kafka, lot_count=500,
+        )  # fmt: skip
+        try:
+            with pytest.raises(ValueError, match=r'a fold of forgetful uses a table .* "board_structure"'):
+                await work.run(lambda _: None, lambda *_: None, accept_differences=True)
+        finally:
+            await work.discard()
+    assert before and await query("projections", structures, id=structure_id) == before

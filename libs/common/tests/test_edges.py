@@ -28,6 +28,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey
 
 from common import clock, tables
+from common.app import build_app
 from common.budget import Budget
 from common.dead_letters import prune_foreign
 from common.embedded.processes import free_port
@@ -274,6 +275,31 @@ async def test_a_schema_id_that_the_registry_contradicts_stops_the_service(runti
     assert "another registry, or one that lost its storage" in done.stderr
     async with runtime.database.transaction() as tx:
         assert await tx.fetch_all("SELECT record FROM outbox") == []
+
+
+async def test_what_is_not_there_yet_is_a_503_and_not_an_error(fresh_runtime: FreshRuntime, parts: Stack) -> None:
+    """A command before the schema ids are known, and any before the database is: asked to come back, and nothing is kept."""
+    from remediation_seats.app import service
+
+    async with fresh_runtime("remediation_seats") as made:
+        url = str(made.database.engine.url.render_as_string(hide_password=False))
+        persona = {"label": "A", "sub": "early-agency", "roles": ["agency"], "email": "early-agency@example.org"}
+        headers = {"Authorization": f"Bearer {await token_of(parts, persona)}"}
+        body = {"structure_name": "Trop tôt", "kind": "CFA", "commune_code": "76540", "fictitious": True}
+        for database_url in (url, url.rpartition("/")[0] + "/not_restored_yet"):
+            # Nobody runs its lifespan, so nothing is loaded: the service as it is in its first instant.
+            app = build_app(service, settings_for(parts, database_url))
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://service", headers=headers) as client:
+                answer = await client.put(f"/v1/structures/{uuid4()}", json=body)
+                assert (answer.status_code, answer.json()["reason"]) == (503, "unavailable"), answer.text
+                assert answer.headers["retry-after"] == "2"
+                ready = await client.get("/readyz")
+                assert ready.status_code == 503 and ready.headers["retry-after"]
+            for part in (app.state.runtime.identity, app.state.runtime.registry, app.state.runtime.database):
+                await part.close()
+        async with made.database.transaction() as tx:
+            assert await tx.fetch_all("SELECT 1 FROM structure UNION ALL SELECT 1 FROM outbox") == []
 
 
 async def test_a_task_that_swallows_its_cancellation_ends_all_the_same() -> None:

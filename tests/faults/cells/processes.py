@@ -61,12 +61,12 @@ async def kill_rebuild(cell: Cell) -> None:
             )
             row = await cell.eventually(
                 PROJECTIONS,
-                "SELECT sum(next_offset) >= $1, sum(next_offset) FROM rebuild.consumer_position",
+                "SELECT sum(next_offset) >= $1, sum(next_offset) FROM rebuild_seat_board.consumer_position",
                 int(end * share),
             )
             process.kill()
             status = await process.wait()
-            left = await cell.rig.query(PROJECTIONS, "SELECT 1 FROM pg_namespace WHERE nspname = 'rebuild'")
+            left = await cell.rig.query(PROJECTIONS, "SELECT 1 FROM pg_namespace WHERE nspname = 'rebuild_seat_board'")
             proof = f"ended with {status} at {row[1]} of {end} records" if row is not None and left else None
             cell.fired(f"rebuild killed at {share:.0%}", proof)
             cell.healed("rebuild killed")

@@ -98,10 +98,14 @@ class Codec:
         return self._writers[schema_id]
 
     def encode(self, message: Message) -> bytes:
-        """Bytes of a message with its envelope filled."""
+        """Bytes of a message with its envelope filled; raises `Unavailable` until the id of its schema is known."""
         name = f"{message.namespace}.{message.record_name()}"
+        schema_id = self.ids.get(name)
+        if schema_id is None:
+            # A service that has just started answers before its database or the registry has told it the ids.
+            raise Unavailable(f"the schema id of {name} is not known yet")
         out = io.BytesIO()
-        out.write(bytes([_MAGIC]) + self.ids[name].to_bytes(4, "big"))
+        out.write(bytes([_MAGIC]) + schema_id.to_bytes(4, "big"))
         schemaless_writer(out, self._readers[name], message.model_dump(), strict_allow_default=True)
         return out.getvalue()
 

@@ -31,6 +31,7 @@ _log = logging.getLogger(__name__)
 _IDEMPOTENCY_KEY_MAX = 200
 # An id has 36 characters, a signed link more than a hundred.
 _SEGMENT_LENGTH_SHOWN = 64
+_COME_BACK = {"Retry-After": "2"}
 _TITLES = {
     400: "Requête illisible",
     401: "Identification nécessaire",
@@ -52,7 +53,12 @@ Answer = tuple[int, Any]
 def problem(
     status: int, detail: str, *, reason: str | None = None, headers: dict[str, str] | None = None, **members: Any
 ) -> JSONResponse:
-    """An RFC 9457 problem; `reason` is the closed code that callers branch on, `detail` says what to do."""
+    """An RFC 9457 problem; `reason` is the closed code that callers branch on, `detail` says what to do.
+
+    Whoever is told 503 is also told when to come back.
+    """
+    if status == 503:
+        headers = _COME_BACK | (headers or {})
     content = {
         "type": f"urn:estuaire:problem:{quote(reason)}" if reason else "about:blank",
         "title": _TITLES.get(status, "Erreur"),
@@ -317,7 +323,7 @@ class Edge:
                         503,
                         "Réessayez dans quelques secondes ; rien n'a été perdu.",
                         reason="unavailable",
-                        headers={"Retry-After": "2"},
+                        headers=_COME_BACK,
                     )
                     await away(scope, receive, counted)
                 else:

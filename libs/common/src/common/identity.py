@@ -216,6 +216,8 @@ class Identity:
             )
         except httpx.HTTPError as error:
             raise Unavailable(f"token issuer: {type(error).__name__}") from error
+        if answer.status_code >= 500:
+            raise Unavailable(f"token issuer: HTTP {answer.status_code}")
         if answer.status_code != 200:
             raise HTTPException(400, "Connexion refusée par le fournisseur d'identité : recommencez.")
         claims = await self.verify(answer.json()["id_token"], audience=self._settings.page_client_id)

@@ -1,7 +1,7 @@
 """Fills read models anew from the first offset, beside the live ones, and switches when both are the same.
 
-The new rows are made by the same folds, in a schema of their own that stands before `public` in the search path, so no fold
-knows of it. The end is one transaction: it stops the consumer for an instant by its positions' locks, folds what is left,
+The new rows are made by the same folds, in a schema of the model's own that is all of the search path, so no fold knows of it
+and none can touch a live table. The end is one transaction: it stops the consumer for an instant by its positions' locks, folds what is left,
 compares, and renames. Readers see the old rows until it commits.
 """
 
@@ -15,19 +15,20 @@ from typing import Any
 from aiokafka import ConsumerRecord, TopicPartition
 from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlmodel import SQLModel
 
 from common import failpoints
-from common.failures import Malformed
+from common.failures import Malformed, sqlstate
 from common.inbox import Inbox
 from common.log_view import LogView
 from common.transaction import Database, Transaction
 from common.verdicts import Fenced
 
-_SHADOW, _RETIRED = "rebuild", "retired"
 # The consumer's own tables: the new rows come with positions and guards of their own, which are compared and thrown away.
 _GUARDS = ("consumer_position", "aggregate_seen", "parked_message")
+_UNDEFINED_TABLE = "42P01"
 # What may be left to fold while the live consumer waits; more is caught up with first.
 _LEFT_COUNT_MAX = 1000
 _LISTED_MAX = 20
@@ -52,6 +53,8 @@ class Rebuild:
         self, name: str, model: ReadModel, *, database: Database, inbox: Inbox, bootstrap_servers: str, lot_count: int
     ) -> None:
         self._name = name
+        # Of one model each: one that was interrupted is not in another's way.
+        self._shadow, self._retired = (f"{use}_{name.replace('-', '_')}" for use in ("rebuild", "retired"))
         self._model = model
         self._database = database
         self._inbox = inbox
@@ -75,7 +78,7 @@ class Rebuild:
     async def discard(self) -> None:
         """Throws the new rows away."""
         async with self._database.transaction() as tx:
-            await tx.execute(f"DROP SCHEMA IF EXISTS {_SHADOW} CASCADE")
+            await tx.execute(f"DROP SCHEMA IF EXISTS {self._shadow} CASCADE")
 
     # -- filling
 
@@ -88,26 +91,33 @@ class Rebuild:
         if cut:
             raise ValueError(f"the log no longer has everything, so nothing can be folded from it: {', '.join(cut)}")
         async with self._database.transaction() as tx:
-            if await tx.fetch_one("SELECT 1 FROM pg_namespace WHERE nspname = :name", name=_SHADOW):
+            if await tx.fetch_one("SELECT 1 FROM pg_namespace WHERE nspname = :name", name=self._shadow):
                 say("going on with the rebuild that was interrupted")
-                return
-            await tx.execute(f"CREATE SCHEMA {_SHADOW}")
-            for guard in _GUARDS:
-                await tx.execute(f"CREATE TABLE {_SHADOW}.{guard} (LIKE public.{guard} INCLUDING ALL)")
-            await self._in_shadow(tx)
-            for table in self._tables:
-                await tx.execute(str(CreateTable(table).compile(dialect=postgresql.dialect())))  # type: ignore[no-untyped-call]
-                for index in table.indexes:
-                    await tx.execute(str(CreateIndex(index).compile(dialect=postgresql.dialect())))  # type: ignore[no-untyped-call]
+            else:
+                await self._create(tx)
             for partition in sorted(live):
                 await tx.execute(
-                    "INSERT INTO consumer_position (topic, partition, next_offset) VALUES (:topic, :partition, 0)",
+                    f"""INSERT INTO {self._shadow}.consumer_position (topic, partition, next_offset)
+                        VALUES (:topic, :partition, 0) ON CONFLICT DO NOTHING""",
                     topic=partition.topic,
                     partition=partition.partition,
                 )
 
+    async def _create(self, tx: Transaction) -> None:
+        """The shadow: the guards, what the core reads of dead letters, and the model's tables, which are all that its folds find."""
+        await tx.execute(f"CREATE SCHEMA {self._shadow}")
+        for guard in _GUARDS:
+            await tx.execute(f"CREATE TABLE {self._shadow}.{guard} (LIKE public.{guard} INCLUDING ALL)")
+        await tx.execute(f"CREATE VIEW {self._shadow}.dead_letter AS SELECT * FROM public.dead_letter")
+        await self._in_shadow(tx)
+        for table in self._tables:
+            await tx.execute(str(CreateTable(table).compile(dialect=postgresql.dialect())))  # type: ignore[no-untyped-call]
+            for index in table.indexes:
+                await tx.execute(str(CreateIndex(index).compile(dialect=postgresql.dialect())))  # type: ignore[no-untyped-call]
+
     async def _in_shadow(self, tx: Transaction) -> None:
-        await tx.execute(f"SET LOCAL search_path = {_SHADOW}, public")
+        """Without `public`: a fold that uses a table which its model does not list fails, instead of changing live rows."""
+        await tx.execute(f"SET LOCAL search_path = {self._shadow}")
 
     async def _live_positions(self) -> Positions:
         async with self._database.transaction() as tx:
@@ -124,7 +134,7 @@ class Rebuild:
     async def _catch_up(self, target: Positions, progress: Progress) -> None:
         """Folds up to the live positions, a transaction for each lot of each partition."""
         async with self._database.transaction() as tx:
-            stands = dict(await self._positions(tx, _SHADOW))
+            stands = dict(await self._positions(tx, self._shadow))
         progress(sum(stands.values()), sum(target.values()))
         async for records in self._log_view.records(stands, target):
             for partition, lot in self._lots(records, target):
@@ -162,6 +172,12 @@ class Rebuild:
             await batch.run(records, {row.offset: Malformed(row.reason) for row in letters})
         except Fenced:
             raise ValueError("another rebuild is at work on the same rows; wait for it, or end it") from None
+        except ProgrammingError as error:
+            if sqlstate(error) != _UNDEFINED_TABLE:
+                raise
+            raise ValueError(
+                f"a fold of {self._name} uses a table that its read model does not list: {error.orig}"
+            ) from error
 
     # -- the end
 
@@ -169,7 +185,7 @@ class Rebuild:
         """Compares and switches under the locks of the live positions; None when too much is left to fold first."""
         async with self._database.transaction() as tx:
             live = await self._positions(tx, "public", locked=True)
-            stands = await self._positions(tx, _SHADOW)
+            stands = await self._positions(tx, self._shadow)
             if sum(live.values()) - sum(stands.values()) > _LEFT_COUNT_MAX:
                 return None
             async for records in self._log_view.records(stands, live):
@@ -200,7 +216,7 @@ class Rebuild:
     async def _compare(self, tx: Transaction, say: Say) -> bool:
         same = True
         for table in self._tables:
-            for row in await tx.fetch_all(_HASHES.format(table=table.name)):
+            for row in await tx.fetch_all(_HASHES.format(table=table.name, shadow=self._shadow)):
                 equal = (row.live_count, row.live_hash) == (row.new_count, row.new_hash)
                 same &= equal
                 say(
@@ -209,29 +225,32 @@ class Rebuild:
                     + ("" if equal else f" (live: {row.live_count} rows, {row.live_hash})")
                 )
             key = ", ".join(column.name for column in table.primary_key)
-            for row in await tx.fetch_all(_DIFFERENCES.format(table=table.name, key=key), limit=_LISTED_MAX):
+            for row in await tx.fetch_all(
+                _DIFFERENCES.format(table=table.name, shadow=self._shadow, key=key), limit=_LISTED_MAX
+            ):
                 say(f"differs  {table.name} {_words(row.live, row.new, key)}")
         for guard, columns in (
             ("aggregate_seen", "topic, key, version, event_id"),
             ("parked_message", "topic, key, version"),
         ):
             for row in await tx.fetch_all(
-                _GUARD_DIFFERENCES.format(table=guard, columns=columns), topics=list(self._model.topics)
+                _GUARD_DIFFERENCES.format(table=guard, shadow=self._shadow, columns=columns),
+                topics=list(self._model.topics),
             ):
                 same = False
                 say(f"differs  {guard}: {tuple(row)}")
         return same
 
     async def _switch(self, tx: Transaction) -> None:
-        await tx.execute(f"CREATE SCHEMA {_RETIRED}")
+        await tx.execute(f"CREATE SCHEMA {self._retired}")
         for table in self._tables:
-            await tx.execute(f"ALTER TABLE public.{table.name} SET SCHEMA {_RETIRED}")
-            await tx.execute(f"ALTER TABLE {_SHADOW}.{table.name} SET SCHEMA public")
+            await tx.execute(f"ALTER TABLE public.{table.name} SET SCHEMA {self._retired}")
+            await tx.execute(f"ALTER TABLE {self._shadow}.{table.name} SET SCHEMA public")
         for guard in ("aggregate_seen", "parked_message"):
             await tx.execute(f"DELETE FROM public.{guard} WHERE topic = ANY(:topics)", topics=list(self._model.topics))
-            await tx.execute(f"INSERT INTO public.{guard} SELECT * FROM {_SHADOW}.{guard}")
-        await tx.execute(f"DROP SCHEMA {_RETIRED} CASCADE")
-        await tx.execute(f"DROP SCHEMA {_SHADOW} CASCADE")
+            await tx.execute(f"INSERT INTO public.{guard} SELECT * FROM {self._shadow}.{guard}")
+        await tx.execute(f"DROP SCHEMA {self._retired} CASCADE")
+        await tx.execute(f"DROP SCHEMA {self._shadow} CASCADE")
         await tx.execute(
             "INSERT INTO public.dead_letter_audit (action, subject, actor) VALUES ('rebuilt', :name, :actor)",
             name=self._name,
@@ -255,19 +274,19 @@ SELECT log_topic, log_partition, COALESCE(l.count, 0) AS live_count, COALESCE(n.
 FROM (SELECT log_topic, log_partition, count(*), bit_xor(hashtextextended(t::text, 0)) AS hash
       FROM (SELECT * FROM public.{table}) t GROUP BY 1, 2) l
 FULL JOIN (SELECT log_topic, log_partition, count(*), bit_xor(hashtextextended(t::text, 0)) AS hash
-      FROM (SELECT * FROM rebuild.{table}) t GROUP BY 1, 2) n USING (log_topic, log_partition)
+      FROM (SELECT * FROM {shadow}.{table}) t GROUP BY 1, 2) n USING (log_topic, log_partition)
 ORDER BY 1, 2
 """
 
 _DIFFERENCES = """
-SELECT to_jsonb(l) AS live, to_jsonb(n) AS new FROM public.{table} l FULL JOIN rebuild.{table} n USING ({key})
+SELECT to_jsonb(l) AS live, to_jsonb(n) AS new FROM public.{table} l FULL JOIN {shadow}.{table} n USING ({key})
 WHERE to_jsonb(l) IS DISTINCT FROM to_jsonb(n) ORDER BY {key} LIMIT :limit
 """
 
 _GUARD_DIFFERENCES = """
 (SELECT 'live' AS only_in, {columns} FROM public.{table} WHERE topic = ANY(:topics)
- EXCEPT ALL SELECT 'live', {columns} FROM rebuild.{table})
+ EXCEPT ALL SELECT 'live', {columns} FROM {shadow}.{table})
 UNION ALL
-(SELECT 'rebuilt', {columns} FROM rebuild.{table}
+(SELECT 'rebuilt', {columns} FROM {shadow}.{table}
  EXCEPT ALL SELECT 'rebuilt', {columns} FROM public.{table} WHERE topic = ANY(:topics)) LIMIT 20
 """
