@@ -23,11 +23,8 @@ def erase_person(
     """Erases one person by a service's own work, which counts what is left without them; None when nobody is known."""
 
     async def once() -> None:
-        async with (
-            for_repair(service, database_urls()[service.name], secret=secret) as runtime,
-            runtime.database.transaction() as tx,
-        ):
-            count = await work(tx, person)
+        async with for_repair(service, database_urls()[service.name], secret=secret) as runtime:
+            count = await runtime.database.run(lambda tx: work(tx, person))
         if count is None:
             raise fail(f"nobody is known as {person!r}: give {known_by}")
         console.print(f"erased; {count} {left} are left, of nobody")
