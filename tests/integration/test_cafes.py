@@ -358,9 +358,8 @@ async def test_what_goes_to_another_s_cafe_while_a_command_waits_is_theirs_no_lo
         one = made.registration.registration_id
 
         async def act(command: Any, one: UUID) -> Refusal | None:
-            async with cafes_runtime.database.transaction() as tx:
-                refusal: Refusal | None = await command(tx, one)
-                return refusal
+            refusal: Refusal | None = await cafes_runtime.database.run(lambda tx: command(tx, one))
+            return refusal
 
         async with cafes_runtime.database.transaction() as tx:
             assert await handlers.change(tx, made.household_id, one, there, warned=True) is None

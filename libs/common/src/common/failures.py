@@ -23,6 +23,7 @@ _ROLLED_BACK = {"40001", "40P01", "55P03"}
 # Shutdown, too many connections, out of memory or disk, server starting: 53xxx, 57xxx, and 08xxx for connections;
 # 3D000 for a database that is not there (yet, or while it is restored).
 _AWAY_CLASSES = ("08", "53", "57", "3D000")
+_ATTEMPTS_MAX, _ATTEMPT_DELAY_SECONDS_MAX = 5, 0.5
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,14 @@ class Unavailable(Exception):
     """A part that we depend on is away; the same attempt may succeed later."""
 
 
+class Moved(Unavailable):
+    """What a transaction locked is not where it was seen before the lock.
+
+    Locks are taken once, in one order. Whoever would need another one now, which may come earlier in that order, gives
+    the transaction up instead: waiting for it while holding the others is how deadlocks are made. The edge runs it again.
+    """
+
+
 def sqlstate(error: BaseException) -> str:
     """The SQLSTATE of a database error, or an empty text."""
     return str(getattr(getattr(error, "orig", error), "sqlstate", None) or "")
@@ -67,8 +76,8 @@ def is_unavailable(error: BaseException) -> bool:
 
 
 def was_rolled_back(error: BaseException) -> bool:
-    """Whether the database says that it rolled the transaction back for the sake of another (deadlock, lock timeout)."""
-    return isinstance(error, exc.DBAPIError) and sqlstate(error) in _ROLLED_BACK
+    """Whether the transaction was given up for the sake of another: by the database (deadlock, lock timeout), or by us (`Moved`)."""
+    return isinstance(error, Moved) or (isinstance(error, exc.DBAPIError) and sqlstate(error) in _ROLLED_BACK)
 
 
 async def forever(work: Callable[[], Awaitable[Any]], *, seconds: float) -> None:
@@ -116,3 +125,10 @@ async def retried(
         with trial:
             return await attempt()
     raise AssertionError("tenacity re-raises the last error")  # pragma: no cover
+
+
+async def until_it_stands(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Runs what is one transaction; again, a few times, while it is given up for the sake of another."""
+    return await retried(
+        attempt, when=was_rolled_back, attempts_max=_ATTEMPTS_MAX, delay_seconds_max=_ATTEMPT_DELAY_SECONDS_MAX
+    )

@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common import failpoints
-from common.failures import Refusal, is_unavailable, retried, was_rolled_back
+from common.failures import Refusal, is_unavailable, until_it_stands
 from common.identity import Principal
 from common.pages import Pages
 from common.settings import Settings
@@ -214,7 +214,7 @@ async def execute(
         return status, content, False
 
     try:
-        return await retried(attempt, when=was_rolled_back, attempts_max=5, delay_seconds_max=0.5)
+        return await until_it_stands(attempt)
     except MessageTooLarge as large:
         return 422, _refused(large.refusal), False
 

@@ -38,11 +38,8 @@ def person_commands(
 
     async def within(work: Callable[[Transaction, str], Awaitable[Found | None]], person: str) -> Found:
         secret = session_secret() if keyed else UNUSED_SECRET
-        async with (
-            for_repair(service, database_urls()[service.name], secret=secret) as runtime,
-            runtime.database.transaction() as tx,
-        ):
-            found = await work(tx, person)
+        async with for_repair(service, database_urls()[service.name], secret=secret) as runtime:
+            found = await runtime.database.run(lambda tx: work(tx, person))
         if found is None:
             raise fail(f"nobody is known as {person!r}: give {known_by}")
         return found

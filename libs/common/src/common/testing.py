@@ -14,20 +14,23 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
 import sqlalchemy
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from common import migrations
 from common.embedded.stack import EmbeddedSettings, ServiceSpec, Stack
+from common.failures import sqlstate
 from common.runtime import Runtime, build_runtime
 from common.settings import Settings
 from common.transaction import Transaction
 
+Result = TypeVar("Result")
 _numbers = itertools.count(1)
 # Made once: each client would read every authority of the machine anew, for 26 ms, and talks plain HTTP.
 _TLS = ssl.create_default_context()
@@ -192,3 +195,16 @@ async def until_it_waits(tx: Transaction, task: asyncio.Task[Any]) -> None:
     behind_us = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
     while not task.done() and not (await tx.fetch_all(behind_us))[0][0]:
         await asyncio.sleep(0.02)
+
+
+def never_in_a_circle(work: Callable[[Transaction], Awaitable[Result]]) -> Callable[[Transaction], Awaitable[Result]]:
+    """The same work, which fails the test when the database ends a deadlock in it: the edge would try again and hide it."""
+
+    async def watched(tx: Transaction) -> Result:
+        try:
+            return await work(tx)
+        except DBAPIError as error:
+            assert sqlstate(error) != "40P01", "two transactions take the same locks in another order"
+            raise
+
+    return watched

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 from sqlalchemy import Row, text
@@ -15,11 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from common.avro import Codec
 from common.contracts import Topic
-from common.failures import Refusal, Unavailable, forever, sqlstate
+from common.failures import Refusal, Unavailable, forever, sqlstate, until_it_stands
 from common.links import keyed_hash, signed_link
 from common.messages import Message
 from common.telemetry import carried
 
+T = TypeVar("T")
 # Nothing that a command does may wait longer than this for a lock: the caller gets an answer instead.
 _LOCK_TIMEOUT_MILLISECONDS = 5_000
 _STATEMENT_TIMEOUT_MILLISECONDS = 20_000
@@ -258,6 +259,15 @@ class Database:
         if tx.emitted_count:
             for wake in self.after_emit:
                 wake()
+
+    async def run(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """Runs a piece of work in one transaction, and anew when it was given up for the sake of another."""
+
+        async def attempt() -> T:
+            async with self.transaction() as tx:
+                return await work(tx)
+
+        return await until_it_stands(attempt)
 
     async def prune(self, delete: str, **values: Any) -> None:
         """Runs a DELETE of at most `:limit` rows again and again, a lot at a time, until cancelled."""

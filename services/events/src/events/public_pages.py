@@ -283,10 +283,13 @@ class PublicDesk(Desk):
         party_id = self._party_of(token)
         form = {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
         if action == "effacement":
-            async with self.database.transaction() as tx:
+
+            async def erase(tx: Transaction) -> None:
                 party = await party_store.find_party(tx, party_id)
                 if party is not None and party.email is not None:
                     await personal_data.erase_address(tx, party.email)
+
+            await self.database.run(erase)
             return self.page(request, "erased.html", None)
         said = {
             "acceptation": "Les places sont à vous.",

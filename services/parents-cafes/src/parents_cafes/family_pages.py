@@ -274,10 +274,7 @@ class FamilyDesk(Desk):
         household_id = http.subject(request, notices.HOUSEHOLD_LINK, token)
         form: Form = {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
         if action == "effacement":
-            async with self.database.transaction() as tx:
-                household = await household_store.find_household(tx, household_id)
-                if household is not None:
-                    await personal_data.erase_household(tx, household_id)
+            await self.database.run(lambda tx: personal_data.erase_household(tx, household_id))
             return self.page(request, "erased.html", None)
         if action not in ACTIONS:
             raise HTTPException(404, "Cette action n'existe pas.")

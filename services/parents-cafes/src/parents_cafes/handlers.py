@@ -180,6 +180,24 @@ async def change(
     return None
 
 
+async def leave_all(tx: Transaction, household_id: UUID) -> None:
+    """A household, which is locked, gives up all that it has of cafés to come; they are locked first, ids ascending."""
+    now = await tx.now()
+    rows = await household_store.registrations(tx, household_id=household_id)
+    to_come = [row for row in rows if row.state in ("waiting", "offered", "registered") and row.starts_at > now]
+    locked = await store.lock_cafes(tx, *(row.cafe_id for row in to_come), holder_id=household_id)
+    assert locked is not None
+    for row in to_come:
+        store.holding(locked[row.cafe_id], row.registration_id)
+    for row in sorted(to_come, key=lambda row: row.cafe_id):
+        await decide_on(
+            tx,
+            locked[row.cafe_id],
+            row.registration_id,
+            lambda c, one, policy, at: domain.cancel(c, one, "household", policy, at, warned=True),
+        )
+
+
 async def _is_of_household(tx: Transaction, household_id: UUID, registration_id: UUID) -> bool:
     if await household_store.lock_household(tx, household_id) is None:
         return False

@@ -185,6 +185,19 @@ async def lock_request(tx: Transaction, request_id: UUID) -> Any:
     return await tx.fetch_one("SELECT * FROM request WHERE request_id = :id FOR UPDATE", id=request_id)
 
 
+async def lock_requests(
+    tx: Transaction, *, household_id: UUID | None = None, email_hash: str | None = None, email: str | None = None
+) -> None:
+    """All that was asked by a household or from an address, by id: whoever erases them comes in the order of who confirms one."""
+    await tx.fetch_all(
+        """SELECT 1 FROM request WHERE household_id = :household_id OR email_hash = :email_hash OR email = :email
+           ORDER BY request_id FOR UPDATE""",
+        household_id=household_id,
+        email_hash=email_hash,
+        email=email,
+    )
+
+
 async def close_request(tx: Transaction, request_id: UUID, household_id: UUID) -> None:
     """The address is verified: it is the household's from now on."""
     await tx.execute(

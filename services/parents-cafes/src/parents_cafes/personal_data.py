@@ -48,7 +48,8 @@ async def erase_address(tx: Transaction, address: str) -> int | None:
     if await export_address(tx, address) is None:
         return None
     by_hash = household_store.hashed(tx, address)
-    row = await tx.fetch_one("SELECT household_id FROM household WHERE email_hash = :hash FOR UPDATE", hash=by_hash)
+    await household_store.lock_requests(tx, email_hash=by_hash, email=address)
+    row = await tx.fetch_one("SELECT household_id FROM household WHERE email_hash = :hash", hash=by_hash)
     count = await erase_household(tx, row.household_id) if row is not None else 0
     await tx.execute("DELETE FROM request WHERE email_hash = :hash OR email = :address", hash=by_hash, address=address)
     # Cafés keep who runs them as somebody without a name; another is found by their coordinator.
@@ -66,12 +67,12 @@ async def erase_address(tx: Transaction, address: str) -> int | None:
 
 async def erase_household(tx: Transaction, household_id: UUID) -> int:
     """Cancels what a household holds of cafés to come, and forgets it, its hash too; how many registrations are left of nobody."""
-    now = await tx.now()
+    await household_store.lock_requests(tx, household_id=household_id)
+    if await household_store.lock_household(tx, household_id) is None:
+        return 0
+    # Who is erased needs no warning.
+    await handlers.leave_all(tx, household_id)
     rows = await household_store.registrations(tx, household_id=household_id)
-    # Cafés in the order in which they are locked; who is erased needs no warning.
-    for row in sorted(rows, key=lambda row: row.cafe_id):
-        if row.state in ("waiting", "offered", "registered") and row.starts_at > now:
-            await handlers.cancel(tx, household_id, row.registration_id, warned=True)
     await tx.execute("UPDATE registration SET owed = NULL WHERE holder_id = :id", id=household_id)
     # Answers that were kept for a repeated request, with the household's link in them.
     await tx.execute(

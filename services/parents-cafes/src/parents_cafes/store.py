@@ -1,4 +1,8 @@
-"""Loads and saves cafés and the registrations in them. Locks: the pass, then a household, then cafés by id."""
+"""Loads and saves cafés and the registrations in them.
+
+Locks, each taken once and in this order: the pass; what was asked (`request`); a household; cafés by id. Registrations have
+no lock of their own, their café's is theirs. Whoever finds under the lock that a merge moved one gives the transaction up.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import Row
 
 from common.codes import new_code
-from common.failures import Refusal, Unavailable
+from common.failures import Moved, Refusal
 from common.policy import limits_at
 from common.transaction import Transaction
 from parents_cafes import domain
@@ -20,7 +24,7 @@ from parents_cafes.state import Cafe, Decision, Period, Plan, Policy, Registrati
 from waiting_list.rules import ORDER, Counts
 from waiting_list.tables import LIVE, TAKING, counts_sql
 
-DUE_COUNT_MAX, LINE_COUNT_MAX, MOVES_SEEN_MAX = 500, 50, 5
+DUE_COUNT_MAX, LINE_COUNT_MAX = 500, 50
 REGISTRATION_COLUMNS = (
     "registration_id",
     "holder_id",
@@ -76,29 +80,34 @@ async def lock_cafe(
 
 
 async def lock_cafe_with(tx: Transaction, registration_id: UUID) -> Cafe | None:
-    """The café where a registration is, locked; a merge may move it while this waits for the lock."""
-    for _ in range(MOVES_SEEN_MAX):
-        row = await tx.fetch_one("SELECT cafe_id FROM registration WHERE registration_id = :id", id=registration_id)
-        if row is None:
-            return None
-        cafe = await lock_cafe(tx, row.cafe_id, registration_id=registration_id)
-        if cafe is not None and cafe.known(registration_id) is not None:
-            return cafe
-    raise Unavailable("the registration moves between cafés")
+    """The café where a registration is, locked; raises `Moved` when a merge moves it while this waits for the lock."""
+    row = await tx.fetch_one("SELECT cafe_id FROM registration WHERE registration_id = :id", id=registration_id)
+    if row is None:
+        return None
+    cafe = await lock_cafe(tx, row.cafe_id, registration_id=registration_id)
+    assert cafe is not None
+    return holding(cafe, registration_id)
 
 
 async def lock_pair(tx: Transaction, registration_id: UUID, cafe_id: UUID) -> tuple[Cafe, Cafe] | None:
-    """The café where a registration is, and another, locked ids ascending; None when either does not exist."""
-    for _ in range(MOVES_SEEN_MAX):
-        row = await tx.fetch_one("SELECT cafe_id FROM registration WHERE registration_id = :id", id=registration_id)
-        if row is None:
-            return None
-        locked = await lock_cafes(tx, row.cafe_id, cafe_id, registration_id=registration_id)
-        if locked is None:
-            return None
-        if locked[row.cafe_id].known(registration_id) is not None:
-            return locked[row.cafe_id], locked[cafe_id]
-    raise Unavailable("the registration moves between cafés")
+    """The café where a registration is, and another, locked ids ascending; None when either does not exist.
+
+    Raises `Moved` when a merge moves the registration while this waits for the locks.
+    """
+    row = await tx.fetch_one("SELECT cafe_id FROM registration WHERE registration_id = :id", id=registration_id)
+    if row is None:
+        return None
+    locked = await lock_cafes(tx, row.cafe_id, cafe_id, registration_id=registration_id)
+    if locked is None:
+        return None
+    return holding(locked[row.cafe_id], registration_id), locked[cafe_id]
+
+
+def holding(cafe: Cafe, registration_id: UUID) -> Cafe:
+    """A café that was locked for a registration which was seen in it before; raises `Moved` when that is no longer there."""
+    if cafe.known(registration_id) is None:
+        raise Moved("the registration has gone to another café")
+    return cafe
 
 
 async def lock_cafes(
