@@ -60,10 +60,16 @@ service = Service(
     },
 )
 
+
+def main() -> None:
+    """The process."""
+    run(service)
+
+
 if __name__ == "__main__":
     if sys.argv[1:] == ["reconcile"]:
         names = ("DATABASE_URL", "KAFKA_BOOTSTRAP_SERVERS", "REGISTRY_URL")
         addresses = [os.environ[f"ESTUAIRE_{name}"] for name in names]
         asyncio.run(reconcile(service, addresses[0], addresses[1], addresses[2], print, apply=True))
     else:
-        run(service)
+        main()

@@ -23,6 +23,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from common import contracts, migrations
 from common.embedded import parts
+from common.embedded.forks import Forks
 from common.embedded.kafka import Kafka
 from common.embedded.processes import Child, free_port
 from common.embedded.stack import EmbeddedSettings, ServiceSpec, Stack
@@ -96,6 +97,13 @@ CREATE CONSTRAINT TRIGGER referee AFTER UPDATE ON programme DEFERRABLE INITIALLY
 """
 
 
+class _Ledger(ServiceSpec):
+    @property
+    def module(self) -> str:
+        """Beside the rig, not installed."""
+        return ledger.__name__
+
+
 class SecondBroker(Kafka):
     """A broker of the same cluster without a vote: it leads partitions, and may die while the cluster answers."""
 
@@ -125,9 +133,9 @@ class Rig(Stack):
     """An embedded stack with the ledger beside the services, a proxied listener, and a world that can be made anew."""
 
     def __init__(self, home: Path) -> None:
-        super().__init__(EmbeddedSettings.on_free_ports(home))
+        super().__init__(EmbeddedSettings.on_free_ports(home), forked=True)
         self.settings.service_ports[LEDGER] = free_port()
-        self.services = [*self.services, ServiceSpec(LEDGER, 0)]
+        self.services = [*self.services, _Ledger(LEDGER, 0)]
         # The broker as a fault proxy shows it, and as a service in a network namespace sees it.
         self.proxied_port, self.proxied_postgres_port, self.remote_port = free_port(), free_port(), free_port()
         self.kafka_listeners = {
@@ -175,8 +183,12 @@ class Rig(Stack):
         if self.mutation:
             return [*inside, sys.executable, "-m", "tests.faults.mutated", self.mutation, service.name]
         if service.name == LEDGER:
-            return [*inside, sys.executable, "-m", "tests.faults.ledger"]
+            return [*inside, sys.executable, "-m", service.module]
         return [*inside, *super().command_of(service)]
+
+    def forks_for(self, service: ServiceSpec) -> Forks | None:
+        """A seeded bug is there before anything is imported, and what is inside something is executed there."""
+        return None if self.mutation or service.name in self.inside else super().forks_for(service)
 
     async def _migrate_and_create_topics(self) -> None:
         for name in (SEATS, STAGES, PLATFORMS, EVENTS, CAFES, PROJECTIONS):
@@ -354,7 +366,7 @@ class Cell:
         self.long_fault = False
         # Whether the events service runs, or the rig plays it.
         self.with_events = False
-        self.restarts: list[tuple[str, int]] = []
+        self.restarts: list[tuple[str, int | None]] = []
         self.supervised = True
         self.recoveries: list[float] = []
         self.rest_seconds: float | None = None

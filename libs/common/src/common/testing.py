@@ -43,7 +43,7 @@ def stack() -> Iterator[Stack]:
     home.chmod(0o755)  # PostgreSQL runs under an account of its own when the tests run as root
     # The tests load one caller as no partner may.
     os.environ["ESTUAIRE_COMMANDS_PER_SECOND_MAX"] = "1000000"
-    started = Stack(EmbeddedSettings.on_free_ports(home))
+    started = Stack(EmbeddedSettings.on_free_ports(home), forked=True)
     started.start()
     yield started
     started.stop()

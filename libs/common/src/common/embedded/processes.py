@@ -13,10 +13,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 import psutil
 
-_PR_SET_PDEATHSIG = 1
+if TYPE_CHECKING:
+    from common.embedded.forks import Forked, Forks
+
+_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -24,16 +28,22 @@ class EmbeddedError(Exception):
     """A start that failed, worded for the person at the terminal: what happened and what to do, on one line."""
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Asks the kernel to kill this process when its parent dies."""
     # subprocess runs this after setuid, which would otherwise clear the request.
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def name_process(name: str) -> None:
+    """What `top` shows for this process; the kernel keeps fifteen characters."""
+    _libc.prctl(_PR_SET_NAME, name.encode())
 
 
 class Child:
     """One supervised process with its log file and its pid file.
 
     The pid file lets a later run end what a killed run left, in the rare case that the kernel's signal was lost
-    (a parent killed between fork and exec).
+    (a parent killed between fork and exec). With `forks` the command is one entry, "module:function", that they call.
     """
 
     def __init__(
@@ -46,6 +56,7 @@ class Child:
         cwd: Path | None = None,
         user: str | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
+        forks: Forks | None = None,
     ) -> None:
         self.name = name
         self.command = [str(part) for part in command]
@@ -55,7 +66,8 @@ class Child:
         self._cwd = cwd
         self._user = user
         self._stop_signal = stop_signal
-        self.process: subprocess.Popen[bytes] | None = None
+        self._forks = forks
+        self.process: subprocess.Popen[bytes] | Forked | None = None
 
     def start(self) -> None:
         """Starts the process; its output goes to `logs/<name>.log`, the previous run's to `logs/<name>.log.1`."""
@@ -65,19 +77,27 @@ class Child:
         if self.log_path.exists():
             self.log_path.replace(self.log_path.with_suffix(".log.1"))
         with self.log_path.open("wb") as log:
-            self.process = subprocess.Popen(
-                self.command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=self._env,
-                cwd=self._cwd,
-                user=self._user,
-                extra_groups=[] if self._user else None,
-                start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - only a prctl call
-            )
-        self._pid_path.write_text(f"{self.process.pid} {psutil.Process(self.process.pid).create_time()}")
+            self.process = self._executed(log) if self._forks is None else self._forked(self._forks, log)
+        with suppress(psutil.NoSuchProcess):  # a forked one may have ended, and is nobody's zombie any longer
+            self._pid_path.write_text(f"{self.process.pid} {psutil.Process(self.process.pid).create_time()}")
+
+    def _executed(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            self.command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=self._env,
+            cwd=self._cwd,
+            user=self._user,
+            extra_groups=[] if self._user else None,
+            start_new_session=True,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - only a prctl call
+        )
+
+    def _forked(self, forks: Forks, log: IO[bytes]) -> Forked:
+        (entry,) = self.command
+        return forks.start(entry, env=os.environ if self._env is None else self._env, log=log)
 
     def end_leftover(self) -> None:
         """Kills the process that a former run recorded, if that very process still lives."""

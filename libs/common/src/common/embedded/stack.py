@@ -24,6 +24,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from common import contracts, migrations, schema_tools
 from common.avro import Registry as RegistryClient
 from common.embedded import parts
+from common.embedded.forks import Forks
 from common.embedded.kafka import Kafka
 from common.embedded.postgres import Postgres
 from common.embedded.processes import Child, EmbeddedError, check_port_is_free, free_port
@@ -80,6 +81,11 @@ class ServiceSpec:
         """Python package, which is also the database and its role."""
         return self.name.replace("-", "_")
 
+    @property
+    def module(self) -> str:
+        """Python module whose `main` is the process."""
+        return f"{self.package}.app"
+
     def port(self, settings: EmbeddedSettings) -> int:
         """Where it listens."""
         return settings.service_ports.get(self.name) or int(
@@ -100,14 +106,24 @@ Say = Callable[[str], None]
 
 
 class Stack:
-    """Starts, watches and stops everything. `start` raises `EmbeddedError` with one clear line."""
+    """Starts, watches and stops everything. `start` raises `EmbeddedError` with one clear line.
+
+    Tests have the services `forked`. A person's are executed: then each is what its script and its files are now.
+    """
 
     def __init__(
-        self, settings: EmbeddedSettings, *, say: Say = lambda _: None, services: Sequence[ServiceSpec] | None = None
+        self,
+        settings: EmbeddedSettings,
+        *,
+        say: Say = lambda _: None,
+        services: Sequence[ServiceSpec] | None = None,
+        forked: bool = False,
     ) -> None:
         self.settings = settings
         self.services = installed_services() if services is None else services
         self._say = say
+        self._forked = forked
+        self.forks: Forks | None = None
         self._lock: IO[str] | None = None
         self.kafka: Kafka | None = None
         self.registry: Registry | None = None
@@ -160,6 +176,8 @@ class Stack:
                 check_port_is_free(getattr(settings, name), f"ESTUAIRE_{name.upper()}")
         for service in self.services:
             check_port_is_free(service.port(settings), f"ESTUAIRE_{service.package.upper()}_PORT")
+        if self._forked:
+            self.forks = Forks(home, [service.module for service in self.services])
         self._say("starting PostgreSQL")
         self.postgres.start()
         if not parts.cached():
@@ -298,12 +316,18 @@ class Stack:
         self, service: ServiceSpec, *, environment: dict[str, str] | None = None, name: str | None = None
     ) -> Child:
         """The service's process, not started."""
+        forks = self.forks_for(service)
         return Child(
             name or service.name,
-            self.command_of(service),
+            self.command_of(service) if forks is None else [f"{service.module}:main"],
             home=self.settings.home,
             env={**self.environment(service), **(environment or {})},
+            forks=forks,
         )
+
+    def forks_for(self, service: ServiceSpec) -> Forks | None:
+        """What forks the service; None where it is executed."""
+        return self.forks
 
     def _start_services(self) -> None:
         for service in self.services:
@@ -332,6 +356,9 @@ class Stack:
         first = [*self.children.values(), *([self.registry.child] if self.registry is not None else [])]
         with ThreadPoolExecutor(len(first) or 1) as pool:
             list(pool.map(lambda child: child.stop(20), first))
+        if self.forks is not None:
+            self.forks.close()
+            self.forks = None
         if self.kafka is not None:
             self.kafka.child.stop(15)
         if self.postgres.child is not None:
