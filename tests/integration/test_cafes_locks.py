@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from common.app import Runtime
+from common.runtime import Runtime
 from common.testing import never_in_a_circle, until_it_waits
 from common.transaction import Transaction
 from parents_cafes import handlers, household_store, personal_data, season_handlers

@@ -12,9 +12,9 @@ from uuid import UUID
 import httpx
 import pytest
 
-from common.app import for_repair
 from common.embedded.stack import Stack
 from common.rebuild import ReadModel, Rebuild
+from common.repair import for_repair
 from common.testing import Query, service_named
 from projections.app import service as projections
 from projections.seat_board import BOARD_TOPICS
