@@ -114,7 +114,7 @@ async def test_after_a_restore_every_cafe_is_told_as_it_stands(fresh_runtime: Fr
         await reviewed(runtime)
 
         async def names(cafe_id: object) -> list[str]:
-            found = await restated(runtime, AGGREGATES, TOPIC, cafe_id, {})  # type: ignore[arg-type]
+            found = await restated(runtime, AGGREGATES, TOPIC, cafe_id)  # type: ignore[arg-type]
             assert [version for _, version in found] == list(range(41, 41 + len(found)))
             return [name for name, _ in found]
 

@@ -11,12 +11,13 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from common.embedded.stack import Stack
+from common.messages import Message
 from common.testing import FreshRuntime, Query, service_named
 from events import ambassador_handlers, event_handlers, handlers, kit_handlers
 from events.ambassador_store import Asker
 from events.ambassadors import Visit
 from events.bodies import AmbassadorBody, KitBody, NeedBody
-from events.messages import KitDescribed, PlatformRequested
+from events.messages import AmbassadorDescribed, AmbassadorKind, KitDescribed, PlatformRequested
 from events.restate import AGGREGATES
 from tests.integration.byte_stores import found_in
 from tests.integration.conftest import eventually
@@ -121,8 +122,8 @@ async def test_after_a_restore_everything_is_told_as_it_stands(fresh_runtime: Fr
             await ambassador_handlers.ask_for(tx, Asker("school"), visit)
         kit_id = await _loaned(runtime)
 
-        async def names(topic: str, aggregate_id: UUID, told: Any = None) -> list[str]:
-            found = await restated(runtime, AGGREGATES, topic, aggregate_id, told or {})
+        async def names(topic: str, aggregate_id: UUID, *told: Message) -> list[str]:
+            found = await restated(runtime, AGGREGATES, topic, aggregate_id, *told)
             assert [version for _, version in found] == list(range(41, 41 + len(found)))
             return [name for name, _ in found]
 
@@ -138,7 +139,7 @@ async def test_after_a_restore_everything_is_told_as_it_stands(fresh_runtime: Fr
         assert await names("events.kits.v1", kit_id) == ["KitDescribed", "LoansRestated", "LoanRequested"]
         assert await names("events.ambassadors.v1", ambassador_id) == ["AmbassadorDescribed"]
         # What the database forgot is over for everybody.
-        assert await names("events.events.v1", uuid4(), {}) == ["EventCancelled"]
+        assert await names("events.events.v1", uuid4()) == ["EventCancelled"]
         assert await names("events.sessions.v1", uuid4()) == ["SessionCancelled"]
         asked = PlatformRequested(
             for_event_id=uuid4(),
@@ -149,13 +150,19 @@ async def test_after_a_restore_everything_is_told_as_it_stands(fresh_runtime: Fr
             group_size=5,
             habilitation_codes=[],
         )
-        assert await names("events.platform-requests.v1", uuid4(), {"PlatformRequested": asked}) == [
-            "PlatformRequestWithdrawn"
-        ]
+        assert await names("events.platform-requests.v1", uuid4(), asked) == ["PlatformRequestWithdrawn"]
         kit = KitDescribed(
             title="Kit", rome_codes=[], commune_code="76540", withdrawn=False, out_of_order=False, fictitious=True
         )
-        assert await names("events.kits.v1", uuid4(), {"KitDescribed": kit}) == ["KitDescribed", "LoansRestated"]
+        assert await names("events.kits.v1", uuid4(), kit) == ["KitDescribed", "LoansRestated"]
+        known = AmbassadorDescribed(
+            kind=AmbassadorKind.AMBASSADOR,
+            rome_codes=["H2206"],
+            department_code="76",
+            withdrawn=False,
+            fictitious=True,
+        )
+        assert await names("events.ambassadors.v1", uuid4(), known) == ["AmbassadorDescribed"]
         # What comes after goes on from there.
         async with runtime.database.transaction() as tx:
             found = await tx.fetch_one("SELECT registration_id, party_id FROM registration WHERE state = 'registered'")

@@ -48,7 +48,7 @@ async def test_a_platform_is_told_with_its_live_bookings(fresh_runtime: FreshRun
         async with runtime.database.transaction() as tx:
             assert await handlers.approve(tx, owner_code, approved.booking_id) is None
             assert await handlers.cancel(tx, handlers.Party(account="three"), gone.booking_id) is None
-        told = await restated(runtime, AGGREGATES, PLATFORMS, platform_id, {})
+        told = await restated(runtime, AGGREGATES, PLATFORMS, platform_id)
         names = ["PlatformDescribed", "TimeOffered", "BookingsRestated", "BookingHeld", "BookingApproved"]
         assert told == [(name, 41 + n) for n, name in enumerate(names)]
         async with runtime.database.transaction() as tx:
@@ -76,7 +76,7 @@ async def test_a_platform_that_the_database_forgot_comes_back_withdrawn(fresh_ru
             withdrawn=False,
             fictitious=True,
         )
-        told = await restated(runtime, AGGREGATES, PLATFORMS, platform_id, {"PlatformDescribed": described})
+        told = await restated(runtime, AGGREGATES, PLATFORMS, platform_id, described)
         assert told == [("PlatformDescribed", 41), ("BookingsRestated", 42)]
         async with runtime.database.transaction() as tx:
             row = await tx.fetch_one("SELECT * FROM platform WHERE platform_id = :id", id=platform_id)
@@ -91,17 +91,13 @@ async def test_answers_to_events_are_told_as_they_stand(fresh_runtime: FreshRunt
         async with runtime.database.transaction() as tx:
             await handlers.book_for_event(tx, first)
             await handlers.book_for_event(tx, second)
-        assert await restated(runtime, AGGREGATES, ANSWERS, first.aggregate_id, {}) == [("PlatformBooked", 41)]
-        assert await restated(runtime, AGGREGATES, ANSWERS, second.aggregate_id, {}) == [("PlatformRefused", 41)]
+        assert await restated(runtime, AGGREGATES, ANSWERS, first.aggregate_id) == [("PlatformBooked", 41)]
+        assert await restated(runtime, AGGREGATES, ANSWERS, second.aggregate_id) == [("PlatformRefused", 41)]
         facts: dict[str, Any] = {"for_event_id": uuid4(), "platform_id": platform_id}
         booked = PlatformBooked(booking_id=uuid4(), starts_at=NOW, ends_at=NOW, **facts)
         refused = PlatformRefused(reason=PlatformRefusalReason.SLOT_TAKEN, **facts)
-        assert await restated(runtime, AGGREGATES, ANSWERS, uuid4(), {"PlatformBooked": booked}) == [
-            ("PlatformReleased", 41)
-        ]
-        assert await restated(runtime, AGGREGATES, ANSWERS, uuid4(), {"PlatformRefused": refused}) == [
-            ("PlatformRefused", 41)
-        ]
+        assert await restated(runtime, AGGREGATES, ANSWERS, uuid4(), booked) == [("PlatformReleased", 41)]
+        assert await restated(runtime, AGGREGATES, ANSWERS, uuid4(), refused) == [("PlatformRefused", 41)]
         async with runtime.database.transaction() as tx:
             versions = await BY_TOPIC[ANSWERS].versions(tx)
         assert versions == {first.aggregate_id: 41, second.aggregate_id: 41}

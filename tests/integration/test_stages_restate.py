@@ -67,7 +67,7 @@ async def test_what_the_database_has_is_told_anew(fresh_runtime: FreshRuntime, n
     """Numbered after the log's last version, and the row takes that number."""
     async with fresh_runtime("stage_matching") as runtime:
         ids, topic = await lived(runtime), f"stage-matching.{name}.v1"
-        told = await restated(runtime, AGGREGATES, topic, ids[name], {})
+        told = await restated(runtime, AGGREGATES, topic, ids[name])
         assert told == [(record, 41 + number) for number, record in enumerate(records)]
         async with runtime.database.transaction() as tx:
             assert (await BY_TOPIC[topic].versions(tx))[ids[name]] == told[-1][1]
@@ -103,8 +103,7 @@ async def test_what_the_database_forgot_comes_back_or_is_over(fresh_runtime: Fre
             ("campaigns", uuid4(), (campaign,), ["CampaignCancelled"]),
             ("agreements", uuid4(), (agreement,), ["AgreementEnded"]),
         ):
-            told = {type(message).__name__: message for message in messages}
-            found = await restated(runtime, AGGREGATES, f"stage-matching.{name}.v1", aggregate_id, told)
+            found = await restated(runtime, AGGREGATES, f"stage-matching.{name}.v1", aggregate_id, *messages)
             assert [record for record, _ in found] == records, name
         async with runtime.database.transaction() as tx:
             row = await tx.fetch_one("SELECT * FROM offer_week WHERE offer_id = :id", id=offer_id)

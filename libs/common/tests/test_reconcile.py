@@ -21,11 +21,14 @@ from common.embedded.stack import Stack
 from common.failures import Unavailable
 from common.outbox import Relay
 from common.reconcile import LOG_AHEAD, LOG_BEHIND
-from common.runtime import Runtime, build_runtime
+from common.runtime import Runtime, Service, build_runtime
 from common.telemetry import Metrics
 from common.testing import FreshRuntime
 from common.topics import create_topics
-from remediation_seats import restate, store
+from events import ambassador_handlers, kit_handlers
+from events.app import service as events_service
+from events.bodies import AmbassadorBody, KitBody
+from remediation_seats import store
 from remediation_seats.app import service
 from remediation_seats.messages import StructureKind
 
@@ -62,20 +65,20 @@ class World:
             relay.stop()
             await asyncio.wait_for(task, 20)
 
-    async def told(self) -> dict[UUID, list[tuple[int, str]]]:
-        """(version, name) of every message by structure, in the order of the log."""
+    async def told(self, field: str = "structure_name") -> dict[UUID, list[tuple[int, Any]]]:
+        """(version, one field) of every message by aggregate, in the order of the log."""
         consumer = AIOKafkaConsumer(bootstrap_servers=self.parts.bootstrap_servers)
         await consumer.start()
         places = [TopicPartition(self.topic, number) for number in range(4)]
         consumer.assign(places)
         await consumer.seek_to_beginning()
         ends = await consumer.end_offsets(places)
-        found: dict[UUID, list[tuple[int, str]]] = defaultdict(list)
+        found: dict[UUID, list[tuple[int, Any]]] = defaultdict(list)
         while any([await consumer.position(place) < ends[place] for place in places]):
             for records in (await consumer.getmany(timeout_ms=500)).values():
                 for record in records:
                     fields = self.runtime.schema_ids.codec.decode(record.value).fields
-                    found[fields["aggregate_id"]].append((fields["aggregate_version"], fields["structure_name"]))
+                    found[fields["aggregate_id"]].append((fields["aggregate_version"], fields.get(field)))
         await consumer.stop()
         return found
 
@@ -100,22 +103,31 @@ class World:
 
 @pytest.fixture
 async def world(parts: Stack, fresh_runtime: FreshRuntime, tmp_path: Path) -> AsyncIterator[World]:
+    """The seats service's world, with what is told of structures."""
+    async with world_of(service, "structures", parts, fresh_runtime, tmp_path) as made:
+        yield made
+
+
+@asynccontextmanager
+async def world_of(
+    service: Service, topic: str, parts: Stack, fresh_runtime: FreshRuntime, tmp_path: Path
+) -> AsyncIterator[World]:
     """Topics under names of their own: the running stack fills the usual ones from its own databases."""
     folder, prefix = tmp_path / "avro", f"t{uuid4().hex}"
     shutil.copytree(parts.schemas_dir, folder)
-    text = (folder / "topics.yaml").read_text().replace("\nremediation-seats.", f"\n{prefix}.")
+    text = (folder / "topics.yaml").read_text().replace(f"\n{service.name}.", f"\n{prefix}.")
     (folder / "topics.yaml").write_text(text)
     known = contracts.load(folder)
     await create_topics(parts.bootstrap_servers, list(known.topics.values()))
-    async with fresh_runtime("remediation_seats", schemas_dir=folder, outbox_lease_seconds=1.0) as runtime:
-        renamed = [replace(a, topic=a.topic.replace("remediation-seats", prefix)) for a in restate.AGGREGATES]
+    async with fresh_runtime(service.name.replace("-", "_"), schemas_dir=folder, outbox_lease_seconds=1.0) as runtime:
+        renamed = [replace(a, topic=a.topic.replace(service.name, prefix, 1)) for a in service.aggregates]
         own = replace(service, aggregates=renamed)
         serving, operator = build_runtime(own, runtime.settings), build_runtime(own, runtime.settings)
         for made in (serving, operator):
             await made.schema_ids.load()
         await runtime.database.engine.dispose()  # a copy of a database needs it for itself
         names = [name for name in known.topics if name.startswith(prefix)]
-        yield World(parts, serving, operator, f"{prefix}.structures.v1", names)
+        yield World(parts, serving, operator, f"{prefix}.{topic}.v1", names)
         for made in (serving, operator):
             await made.identity.close()
             await made.registry.close()
@@ -163,6 +175,33 @@ async def test_a_restored_database_goes_on_above_the_log(world: World) -> None:
     rows = await _rows(world, "SELECT structure_name FROM structure ORDER BY structure_name")
     assert rows == [("after the restore",), ("forgotten",), ("goes on",)]
     assert len(await _rows(world, "SELECT 1 FROM unknown_message")) == 2
+
+
+@pytest.mark.parametrize("topic", ["kits", "ambassadors"])
+async def test_what_a_restored_database_forgot_is_told_to_be_withdrawn(
+    parts: Stack, fresh_runtime: FreshRuntime, tmp_path: Path, topic: str
+) -> None:
+    """By the whole way, from the bytes of the log to the service's own words: a kit and somebody of the directory."""
+    forgotten = uuid4()
+    async with world_of(events_service, topic, parts, fresh_runtime, tmp_path) as world:
+        async with world.relaying():
+            pass
+        await world.copy(world.database, f"backup_{world.database}")
+        async with world.relaying(), world.runtime.database.transaction() as tx:
+            described: dict[str, Any] = {"title": "T", "rome_codes": ["L1401"], "commune_code": "50129"}
+            if topic == "kits":
+                kit = KitBody.model_validate(described).description()
+                assert await kit_handlers.describe_kit(tx, "agency", None, forgotten, kit) is None
+            else:
+                one = AmbassadorBody.model_validate({**described, "email": "a@example.org"})
+                await ambassador_handlers.describe(tx, forgotten, one.email, one.title, one.description())
+        await world.copy(f"backup_{world.database}", world.database)
+        async with world.relaying() as relay:
+            assert relay.disagreement == LOG_AHEAD
+            agreed, _ = await world.reconcile(apply=True)
+            assert agreed
+        told = (await world.told("withdrawn"))[forgotten]
+    assert told[:2] == [(1, False), (2, True)]
 
 
 async def test_a_wiped_topic_gets_again_what_the_outbox_has(world: World) -> None:

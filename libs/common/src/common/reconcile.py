@@ -31,8 +31,8 @@ LOG_AHEAD = "log_ahead_of_database"
 LOG_BEHIND = "log_behind_database"
 
 Say = Callable[[str], None]
-# What the log alone tells of an aggregate: the last message of each record.
-Told = Mapping[str, Message]
+# What the log alone tells of an aggregate: the last message of each class.
+Told = Mapping[type[Message], Message]
 
 
 @dataclass(frozen=True)
@@ -237,7 +237,7 @@ class Agreement:
             "UPDATE outbox SET published_at = clock_timestamp() WHERE published_at IS NULL AND event_id = ANY(:ids)",
             ids=list(found.present),
         )
-        told: dict[tuple[str, str], dict[str, Message]] = {}
+        told: dict[tuple[str, str], dict[type[Message], Message]] = {}
         for record, decoded in found.unknown:
             key = str(decoded.fields["aggregate_id"])
             await tx.execute(
@@ -252,7 +252,8 @@ class Agreement:
                 record=decoded.record,
             )
             if classes := self._classes.get(record.topic):
-                told.setdefault((record.topic, key), {})[decoded.record] = validated(decoded, classes)
+                message = validated(decoded, classes)
+                told.setdefault((record.topic, key), {})[type(message)] = message
         for aggregates in self._aggregates:
             for topic, key in sorted(told):
                 if topic == aggregates.topic:

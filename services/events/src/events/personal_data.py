@@ -44,9 +44,7 @@ async def erase_address(tx: Transaction, address: str) -> int | None:
         "SELECT party_id FROM party JOIN person USING (person_id) WHERE email = :address ORDER BY party_id",
         address=address,
     )
-    count = 0
-    for party in parties:
-        count += await erase_party(tx, party.party_id)
+    count = await erase_parties(tx, [party.party_id for party in parties])
     await tx.execute("UPDATE person SET email = NULL WHERE email = :address", address=address)
     # Whoever was asked for a visit is no longer there: the sweeper asks the next at once.
     ambassadors = await tx.fetch_all("SELECT ambassador_id FROM ambassador WHERE email = :address", address=address)
@@ -83,15 +81,17 @@ async def erase_address(tx: Transaction, address: str) -> int | None:
     return count
 
 
-async def erase_party(tx: Transaction, party_id: UUID) -> int:
-    """Cancels what a party holds of sessions to come, and forgets its words; how many registrations are left of nobody."""
+async def erase_parties(tx: Transaction, party_ids: list[UUID]) -> int:
+    """Cancels what parties hold of sessions to come, and forgets their words; how many registrations are left of nobody."""
     now = await tx.now()
-    rows = await party_store.registrations(tx, party_ids=[party_id])
-    # Sessions in the order in which they are locked.
+    rows = await party_store.registrations(tx, party_ids=party_ids, limit=100_000)
+    # Sessions in the order in which everybody locks them, whichever party is in them.
     for row in sorted(rows, key=lambda row: row.session_id):
         if row.state in ("waiting", "offered", "registered") and row.starts_at > now:
-            await handlers.cancel(tx, party_id, row.registration_id)
-    await tx.execute("UPDATE registration SET owed = NULL WHERE party_id = :id", id=party_id)
-    await tx.execute("UPDATE party SET title = NULL WHERE party_id = :id", id=party_id)
-    await tx.execute("DELETE FROM mail WHERE split_part(message_key, ':', 2) = :id", id=str(party_id))
+            await handlers.cancel(tx, row.party_id, row.registration_id)
+    await tx.execute("UPDATE registration SET owed = NULL WHERE party_id = ANY(:ids)", ids=party_ids)
+    await tx.execute("UPDATE party SET title = NULL WHERE party_id = ANY(:ids)", ids=party_ids)
+    await tx.execute(
+        "DELETE FROM mail WHERE split_part(message_key, ':', 2) = ANY(:ids)", ids=[str(one) for one in party_ids]
+    )
     return len(rows)

@@ -110,7 +110,7 @@ async def restate_kit(tx: Transaction, kit_id: UUID, version: int, told: Told) -
     """The kit and its loans as this database has them; loans that it forgot are over, a kit that it forgot is withdrawn."""
     kit, now = await kit_store.lock_kit(tx, kit_id), await tx.now()
     if kit is None:
-        described = told.get("KitDescribed")
+        described = told.get(KitDescribed)
         gone = [described.model_copy(update={"occurred_at": now, "withdrawn": True})] if described else []
         await tx.emit([*gone, LoansRestated(occurred_at=now, loan_ids=[])], aggregate_id=kit_id, version=version)
         return
@@ -128,7 +128,7 @@ async def restate_ambassador(tx: Transaction, ambassador_id: UUID, version: int,
     one, now = await ambassador_store.lock(tx, ambassador_id), await tx.now()
     if one is not None:
         message = ambassadors.described(one, now)
-    elif (described := told.get("AmbassadorDescribed")) is not None:
+    elif (described := told.get(AmbassadorDescribed)) is not None:
         message = described.model_copy(update={"occurred_at": now, "withdrawn": True})
     else:
         return

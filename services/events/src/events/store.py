@@ -1,4 +1,4 @@
-"""Loads and saves sessions and the registrations in them. Locks: person, then event, then sessions by id."""
+"""Loads and saves sessions and the registrations in them. Locks: person, then event, then sessions by id, then kits."""
 
 from __future__ import annotations
 

@@ -16,7 +16,8 @@ async def erase_requester(tx: Transaction, person: str) -> int | None:
         return None
     now = await tx.now()
     bookings = await store.bookings(tx, requester_id=row.requester_id, limit=100_000)
-    for one in bookings:
+    # Platforms in the order in which everybody locks them.
+    for one in sorted(bookings, key=lambda one: one.platform_id):
         if one.due_at is not None and one.starts_at > now:
             await handlers.cancel(tx, Party(account=row.account), one.booking_id)
     ids = [str(one.booking_id) for one in bookings]

@@ -18,7 +18,8 @@ async def erase_seeker(tx: Transaction, person: str) -> int | None:
     if row is None or row.account is None:
         return None
     applications = await store.applications_of(tx, seeker_id=row.seeker_id)
-    for one in applications:
+    # Offers in the order in which everybody locks them.
+    for one in sorted(applications, key=lambda one: one.offer_id):
         if one.due_at is not None:
             await handlers.withdraw(tx, Acting(account=row.account), one.application_id)
     await _end_request(tx, row.seeker_id)
