@@ -236,6 +236,36 @@ async def test_a_consumer_that_waited_asks_the_database_where_it_stands(runtime:
     assert await rows(runtime, "SELECT 1 FROM dead_letter") == []
 
 
+async def test_a_bug_in_setting_aside_stops_the_partition_and_is_told(
+    runtime: Runtime, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is neither skipped nor read as waiting: stack trace, metric, a stop that an operator ends; then in order again."""
+    inbox = runtime.inbox
+    assert inbox is not None
+    url = str(runtime.database.engine.url.render_as_string(hide_password=False))
+
+    async def broken(tx: Transaction, record: Any, malformed: Malformed) -> None:
+        raise RuntimeError("nobody can be told")
+
+    sound = inbox._consumes[TOPIC]
+    inbox._consumes = {**inbox._consumes, TOPIC: Consumes(messages=sound.messages, fold=sound.fold, tell=broken)}
+    log, partition = Log(runtime), TopicPartition(TOPIC, 0)
+    batch: list[Any] = [log.record(uuid4(), 1), log.record(uuid4(), 1, value=b"x"), log.record(uuid4(), 1)]
+    inbox.positions.expected[partition] = 0
+    await inbox._take(partition, batch)
+    stopped = await rows(runtime, "SELECT next_offset, stopped_reason FROM consumer_position WHERE topic = :t", t=TOPIC)
+    assert [tuple(row) for row in stopped] == [(1, "consumer_failed")]
+    assert partition in inbox.positions.stopped and partition not in inbox.positions.expected
+    assert "nobody can be told" in caplog.text and "cannot go on from 1" in caplog.text
+    assert inbox._metrics.registry.get_sample_value("estuaire_consumer_failures_total", {"topic": TOPIC}) == 1
+    inbox._consumes = {**inbox._consumes, TOPIC: sound}
+    await dead_letters.resume("projections", url, TOPIC, 0)
+    inbox.positions.expected[partition] = 1
+    await inbox._take(partition, batch[1:])
+    assert inbox.positions.expected[partition] == 3
+    assert [row.reason for row in await rows(runtime, "SELECT reason FROM dead_letter")] == ["too_short"]
+
+
 async def test_a_handler_that_fails_on_one_message_hinders_only_its_key(runtime: Runtime) -> None:
     """The batch is rolled back and redone one by one; three tries, then the dead letters; neighbours and order are kept."""
     inbox = runtime.inbox

@@ -235,14 +235,7 @@ class Inbox:
             self.positions.seek(partition, expected)
             return
         try:
-            refused = await self._killers(partition, records)
-            while records and not self._stopping:
-                expected = await self._apply(partition, records, refused, expected)
-                self.position_known = True
-                if not self._still(partition, expected):
-                    break
-                records = [record for record in records if record.offset >= expected]
-            self._guarded.add(partition)
+            await self._work_through(partition, records, expected)
         except Fenced:
             self._metrics.fenced.inc()
             self.positions.forget(partition)
@@ -254,6 +247,27 @@ class Inbox:
             _log.warning("%s/%d waits: %s", partition.topic, partition.partition, type(error).__name__)
             self.positions.forget(partition)
             await asyncio.sleep(0.5)
+
+    async def _work_through(self, partition: TopicPartition, records: list[ConsumerRecord], expected: int) -> None:
+        """All that was fetched, in as many transactions as it takes; a bug of ours stops the partition."""
+        try:
+            refused = await self._killers(partition, records)
+            while records and not self._stopping:
+                expected = await self._apply(partition, records, refused, expected)
+                self.position_known = True
+                if not self._still(partition, expected):
+                    break
+                records = [record for record in records if record.offset >= expected]
+            self._guarded.add(partition)
+        except Exception as error:
+            if isinstance(error, Fenced) or is_unavailable(error):
+                raise
+            # Not even setting the record aside succeeded. It may neither be skipped nor be tried for ever in silence:
+            # an operator resumes the partition once the bug is repaired.
+            at = self.positions.expected.get(partition, expected)
+            _log.exception("%s/%d cannot go on from %d", partition.topic, partition.partition, at)
+            self._metrics.consumer_failures.labels(partition.topic).inc()
+            await self.positions.stop(partition, "consumer_failed")
 
     def _still(self, partition: TopicPartition, expected: int) -> bool:
         """Whether the partition is read and stands where we left it: it may have been stopped or taken away meanwhile."""

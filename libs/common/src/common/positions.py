@@ -125,7 +125,7 @@ class Positions:
 
     async def stop(self, partition: TopicPartition, reason: str) -> None:
         """Reads a partition no further until an operator has resumed it; the others go on."""
-        repair = "dead-letters list" if reason == "dead_letter_limit" else "reconcile"
+        repair = "dead-letters list" if reason in ("dead_letter_limit", "consumer_failed") else "reconcile"
         _log.error("%s/%d is stopped: %s; see `estuaire %s`", partition.topic, partition.partition, reason, repair)
         self.expected.pop(partition, None)
         self.stopped.add(partition)
