@@ -79,13 +79,24 @@ BUGS: dict[str, Bug] = {
         (
             (
                 "common.verdicts",
-                "position.next_offset > records[0].offset or position.stopped_reason",
+                "position.next_offset != expected or position.stopped_reason",
                 "position.stopped_reason",
             ),
+        ),
+    ),
+    "believed-position": Bug(
+        "the position in memory is believed, whatever the database says",
+        "49",
+        (
             (
                 "common.verdicts",
-                "AND partition = :partition AND next_offset = :expected",
-                "AND partition = :partition AND :expected >= 0",
+                "position.next_offset != expected or position.stopped_reason",
+                "position.next_offset > records[0].offset or position.stopped_reason",
+            ),
+            (
+                "common.positions",
+                "        if self.expected.pop(partition, None) is not None:\n            self._pause(partition)\n",
+                "        if partition in self.expected:\n            self.seek(partition, self.expected[partition])\n",
             ),
         ),
     ),
@@ -103,7 +114,7 @@ BUGS: dict[str, Bug] = {
             ),
             (
                 "common.verdicts",
-                "position.next_offset > records[0].offset or position.stopped_reason",
+                "position.next_offset != expected or position.stopped_reason",
                 "position.stopped_reason",
             ),
         ),

@@ -1,4 +1,4 @@
-"""Mutation proof: each of the ten seeded bugs is caught by the checker, in the cell that is named for it."""
+"""Mutation proof: each of the seeded bugs is caught by the checker, in the cell that is named for it."""
 
 from __future__ import annotations
 

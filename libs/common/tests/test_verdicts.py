@@ -14,7 +14,7 @@ from aiokafka import TopicPartition
 from common import dead_letters
 from common.dead_letters import StoredRecord
 from common.embedded.stack import Stack
-from common.failures import Malformed
+from common.failures import Malformed, Unavailable
 from common.log_view import why_unreadable
 from common.runtime import Runtime
 from common.testing import FreshRuntime
@@ -72,7 +72,7 @@ class Log:
         assert self.runtime.inbox is not None
         async with self.runtime.database.transaction() as tx:
             batch = self.runtime.inbox.batch(tx, TOPIC)
-            await batch.run(records, {})
+            await batch.run(records, {}, expected=records[0].offset)
         return batch.verdicts
 
 
@@ -190,6 +190,80 @@ async def test_two_consumers_of_one_batch_have_one_effect(runtime: Runtime) -> N
     assert sum(isinstance(outcome, dict) for outcome in outcomes) == 1
     assert sum(isinstance(outcome, Fenced) for outcome in outcomes) == 7
     assert (await rows(runtime, "SELECT count(*) AS n FROM board_structure"))[0].n == 20
+
+
+async def test_a_database_restored_under_a_consumer_is_read_from_again(runtime: Runtime) -> None:
+    """A position that is not where the consumer left it fences the batch: what the restored database lost is not skipped."""
+    inbox = runtime.inbox
+    assert inbox is not None
+    log, partition = Log(runtime), TopicPartition(TOPIC, 0)
+    batch: list[Any] = [log.record(uuid4(), 1) for _ in range(8)]
+    inbox.positions.expected[partition] = 0
+    await inbox._take(partition, batch[:4])
+    assert inbox.positions.expected[partition] == 4
+    async with runtime.database.transaction() as tx:
+        await tx.execute("UPDATE consumer_position SET next_offset = 2 WHERE topic = :t", t=TOPIC)
+        await tx.execute("DELETE FROM board_structure WHERE log_offset >= 2")
+        await tx.execute("DELETE FROM aggregate_seen WHERE key <> ALL(SELECT structure_id::text FROM board_structure)")
+    await inbox._take(partition, batch[4:])
+    assert partition not in inbox.positions.expected
+    stored = await rows(runtime, "SELECT next_offset FROM consumer_position WHERE topic = :t", t=TOPIC)
+    assert stored[0].next_offset == 2
+    # A consumer that has nothing to read sees it too.
+    inbox.positions.expected[partition] = 4
+    await inbox.positions.check_log()
+    assert partition not in inbox.positions.expected
+    inbox.positions.expected[partition] = 2
+    await inbox._take(partition, batch[2:])
+    assert (await rows(runtime, "SELECT count(*) AS n FROM board_structure"))[0].n == 8
+
+
+async def test_a_consumer_that_waited_asks_the_database_where_it_stands(runtime: Runtime) -> None:
+    """What was in memory before a part was away may be wrong after it: a commit that nobody saw, a restored database."""
+    inbox = runtime.inbox
+    assert inbox is not None
+
+    async def away(tx: Transaction, deliveries: Sequence[Delivery]) -> None:
+        raise Unavailable("a part")
+
+    sound = inbox._consumes[TOPIC]
+    inbox._consumes = {**inbox._consumes, TOPIC: Consumes(messages=sound.messages, fold=away)}
+    log, partition = Log(runtime), TopicPartition(TOPIC, 0)
+    inbox.positions.expected[partition] = 0
+    batch: list[Any] = [log.record(uuid4(), 1)]
+    await inbox._take(partition, batch)
+    assert partition not in inbox.positions.expected
+    assert await rows(runtime, "SELECT 1 FROM dead_letter") == []
+
+
+async def test_a_bug_in_setting_aside_stops_the_partition_and_is_told(
+    runtime: Runtime, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is neither skipped nor read as waiting: stack trace, metric, a stop that an operator ends; then in order again."""
+    inbox = runtime.inbox
+    assert inbox is not None
+    url = str(runtime.database.engine.url.render_as_string(hide_password=False))
+
+    async def broken(tx: Transaction, record: Any, malformed: Malformed) -> None:
+        raise RuntimeError("nobody can be told")
+
+    sound = inbox._consumes[TOPIC]
+    inbox._consumes = {**inbox._consumes, TOPIC: Consumes(messages=sound.messages, fold=sound.fold, tell=broken)}
+    log, partition = Log(runtime), TopicPartition(TOPIC, 0)
+    batch: list[Any] = [log.record(uuid4(), 1), log.record(uuid4(), 1, value=b"x"), log.record(uuid4(), 1)]
+    inbox.positions.expected[partition] = 0
+    await inbox._take(partition, batch)
+    stopped = await rows(runtime, "SELECT next_offset, stopped_reason FROM consumer_position WHERE topic = :t", t=TOPIC)
+    assert [tuple(row) for row in stopped] == [(1, "consumer_failed")]
+    assert partition in inbox.positions.stopped and partition not in inbox.positions.expected
+    assert "nobody can be told" in caplog.text and "cannot go on from 1" in caplog.text
+    assert inbox._metrics.registry.get_sample_value("estuaire_consumer_failures_total", {"topic": TOPIC}) == 1
+    inbox._consumes = {**inbox._consumes, TOPIC: sound}
+    await dead_letters.resume("projections", url, TOPIC, 0)
+    inbox.positions.expected[partition] = 1
+    await inbox._take(partition, batch[1:])
+    assert inbox.positions.expected[partition] == 3
+    assert [row.reason for row in await rows(runtime, "SELECT reason FROM dead_letter")] == ["too_short"]
 
 
 async def test_a_handler_that_fails_on_one_message_hinders_only_its_key(runtime: Runtime) -> None:

@@ -14,7 +14,16 @@ from common.embedded.processes import Child
 from tests.faults import plant
 from tests.faults.cells.processes import metric
 from tests.faults.cells.registry import cell
-from tests.faults.rig import CONSUMERS, LEDGER, PROGRAMMES, PROJECTIONS, SEATS, STRUCTURES, Cell
+from tests.faults.rig import (
+    CONSUMERS,
+    LEDGER,
+    PROGRAMMES,
+    PROJECTIONS,
+    RTO_AFTER_LONG_SECONDS,
+    SEATS,
+    STRUCTURES,
+    Cell,
+)
 
 
 @cell("35-restored", "PostgreSQL restored to an earlier point: the log is ahead")
@@ -92,6 +101,47 @@ async def log_wiped(cell: Cell) -> None:
             cell.fired("topics wiped", proof if stopped and " behind " in listing else None)
             await cell.estuaire(name, "reconcile", "--apply")
         cell.healed("topics wiped")
+        cell.supervised = True
+        await cell.shown()
+
+
+@cell("49", "a consumer's database restored while it runs")
+async def restored_under_a_consumer(cell: Cell) -> None:
+    """It goes on from where the restored database stands, not from where it remembers to be: nothing is skipped."""
+    rig = cell.rig
+    # The rig's triggers are restored with it, so the history of its positions is the restored one's: nothing is waived.
+    positions = "SELECT partition, next_offset FROM consumer_position WHERE topic = $1 ORDER BY partition"
+    async with cell.running():
+        cell.supervised = False
+        await asyncio.sleep(5)
+        await asyncio.to_thread(rig.children[LEDGER].stop)
+        rig.copy_database(LEDGER)
+        rig.start_service(LEDGER)
+        await rig.ready(LEDGER)
+        backup = {row["partition"]: row["next_offset"] for row in await rig.query(LEDGER, positions, PROGRAMMES)}
+        await cell.eventually(
+            LEDGER,
+            "SELECT sum(next_offset) > $1 FROM consumer_position WHERE topic = $2",
+            sum(backup.values()) + 200,
+            PROGRAMMES,
+        )
+        process = rig.children[LEDGER].process
+        before = {row["partition"]: row["next_offset"] for row in await rig.query(LEDGER, positions, PROGRAMMES)}
+        await asyncio.to_thread(rig.restore_database, LEDGER)
+        went_on = await cell.eventually(
+            LEDGER,
+            "SELECT sum(next_offset) > $1 FROM consumer_position WHERE topic = $2",
+            sum(before.values()),
+            PROGRAMMES,
+            seconds_max=RTO_AFTER_LONG_SECONDS,
+        )
+        lost = sum(before.values()) - sum(backup.values())
+        survived = rig.children[LEDGER].process is process and rig.children[LEDGER].running
+        cell.fired("restored under a consumer", f"{lost} records back" if went_on and survived and lost > 0 else None)
+        cell.healed("restored under a consumer")
+        await cell.shown()
+        # Its own topic is ahead of what it now knows to have said, as in cell 35.
+        await cell.estuaire(LEDGER, "reconcile", "--apply")
         cell.supervised = True
         await cell.shown()
 

@@ -235,32 +235,58 @@ class Inbox:
             self.positions.seek(partition, expected)
             return
         try:
-            refused = await self._killers(partition, records)
-            while records and not self._stopping:
-                await self._apply(partition, records, refused)
-                self.position_known = True
-                # Nothing more is expected of a partition that was stopped, or taken away meanwhile.
-                expected = self.positions.expected.get(partition, records[-1].offset + 1)
-                records = [record for record in records if record.offset >= expected]
-            self._guarded.add(partition)
+            await self._work_through(partition, records, expected)
         except Fenced:
             self._metrics.fenced.inc()
-            self.positions.expected.pop(partition, None)
+            self.positions.forget(partition)
         except Exception as error:
-            # Only Unavailable gets here: the order is kept by reading the same records again.
+            # Only Unavailable gets here: the order is kept by reading the same records again. Where from, the database
+            # must say: a transaction whose end nobody saw may have committed, and what comes back may be a restored one.
             self._metrics.unavailable.inc()
             self.position_known = False
             _log.warning("%s/%d waits: %s", partition.topic, partition.partition, type(error).__name__)
-            self.positions.seek(partition, expected)
+            self.positions.forget(partition)
             await asyncio.sleep(0.5)
 
+    async def _work_through(self, partition: TopicPartition, records: list[ConsumerRecord], expected: int) -> None:
+        """All that was fetched, in as many transactions as it takes; a bug of ours stops the partition."""
+        try:
+            refused = await self._killers(partition, records)
+            while records and not self._stopping:
+                expected = await self._apply(partition, records, refused, expected)
+                self.position_known = True
+                if not self._still(partition, expected):
+                    break
+                records = [record for record in records if record.offset >= expected]
+            self._guarded.add(partition)
+        except Exception as error:
+            if isinstance(error, Fenced) or is_unavailable(error):
+                raise
+            # Not even setting the record aside succeeded. It may neither be skipped nor be tried for ever in silence:
+            # an operator resumes the partition once the bug is repaired.
+            at = self.positions.expected.get(partition, expected)
+            _log.exception("%s/%d cannot go on from %d", partition.topic, partition.partition, at)
+            self._metrics.consumer_failures.labels(partition.topic).inc()
+            await self.positions.stop(partition, "consumer_failed")
+
+    def _still(self, partition: TopicPartition, expected: int) -> bool:
+        """Whether the partition is read and stands where we left it: it may have been stopped or taken away meanwhile."""
+        return self.positions.expected.get(partition) == expected
+
     async def _apply(
-        self, partition: TopicPartition, records: Sequence[ConsumerRecord], refused: Mapping[int, Malformed]
-    ) -> None:
-        """As many records as one transaction takes; when that fails for another reason than Unavailable, one by one."""
+        self,
+        partition: TopicPartition,
+        records: Sequence[ConsumerRecord],
+        refused: Mapping[int, Malformed],
+        expected: int,
+    ) -> int:
+        """As many records as one transaction takes; when that fails for another reason than Unavailable, one by one.
+
+        Returns what is expected next.
+        """
         self._attempted_at = time.monotonic()  # a batch of slow commands is many attempts
         try:
-            await self._attempt(partition, records, refused)
+            return await self._attempt(partition, records, refused, expected)
         except Exception as error:
             if isinstance(error, Fenced) or is_unavailable(error):
                 raise
@@ -268,15 +294,16 @@ class Inbox:
                 "a batch of %s failed (%s); its records are tried one by one", partition.topic, type(error).__name__
             )
             for record in records:
-                if partition in self.positions.expected and not self._stopping:
-                    await self._apply_one(partition, record, refused)
+                if self._still(partition, expected) and not self._stopping:
+                    expected = await self._apply_one(partition, record, refused, expected)
+            return expected
 
     async def _apply_one(
-        self, partition: TopicPartition, record: ConsumerRecord, refused: Mapping[int, Malformed]
-    ) -> None:
+        self, partition: TopicPartition, record: ConsumerRecord, refused: Mapping[int, Malformed], expected: int
+    ) -> int:
         for attempt in range(1, self._settings.handler_attempt_count_max + 1):
             try:
-                return await self._attempt(partition, [record], refused)
+                return await self._attempt(partition, [record], refused, expected)
             except Exception as error:
                 if isinstance(error, Fenced) or is_unavailable(error):
                     raise
@@ -285,21 +312,29 @@ class Inbox:
                 )
                 failure = Malformed("handler_failed", type(error).__name__)
                 await asyncio.sleep(0.05 * attempt)
-        await self._attempt(partition, [record], {record.offset: failure})
+        return await self._attempt(partition, [record], {record.offset: failure}, expected)
 
     async def _attempt(
-        self, partition: TopicPartition, records: Sequence[ConsumerRecord], refused: Mapping[int, Malformed]
-    ) -> None:
-        await retried(
-            lambda: self._transact(partition, records, refused),
+        self,
+        partition: TopicPartition,
+        records: Sequence[ConsumerRecord],
+        refused: Mapping[int, Malformed],
+        expected: int,
+    ) -> int:
+        return await retried(
+            lambda: self._transact(partition, records, refused, expected),
             when=is_unavailable,
             attempts_max=self._settings.retry_count_max,
             delay_seconds_max=self._settings.retry_delay_seconds_max,
         )
 
     async def _transact(
-        self, partition: TopicPartition, records: Sequence[ConsumerRecord], refused: Mapping[int, Malformed]
-    ) -> None:
+        self,
+        partition: TopicPartition,
+        records: Sequence[ConsumerRecord],
+        refused: Mapping[int, Malformed],
+        expected: int,
+    ) -> int:
         for schema_id in unknown_schema_ids(records, self._schema_ids.codec):
             await self._schema_ids.learn(schema_id)
         if failpoints.ARMED:
@@ -307,7 +342,7 @@ class Inbox:
         with self._metrics.handling_seconds.labels(partition.topic).time():
             async with self._database.transaction() as tx:
                 batch = self.batch(tx, partition.topic)
-                next_offset, stopped_reason = await batch.run(records, refused)
+                next_offset, stopped_reason = await batch.run(records, refused, expected=expected)
                 if failpoints.ARMED:
                     await failpoints.reach("consumer.before_commit")
         if failpoints.ARMED:
@@ -315,8 +350,9 @@ class Inbox:
         batch.report(self._metrics)
         if stopped_reason:
             await self.positions.stop(partition, stopped_reason)
-        elif partition in self.positions.expected:
+        elif self._still(partition, expected):
             self.positions.expected[partition] = next_offset
+        return next_offset
 
     def batch(self, tx: Any, topic: str, *, again: bool = False) -> BatchOfPartition:
         """The pass over a partition's records, also used by the dead-letters commands.

@@ -63,6 +63,16 @@ class Positions:
             self.expected.pop(partition, None)
             self.stopped.discard(partition)
 
+    def forget(self, partition: TopicPartition) -> None:
+        """The database may know another position than we do: it is asked again, and until then nothing is fetched."""
+        if self.expected.pop(partition, None) is not None:
+            self._pause(partition)
+
+    def _pause(self, partition: TopicPartition) -> None:
+        consumer = self._consumer()
+        if consumer is not None and partition in consumer.assignment():
+            consumer.pause(partition)
+
     @property
     def missing(self) -> list[TopicPartition]:
         """Assigned, and neither read nor stopped yet."""
@@ -115,13 +125,11 @@ class Positions:
 
     async def stop(self, partition: TopicPartition, reason: str) -> None:
         """Reads a partition no further until an operator has resumed it; the others go on."""
-        repair = "dead-letters list" if reason == "dead_letter_limit" else "reconcile"
+        repair = "dead-letters list" if reason in ("dead_letter_limit", "consumer_failed") else "reconcile"
         _log.error("%s/%d is stopped: %s; see `estuaire %s`", partition.topic, partition.partition, reason, repair)
         self.expected.pop(partition, None)
         self.stopped.add(partition)
-        consumer = self._consumer()
-        if consumer is not None and partition in consumer.assignment():
-            consumer.pause(partition)
+        self._pause(partition)
         async with self._database.transaction() as tx:
             await tx.execute(
                 "UPDATE consumer_position SET stopped_reason = :reason WHERE topic = :topic AND partition = :partition",
@@ -170,8 +178,15 @@ class Positions:
             )
 
     async def check_log(self) -> None:
-        """Lag by a second consumer's eyes; an offset that the log has lost, or never had, stops the partition."""
-        known = await self._stored(self.expected.keys())
+        """Lag by a second consumer's eyes; an offset that the log has lost, or never had, stops the partition.
+
+        A position that fell behind ours is one of a database restored under us, and asked for again.
+        """
+        believed = dict(self.expected)
+        known = await self._stored(believed)
+        for partition in believed.keys() & self.expected.keys():
+            if partition not in known or known[partition].next_offset < believed[partition]:
+                self.forget(partition)
         if not known:
             return
         starts, ends = await self._log_view.bounds(sorted(known))

@@ -139,8 +139,7 @@ class Rebuild:
         async for records in self._log_view.records(stands, target):
             for partition, lot in self._lots(records, target):
                 async with self._database.transaction() as tx:
-                    await self._fold(tx, partition, lot)
-                stands[partition] = lot[-1].offset + 1
+                    stands[partition] = await self._fold(tx, partition, lot, stands[partition])
                 progress(sum(stands.values()), sum(target.values()))
                 if failpoints.ARMED:
                     await failpoints.reach("rebuild.after_lot")
@@ -157,8 +156,13 @@ class Rebuild:
             for start in range(0, len(found), self._lot_count):
                 yield partition, found[start : start + self._lot_count]
 
-    async def _fold(self, tx: Transaction, partition: TopicPartition, records: Sequence[ConsumerRecord]) -> None:
-        """The same pass as the consumer's, on the new tables; what it had set aside is set aside here too."""
+    async def _fold(
+        self, tx: Transaction, partition: TopicPartition, records: Sequence[ConsumerRecord], expected: int
+    ) -> int:
+        """The same pass as the consumer's, on the new tables; what it had set aside is set aside here too.
+
+        Returns where the new rows then stand.
+        """
         letters = await tx.fetch_all(
             """SELECT "offset", reason FROM public.dead_letter
                WHERE topic = :topic AND partition = :partition AND "offset" = ANY(:offsets) AND status <> 'replayed'""",
@@ -169,7 +173,8 @@ class Rebuild:
         await self._in_shadow(tx)
         batch = self._inbox.batch(tx, partition.topic, again=True)
         try:
-            await batch.run(records, {row.offset: Malformed(row.reason) for row in letters})
+            refused = {row.offset: Malformed(row.reason) for row in letters}
+            next_offset, _ = await batch.run(records, refused, expected=expected)
         except Fenced:
             raise ValueError("another rebuild is at work on the same rows; wait for it, or end it") from None
         except ProgrammingError as error:
@@ -178,6 +183,7 @@ class Rebuild:
             raise ValueError(
                 f"a fold of {self._name} uses a table that its read model does not list: {error.orig}"
             ) from error
+        return next_offset
 
     # -- the end
 
@@ -185,12 +191,12 @@ class Rebuild:
         """Compares and switches under the locks of the live positions; None when too much is left to fold first."""
         async with self._database.transaction() as tx:
             live = await self._positions(tx, "public", locked=True)
-            stands = await self._positions(tx, self._shadow)
+            stands = dict(await self._positions(tx, self._shadow))
             if sum(live.values()) - sum(stands.values()) > _LEFT_COUNT_MAX:
                 return None
             async for records in self._log_view.records(stands, live):
                 for partition, lot in self._lots(records, live):
-                    await self._fold(tx, partition, lot)
+                    stands[partition] = await self._fold(tx, partition, lot, stands[partition])
             await self._release_what_was_discarded(tx)
             progress(sum(live.values()), sum(live.values()))
             same = await self._compare(tx, say)

@@ -72,6 +72,12 @@ class Metrics:
         self.fenced = Counter(
             "estuaire_fenced", "Batches rolled back because another consumer had moved the position.", registry=registry
         )
+        self.consumer_failures = Counter(
+            "estuaire_consumer_failures",
+            "Partitions stopped by a bug: a record could neither be handled nor set aside.",
+            ["topic"],
+            registry=registry,
+        )
         self.dead_letters_open = Gauge(
             "estuaire_dead_letters_open", "Dead letters that nobody has replayed or discarded.", registry=registry
         )

@@ -65,7 +65,7 @@ class Consumes:
 
 
 class Fenced(Exception):
-    """Another consumer moved the position: everything of this batch is rolled back."""
+    """The position is not where it was believed to be: everything of this batch is rolled back."""
 
 
 @dataclass
@@ -108,11 +108,13 @@ class BatchOfPartition:
         self._dead_offsets: list[int] | None = None
         self.verdicts: dict[str, int] = {}
 
-    async def run(self, records: Sequence[ConsumerRecord], refused: Mapping[int, Malformed]) -> tuple[int, str | None]:
+    async def run(
+        self, records: Sequence[ConsumerRecord], refused: Mapping[int, Malformed], *, expected: int
+    ) -> tuple[int, str | None]:
         """Applies records in order; `refused` are the offsets already known as malformed.
 
-        Moves the position by compare-and-set from the first record's offset; raises `Fenced` when that fails. Returns the
-        new position, and why the partition stopped there if it did. What handlers lock, people wait for: after
+        `expected` is where the caller believes the position to be; raises `Fenced` when the database knows otherwise.
+        Returns the new position, and why the partition stopped there if it did. What handlers lock, people wait for: after
         `HANDLING_SECONDS` they leave the rest to the next transaction. Folds take all.
         """
         partition = records[0].partition
@@ -121,8 +123,9 @@ class BatchOfPartition:
             topic=self._topic.name,
             partition=partition,
         )
-        # Control records of a foreign producer's transactions leave holes: the first record may stand above the position.
-        if position is None or position.next_offset > records[0].offset or position.stopped_reason:
+        # Not compared with the first record, which may stand above: control records of a foreign producer leave holes.
+        # A position below what we believe means a database restored under us: what is between must be read again.
+        if position is None or position.next_offset != expected or position.stopped_reason:
             raise Fenced
         await self._load_guard([_key(record) for record in records])
         last, stopped_reason = await self._apply_all(records, refused, position.limits_from_offset)
@@ -130,19 +133,16 @@ class BatchOfPartition:
             await self._consumes.fold(self._tx, self._fold)
         await self._save_guard()
         await self._save_letters()
-        moved = await self._tx.execute(
+        await self._tx.execute(
             """UPDATE consumer_position SET next_offset = :next, stopped_reason = :stopped,
                    complete_at = GREATEST(complete_at, to_timestamp(:published_ms / 1000.0))
-               WHERE topic = :topic AND partition = :partition AND next_offset = :expected""",
+               WHERE topic = :topic AND partition = :partition""",
             next=last.offset + 1,
             stopped=stopped_reason,
             published_ms=max(record.timestamp for record in records if record.offset <= last.offset),
             topic=self._topic.name,
             partition=partition,
-            expected=position.next_offset,
         )
-        if moved != 1:
-            raise Fenced
         return last.offset + 1, stopped_reason
 
     async def _apply_all(
