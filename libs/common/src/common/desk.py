@@ -10,16 +10,16 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 
-from common.http import Answer, execute
-from common.identity import Principal, Role
+from common.commands import Form, Sent
+from common.http import Answer, run_once
+from common.identity import Principal, Role, unauthorized
 from common.pages import Pages
 from common.runtime import Runtime
 from common.transaction import Transaction
 
-Form = Mapping[str, str]
 # Path to what answers it.
 Routes = Mapping[str, Callable[..., Any]]
 
@@ -35,12 +35,11 @@ class Desk:
 
     # -- who, and with what form
 
-    def who(self, request: Request, *roles: Role) -> Principal | Response:
-        """The person logged in, who must have one of the roles; or the way to the login, and back here."""
+    def who(self, request: Request, *roles: Role) -> Principal:
+        """The person logged in, who must have one of the roles; nobody is sent to the login, and back here."""
         principal = self.identity.session(request)
         if principal is None:
-            back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-            return RedirectResponse(f"/login?{urlencode({'next': back})}", 303)
+            raise unauthorized("Connectez-vous pour voir cette page.")
         return principal.require(*roles)
 
     async def posted(self, request: Request, *roles: Role) -> tuple[Principal, Form]:
@@ -51,24 +50,37 @@ class Desk:
     async def execute(
         self, request: Request, principal: Principal, form: Form, command: Callable[[Transaction], Awaitable[Answer]]
     ) -> tuple[int, Any]:
-        """Runs what a form asks for, once for its key: status and content, as of the API."""
+        """Runs what a form asks for, once for its key: status and content, as of the API; 429 beyond the budget."""
         facts = sorted((name, value) for name, value in form.items() if name != "csrf")
-        asked = f"{request.method} {request.url.path}\n{facts}"
-        status, content, _ = await execute(self.database, principal, form.get("key") or None, asked, command)
+        status, content, headers = await run_once(request, principal, form.get("key") or None, facts, command)
+        if status == 429:
+            raise HTTPException(status, content["detail"], headers)
         return status, content
 
     def page(
-        self, request: Request, template: str, principal: Principal | None, status: int = 200, **facts: Any
+        self,
+        request: Request,
+        template: str,
+        principal: Principal | None,
+        status: int = 200,
+        *,
+        sent: Sent | None = None,
+        **facts: Any,
     ) -> Response:
-        """A page in its frame."""
+        """A page in its frame: what was done just now, or what was `sent` and why it was refused."""
+        told = {
+            "said": request.query_params.get("fait", ""),
+            "problem": sent.problem if sent else "",
+            "typed": sent.typed if sent else {},
+        }
         return self._pages.page(
             template,
-            status,
+            sent.status if sent else status,
             path=request.url.path,
             navigation=self.runtime.settings.navigation,
             principal=principal,
             key=lambda: uuid4().hex,
-            **facts,
+            **told | facts,
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID, uuid4
@@ -118,43 +118,51 @@ def database_of(request: Request) -> Database:
     return database
 
 
-def answer(refusal: Refusal | None, content: Any) -> Answer:
-    """200, or the status of a refusal."""
-    if refusal is None:
-        return 200, content
-    return {"not_found": 404, "not_yours": 403}.get(refusal.reason, 409), refusal
+def answer(refusal: Refusal | None, content: Any, *, status: int = 200) -> Answer:
+    """The content with its status, or a refusal with the status of its reason."""
+    return (status, content) if refusal is None else (status_of(refusal.reason), refusal)
 
 
-async def command(
-    request: Request, principal: Principal, body: BaseModel | None, run: Callable[[Transaction], Awaitable[Answer]]
-) -> Response:
-    """Runs a command of an API with its body as part of the idempotency key."""
-    asked = body.model_dump(mode="json") if body else None
-    return await run_command(request, database_of(request), principal, asked, run)
+def status_of(reason: str) -> int:
+    """What is not there is 404, what is somebody else's (`not_yours`, `not_your_…`) 403, what a rule refuses 409."""
+    if reason == "not_found":
+        return 404
+    return 403 if reason.startswith("not_your") else 409
 
 
 async def run_command(
     request: Request,
-    database: Database,
     principal: Principal,
-    body: Any,
+    body: BaseModel | Mapping[str, Any] | str | None,
     command: Callable[[Transaction], Awaitable[Answer]],
 ) -> Response:
-    """Runs a command of an API and answers in JSON; its `Idempotency-Key`, if any, is a header.
+    """Runs a command of an API and answers in JSON; its `Idempotency-Key`, if any, is a header."""
+    asked = body.model_dump(mode="json") if isinstance(body, BaseModel) else body
+    key = request.headers.get("idempotency-key")
+    status, content, headers = await run_once(request, principal, key, asked, command)
+    if status >= 400:
+        facts = dict(content)
+        return problem(status, facts.pop("detail"), reason=facts.pop("reason"), headers=headers, **facts)
+    return JSONResponse(content, status, headers)
+
+
+async def run_once(
+    request: Request,
+    principal: Principal,
+    key: str | None,
+    asked: Any,
+    command: Callable[[Transaction], Awaitable[Answer]],
+) -> tuple[int, Any, dict[str, str]]:
+    """Runs a command of an API or a form, once for its key: status, content as JSON, headers.
 
     429 with Retry-After for a caller who sends more than its budget.
     """
     if wait := request.app.state.runtime.budget.seconds_to_wait(principal.subject):
         detail = f"Trop de demandes : réessayez dans {wait} s, ou envoyez plusieurs déclarations à la fois."
-        return problem(429, detail, reason="too_many_requests", headers={"Retry-After": str(wait)})
-    key = request.headers.get("idempotency-key")
-    digest = f"{request.method} {request.url.path}\n{json.dumps(body, sort_keys=True, default=str)}"
-    status, content, repeated = await execute(database, principal, key, digest, command)
-    headers = {"Idempotent-Replay": "true"} if repeated else None
-    if status >= 400:
-        facts = dict(content)
-        return problem(status, facts.pop("detail"), reason=facts.pop("reason"), headers=headers, **facts)
-    return JSONResponse(content, status, headers)
+        return 429, {"reason": "too_many_requests", "detail": detail}, {"Retry-After": str(wait)}
+    digest = f"{request.method} {request.url.path}\n{json.dumps(asked, sort_keys=True, default=str)}"
+    status, content, repeated = await execute(database_of(request), principal, key, digest, command)
+    return status, content, {"Idempotent-Replay": "true"} if repeated else {}
 
 
 async def execute(

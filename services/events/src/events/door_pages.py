@@ -10,7 +10,8 @@ from fastapi import HTTPException, Request
 from fastapi.responses import Response
 from pydantic import ValidationError
 
-from common.desk import Desk, Form, done
+from common.commands import Form
+from common.desk import Desk, done
 from common.failures import Refusal
 from common.http import Answer
 from common.transaction import Transaction
@@ -28,8 +29,6 @@ class DoorDesk(Desk):
     async def door(self, request: Request, session_id: UUID) -> Response:
         """Check-in: works without a network once it is open; what was read is sent when there is one again."""
         principal = self.who(request, *ORGANISERS)
-        if isinstance(principal, Response):
-            return principal
         async with self.database.transaction() as tx:
             row = await organised_session(tx, principal, session_id)
             registrations = await party_store.registrations(tx, session_id=session_id)

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from common.failures import Refusal
-from common.http import Answer, answer, command, database_of, tagged
+from common.http import Answer, answer, database_of, run_command, tagged
 from common.identity import Principal, Role, caller_as
 from common.links import signed_link, subject_of
 from common.transaction import Transaction
@@ -142,7 +142,7 @@ async def registered(
     async def run(tx: Transaction) -> Answer:
         return await register_as(tx, event_id, body, applicant)
 
-    return await command(request, principal, body, run)
+    return await run_command(request, principal, body, run)
 
 
 async def register_as(tx: Transaction, event_id: UUID, body: PeopleBody, applicant: Applicant) -> Answer:
@@ -210,7 +210,7 @@ async def on_group(
     async def run(tx: Transaction) -> Answer:
         return answer(await of_school(tx, principal, registration_id, act), {"registration_id": registration_id})
 
-    return await command(request, principal, None, run)
+    return await run_command(request, principal, None, run)
 
 
 async def of_school(

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import Response
 
 from common.failures import Refusal
-from common.http import Answer, answer, command, database_of
+from common.http import Answer, answer, database_of, run_command
 from common.identity import Principal, Role, caller_as
 from common.pages import PARIS
 from common.transaction import Transaction
@@ -60,7 +60,7 @@ async def describe_kit(request: Request, kit_id: UUID, body: KitBody, principal:
         refusal = await kit_handlers.describe_kit(tx, principal.account, principal.contact, kit_id, body.description())
         return answer(refusal, {"kit_id": kit_id})
 
-    return await command(request, principal, body, run)
+    return await run_command(request, principal, body, run)
 
 
 @router.post("/kits/{kit_id}/loans")
@@ -73,7 +73,7 @@ async def ask_for_kit(request: Request, kit_id: UUID, body: LoanBody, principal:
             return answer(result, None)
         return 201, {"loan_id": result.loan_id, "state": result.state}
 
-    return await command(request, principal, body, run)
+    return await run_command(request, principal, body, run)
 
 
 async def ask_as(tx: Transaction, principal: Principal, kit_id: UUID, body: LoanBody) -> Refusal | kits.Loan:
@@ -126,7 +126,7 @@ async def return_kit(request: Request, loan_id: UUID, body: ReturnBody, principa
         refusal = await give_back(tx, principal, loan_id, damaged=body.damaged)
         return answer(refusal, {"loan_id": loan_id})
 
-    return await command(request, principal, body, run)
+    return await run_command(request, principal, body, run)
 
 
 async def give_back(tx: Transaction, principal: Principal, loan_id: UUID, *, damaged: bool) -> Refusal | None:
@@ -146,7 +146,7 @@ async def give_loan_up(request: Request, loan_id: UUID, principal: Professional)
     async def run(tx: Transaction) -> Answer:
         return answer(await kit_handlers.give_up(tx, principal.account, loan_id), {"loan_id": loan_id})
 
-    return await command(request, principal, None, run)
+    return await run_command(request, principal, None, run)
 
 
 @router.post("/loans/{loan_id}/{action}")
@@ -159,7 +159,7 @@ async def answer_loan(request: Request, loan_id: UUID, action: str, principal: K
         refusal = await kit_handlers.answer(tx, principal.account, loan_id, KEEPER_ACTIONS[action])
         return answer(refusal, {"loan_id": loan_id})
 
-    return await command(request, principal, None, run)
+    return await run_command(request, principal, None, run)
 
 
 @router.post("/kits/{kit_id}/repair")
@@ -169,7 +169,7 @@ async def repair_kit(request: Request, kit_id: UUID, principal: Keeper) -> Respo
     async def run(tx: Transaction) -> Answer:
         return answer(await kit_handlers.mend(tx, principal.account, kit_id), {"kit_id": kit_id})
 
-    return await command(request, principal, None, run)
+    return await run_command(request, principal, None, run)
 
 
 # -- ambassadors
@@ -193,7 +193,7 @@ async def describe_ambassador(
         await ambassador_handlers.describe(tx, ambassador_id, body.email, body.title, body.description())
         return 200, {"ambassador_id": ambassador_id}
 
-    return await command(request, principal, body, run)
+    return await run_command(request, principal, body, run)
 
 
 @router.post("/visits")
@@ -206,7 +206,7 @@ async def ask_for_visit(request: Request, body: VisitBody, principal: Profession
             return answer(result, None)
         return 201, {"visit_id": result.visit_id, "state": result.state, "due_at": result.due_at}
 
-    return await command(request, principal, body, run)
+    return await run_command(request, principal, body, run)
 
 
 async def visit_as(tx: Transaction, principal: Principal, body: VisitBody) -> Refusal | Visit:
@@ -245,4 +245,4 @@ async def cancel_visit(request: Request, visit_id: UUID, principal: Professional
     async def run(tx: Transaction) -> Answer:
         return answer(await ambassador_handlers.cancel(tx, principal.account, visit_id), {"visit_id": visit_id})
 
-    return await command(request, principal, None, run)
+    return await run_command(request, principal, None, run)

@@ -10,7 +10,8 @@ from fastapi import HTTPException, Request
 from fastapi.responses import Response
 from pydantic import ValidationError
 
-from common.desk import Desk, Form, done
+from common.commands import Form
+from common.desk import Desk, done
 from common.failures import Refusal
 from common.http import Answer
 from common.identity import Principal
@@ -191,8 +192,6 @@ class LendingDesk(Desk):
     async def ambassadors(self, request: Request) -> Response:
         """Asks for a visit, follows one's own; for a keeper, the directory."""
         principal = self.who(request, *PROFESSIONALS)
-        if isinstance(principal, Response):
-            return principal
         return await self._ambassadors(request, principal, said=request.query_params.get("fait", ""))
 
     async def _ambassadors(

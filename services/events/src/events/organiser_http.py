@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import Response
 
 from common.failures import Refusal
-from common.http import Answer, answer, command, database_of
+from common.http import Answer, answer, database_of, run_command
 from common.identity import Principal, caller_as
 from common.transaction import Transaction
 from events import event_handlers, event_store, handlers, party_store
@@ -59,7 +59,7 @@ async def describe_event(request: Request, event_id: UUID, body: EventBody, prin
         )
         return answer(refusal, {"event_id": event_id})
 
-    return await command(request, principal, body, run)
+    return await run_command(request, principal, body, run)
 
 
 @router.put("/events/{event_id}/sessions/{session_id}")
@@ -72,7 +72,7 @@ async def put_session(
         refusal = await event_handlers.put_session(tx, principal.account, event_id, session_id, body.plan())
         return answer(refusal, {"session_id": session_id})
 
-    return await command(request, principal, body, run)
+    return await run_command(request, principal, body, run)
 
 
 @router.put("/events/{event_id}/platform")
@@ -83,7 +83,7 @@ async def need_platform(request: Request, event_id: UUID, body: NeedBody, princi
         refusal = await event_handlers.need_platform(tx, principal.account, event_id, body.need())
         return answer(refusal, {"event_id": event_id})
 
-    return await command(request, principal, body, run)
+    return await run_command(request, principal, body, run)
 
 
 async def _on_event(
@@ -95,7 +95,7 @@ async def _on_event(
     async def run(tx: Transaction) -> Answer:
         return answer(await act(tx, principal.account, event_id), {"event_id": event_id})
 
-    return await command(request, principal, None, run)
+    return await run_command(request, principal, None, run)
 
 
 @router.delete("/events/{event_id}/platform")
@@ -124,7 +124,7 @@ async def cancel_session(request: Request, session_id: UUID, principal: Organise
         refusal = await event_handlers.cancel_session(tx, principal.account, session_id)
         return answer(refusal, {"session_id": session_id})
 
-    return await command(request, principal, None, run)
+    return await run_command(request, principal, None, run)
 
 
 @router.get("/sessions/{session_id}/registrations")
@@ -146,7 +146,7 @@ async def cancel_registration(request: Request, registration_id: UUID, principal
         refusal = await handlers.cancel_for(tx, principal.account, registration_id)
         return answer(refusal, {"registration_id": registration_id})
 
-    return await command(request, principal, None, run)
+    return await run_command(request, principal, None, run)
 
 
 @router.post("/sessions/{session_id}/check-ins")
@@ -159,7 +159,7 @@ async def check_in(request: Request, session_id: UUID, body: CheckInsBody, princ
             return answer(result, None)
         return 200, {"receipts": [one.__dict__ for one in result]}
 
-    return await command(request, principal, body, run)
+    return await run_command(request, principal, body, run)
 
 
 async def organised_session(tx: Transaction, principal: Principal, session_id: UUID) -> Any:

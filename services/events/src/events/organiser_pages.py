@@ -11,7 +11,8 @@ from fastapi import HTTPException, Request
 from fastapi.responses import Response
 from pydantic import ValidationError
 
-from common.desk import Desk, Form, done
+from common.commands import Form
+from common.desk import Desk, done
 from common.failures import Refusal
 from common.http import Answer
 from common.identity import Principal
@@ -55,8 +56,6 @@ class OrganiserDesk(Desk):
     async def mine(self, request: Request) -> Response:
         """The organiser's events: those to come with their fill, then those in preparation, then what is over."""
         principal = self.who(request, *ORGANISERS)
-        if isinstance(principal, Response):
-            return principal
         async with self.database.transaction() as tx:
             now, account = await tx.now(), principal.account
             events = await event_store.events_of(tx, account)
@@ -80,8 +79,6 @@ class OrganiserDesk(Desk):
     async def edit(self, request: Request, event_id: UUID | None = None) -> Response:
         """The form of a new event, or one of the organiser's with its sessions, its platform and its kits."""
         principal = self.who(request, *ORGANISERS)
-        if isinstance(principal, Response):
-            return principal
         return await self._form(
             request,
             principal,
@@ -233,8 +230,6 @@ class OrganiserDesk(Desk):
     async def session(self, request: Request, session_id: UUID) -> Response:
         """Who is registered, who waits in which order, who came."""
         principal = self.who(request, *ORGANISERS)
-        if isinstance(principal, Response):
-            return principal
         return await self._session(request, principal, session_id, said=request.query_params.get("fait", ""))
 
     async def _session(
@@ -290,8 +285,6 @@ class OrganiserDesk(Desk):
     async def table(self, request: Request, session_id: UUID) -> Response:
         """Who is registered, as a table for a spreadsheet."""
         principal = self.who(request, *ORGANISERS)
-        if isinstance(principal, Response):
-            return principal
         async with self.database.transaction() as tx:
             row = await organised_session(tx, principal, session_id)
             registrations = await party_store.registrations(tx, session_id=session_id)

@@ -14,7 +14,8 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import Field, ValidationError, field_validator
 
 from common.bodies import YEARS
-from common.desk import Desk, Form
+from common.commands import Form
+from common.desk import Desk
 from common.failures import Refusal
 from common.http import Answer, execute
 from common.identity import Principal

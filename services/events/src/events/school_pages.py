@@ -9,7 +9,8 @@ from fastapi import HTTPException, Request
 from fastapi.responses import Response
 from pydantic import ValidationError
 
-from common.desk import Desk, Form, done
+from common.commands import Form
+from common.desk import Desk, done
 from common.http import Answer
 from common.identity import Principal
 from common.spreadsheet import refused_line
@@ -28,8 +29,6 @@ class SchoolDesk(Desk):
     async def groups(self, request: Request) -> Response:
         """The school's groups, and events that receive some."""
         principal = self.who(request, "school")
-        if isinstance(principal, Response):
-            return principal
         return await self._groups(request, principal, said=request.query_params.get("fait", ""))
 
     async def _groups(

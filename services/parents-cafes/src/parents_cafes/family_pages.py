@@ -14,7 +14,8 @@ from fastapi.responses import RedirectResponse, Response
 from icalendar import Calendar, Event
 from pydantic import Field, ValidationError, field_validator
 
-from common.desk import Desk, Form
+from common.commands import Form
+from common.desk import Desk
 from common.http import Answer, execute, tagged
 from common.identity import Principal
 from common.query import Query

@@ -10,7 +10,7 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import Response
 
 from common.failures import Refusal
-from common.http import Answer, answer, command, database_of
+from common.http import Answer, answer, database_of, run_command
 from common.identity import Principal
 from common.links import signed_link, subject_of
 from common.transaction import Transaction
@@ -68,7 +68,7 @@ async def ask(request: Request, cafe_id: UUID, body: RequestBody) -> Response:
     async def run(tx: Transaction) -> Answer:
         return await asked(tx, cafe_id, body)
 
-    return await command(request, public(body.email), body, run)
+    return await run_command(request, public(body.email), body, run)
 
 
 async def asked(tx: Transaction, cafe_id: UUID, body: RequestBody) -> Answer:
@@ -85,7 +85,7 @@ async def confirm(request: Request, token: str, body: ConfirmationBody) -> Respo
     async def run(tx: Transaction) -> Answer:
         return await confirmed(request, tx, request_id, body)
 
-    return await command(request, Principal(f"request/{request_id}", frozenset()), body, run)
+    return await run_command(request, Principal(f"request/{request_id}", frozenset()), body, run)
 
 
 async def confirmed(request: Request, tx: Transaction, request_id: UUID, body: ConfirmationBody) -> Answer:
@@ -113,7 +113,7 @@ async def act(request: Request, token: str, action: Action, body: ActBody) -> Re
     async def run(tx: Transaction) -> Answer:
         return await acted(request, tx, household_id, action, body)
 
-    return await command(request, household(household_id), body, run)
+    return await run_command(request, household(household_id), body, run)
 
 
 async def acted(request: Request, tx: Transaction, household_id: UUID, action: Action, body: ActBody) -> Answer:

@@ -8,7 +8,8 @@ from fastapi import HTTPException, Request
 from fastapi.responses import Response
 from pydantic import ValidationError
 
-from common.desk import Desk, Form, done
+from common.commands import Form
+from common.desk import Desk, done
 from common.http import Answer, answer
 from common.identity import Principal
 from common.spreadsheet import refused_line
@@ -34,8 +35,6 @@ class PlaceDesk(Desk):
     async def places(self, request: Request) -> Response:
         """Venues, and who runs exchanges."""
         principal = self.who(request, *COORDINATORS)
-        if isinstance(principal, Response):
-            return principal
         return await self._places(request, principal, said=request.query_params.get("fait", ""))
 
     async def _places(

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import Response
 
 from common.failures import Refusal
-from common.http import Answer, answer, command, database_of
+from common.http import Answer, answer, database_of, run_command
 from common.identity import Principal, Role, caller_as
 from common.transaction import Transaction
 from parents_cafes import household_store, season_handlers, season_store, store, venue_store, words
@@ -32,7 +32,7 @@ async def put_venue(request: Request, venue_id: UUID, body: VenueBody, principal
         refusal = await season_handlers.describe_venue(tx, coordinator_of(principal), body.venue(venue_id))
         return answer(refusal, {"venue_id": venue_id})
 
-    return await command(request, principal, body, run)
+    return await run_command(request, principal, body, run)
 
 
 @router.get("/venues")
@@ -54,7 +54,7 @@ async def put_facilitator(request: Request, facilitator_id: UUID, body: Facilita
         )
         return answer(refusal, {"facilitator_id": facilitator_id})
 
-    return await command(request, principal, body, run)
+    return await run_command(request, principal, body, run)
 
 
 @router.get("/cafes/mine")
@@ -72,7 +72,7 @@ async def put_cafe(request: Request, cafe_id: UUID, body: CafeBody, principal: C
     async def run(tx: Transaction) -> Answer:
         return answer(await planned(tx, principal, cafe_id, body), {"cafe_id": cafe_id})
 
-    return await command(request, principal, body, run)
+    return await run_command(request, principal, body, run)
 
 
 async def planned(tx: Transaction, principal: Principal, cafe_id: UUID, body: CafeBody) -> Refusal | None:
@@ -123,7 +123,7 @@ async def check_in(request: Request, cafe_id: UUID, body: CheckInBody, principal
         refusal = await season_handlers.check_in(tx, cafe_id, body.registration_id, body.visitor_count)
         return answer(refusal, {"registration_id": body.registration_id})
 
-    return await command(request, principal, body, run)
+    return await run_command(request, principal, body, run)
 
 
 @router.post("/registrations/{registration_id}/cancellation")
@@ -158,7 +158,7 @@ async def _on_cafe(request: Request, key: UUID, principal: Principal, act: Act) 
     async def run(tx: Transaction) -> Answer:
         return answer(await act(tx, coordinator_of(principal), key), {"id": key})
 
-    return await command(request, principal, None, run)
+    return await run_command(request, principal, None, run)
 
 
 # -- what routes and pages share

@@ -10,7 +10,8 @@ from fastapi import HTTPException, Request
 from fastapi.responses import Response
 from pydantic import ValidationError
 
-from common.desk import Desk, Form, done
+from common.commands import Form
+from common.desk import Desk, done
 from common.failures import Refusal
 from common.http import Answer, answer
 from common.identity import Principal
@@ -52,8 +53,6 @@ class SeasonDesk(Desk):
     async def season(self, request: Request) -> Response:
         """A period: fill by intercommunality, what the pass would make of each café, and where to open one."""
         principal = self.who(request, *COORDINATORS)
-        if isinstance(principal, Response):
-            return principal
         async with self.database.transaction() as tx:
             now = await tx.now()
             policy = await store.policy_at(tx, now)
@@ -100,8 +99,6 @@ class SeasonDesk(Desk):
     async def edit(self, request: Request, cafe_id: UUID | None = None) -> Response:
         """The form of a new café, or one of the coordinator's."""
         principal = self.who(request, *COORDINATORS)
-        if isinstance(principal, Response):
-            return principal
         return await self._form(
             request, principal, cafe_id or uuid4(), new=cafe_id is None, said=request.query_params.get("fait", "")
         )
@@ -207,8 +204,6 @@ class SeasonDesk(Desk):
     async def listed(self, request: Request, cafe_id: UUID) -> Response:
         """Who comes to a café of the coordinator's, and who waits in which order."""
         principal = self.who(request, *COORDINATORS)
-        if isinstance(principal, Response):
-            return principal
         return await self._list(request, principal, cafe_id, said=request.query_params.get("fait", ""))
 
     async def _list(

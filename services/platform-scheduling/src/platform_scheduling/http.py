@@ -11,7 +11,7 @@ from fastapi.responses import Response
 
 from common.bodies import YEARS
 from common.failures import Refusal
-from common.http import Answer, answer, command, database_of, tagged
+from common.http import Answer, answer, database_of, run_command, tagged
 from common.identity import Principal, Role, caller_as
 from common.transaction import Transaction
 from platform_scheduling import busy_calendar, calendar_feed, handlers, photos, search, store, time_store
@@ -107,7 +107,7 @@ async def book(request: Request, body: BookingBody, principal: Requester) -> Res
             else answer(result, None)
         )
 
-    return await command(request, principal, body, run)
+    return await run_command(request, principal, body, run)
 
 
 @router.get("/bookings")
@@ -132,7 +132,7 @@ async def requester_cancels(request: Request, booking_id: UUID, principal: Reque
         refusal = await handlers.cancel(tx, Party(account=account_of(principal)), booking_id)
         return answer(refusal, await shown_booking_of(tx, booking_id))
 
-    return await command(request, principal, None, run)
+    return await run_command(request, principal, None, run)
 
 
 @router.post("/bookings/{booking_id}/move")
@@ -148,7 +148,7 @@ async def moved(request: Request, booking_id: UUID, body: SlotBody, principal: P
         refusal = await handlers.move(tx, who, booking_id, body.span())
         return answer(refusal, await shown_booking_of(tx, booking_id))
 
-    return await command(request, principal, body, run)
+    return await run_command(request, principal, body, run)
 
 
 # -- what anybody's software may fetch

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 
 from common.failures import Refusal
-from common.http import Answer, answer, command, database_of, problem, run_command
+from common.http import Answer, answer, database_of, problem, run_command
 from common.identity import Principal, caller_as
 from common.transaction import Transaction
 from platform_scheduling import handlers, photos, search, store, time_store
@@ -60,7 +60,7 @@ async def describe_platform(request: Request, platform_id: UUID, body: PlatformB
         )
         return answer(refusal, {"platform_id": platform_id})
 
-    return await command(request, principal, body, run)
+    return await run_command(request, principal, body, run)
 
 
 @router.put("/platforms/{platform_id}/windows/{window_id}")
@@ -73,7 +73,7 @@ async def put_window(
         refusal = await handlers.put_window(tx, owner_of(principal), platform_id, body.window(window_id))
         return answer(refusal, {"window_id": window_id})
 
-    return await command(request, principal, body, run)
+    return await run_command(request, principal, body, run)
 
 
 @router.delete("/platforms/{platform_id}/windows/{window_id}")
@@ -84,7 +84,7 @@ async def drop_window(request: Request, platform_id: UUID, window_id: UUID, prin
         refusal = await handlers.drop_window(tx, owner_of(principal), platform_id, window_id)
         return answer(refusal, {"window_id": window_id})
 
-    return await command(request, principal, None, run)
+    return await run_command(request, principal, None, run)
 
 
 @router.put("/platforms/{platform_id}/blocks/{block_id}")
@@ -95,7 +95,7 @@ async def put_block(request: Request, platform_id: UUID, block_id: UUID, body: B
         refusal = await handlers.block(tx, owner_of(principal), platform_id, block_id, body.busy(), body.note)
         return answer(refusal, {"block_id": block_id})
 
-    return await command(request, principal, body, run)
+    return await run_command(request, principal, body, run)
 
 
 @router.delete("/platforms/{platform_id}/blocks/{block_id}")
@@ -106,7 +106,7 @@ async def drop_block(request: Request, platform_id: UUID, block_id: UUID, princi
         refusal = await handlers.unblock(tx, owner_of(principal), platform_id, block_id)
         return answer(refusal, {"block_id": block_id})
 
-    return await command(request, principal, None, run)
+    return await run_command(request, principal, None, run)
 
 
 @router.put("/platforms/{platform_id}/calendar")
@@ -124,7 +124,7 @@ async def import_calendar(request: Request, platform_id: UUID, principal: Owner)
         return 200, {"span_count": len(spans), "bookings_in_the_way": result}
 
     facts = hashlib.sha256(repr(spans).encode()).hexdigest()
-    return await run_command(request, database_of(request), principal, facts, run)
+    return await run_command(request, principal, facts, run)
 
 
 @router.put("/platforms/{platform_id}/photos/{number}")
@@ -145,7 +145,7 @@ async def put_photo(
         refusal = await handlers.put_photo(tx, owner_of(principal), platform_id, number, caption, content)
         return answer(refusal, {"photo": f"/plateaux/{platform_id}/photos/{number}"})
 
-    return await run_command(request, database_of(request), principal, hashlib.sha256(content).hexdigest(), run)
+    return await run_command(request, principal, hashlib.sha256(content).hexdigest(), run)
 
 
 @router.delete("/platforms/{platform_id}/photos/{number}")
@@ -155,7 +155,7 @@ async def drop_photo(request: Request, platform_id: UUID, number: PhotoNumber, p
     async def run(tx: Transaction) -> Answer:
         return answer(await handlers.drop_photo(tx, owner_of(principal), platform_id, number), {"number": number})
 
-    return await command(request, principal, None, run)
+    return await run_command(request, principal, None, run)
 
 
 @router.get("/received-bookings")
@@ -174,7 +174,7 @@ async def refuse(request: Request, booking_id: UUID, body: RefusalBody, principa
         refusal = await handlers.refuse(tx, owner_of(principal), booking_id, body.reason)
         return answer(refusal, await shown_booking_of(tx, booking_id))
 
-    return await command(request, principal, body, run)
+    return await run_command(request, principal, body, run)
 
 
 @router.post("/received-bookings/{booking_id}/move")
@@ -200,4 +200,4 @@ async def owner_acts(
                 refusal = await handlers.miss(tx, owner, booking_id)
         return answer(refusal, await shown_booking_of(tx, booking_id))
 
-    return await command(request, principal, None, run)
+    return await run_command(request, principal, None, run)

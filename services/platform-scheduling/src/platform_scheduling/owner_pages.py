@@ -13,7 +13,8 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
-from common.desk import Desk, Form, done
+from common.commands import Form
+from common.desk import Desk, done
 from common.failures import Refusal
 from common.http import Answer
 from common.identity import Principal
@@ -52,7 +53,7 @@ class OwnerDesk(Desk):
     async def mine(self, request: Request) -> Response:
         """What waits for an answer, the nearest deadline first; then the platforms."""
         principal = self.who(request, "owner")
-        return principal if isinstance(principal, Response) else await self._mine(request, principal)
+        return await self._mine(request, principal)
 
     async def _mine(self, request: Request, principal: Principal, *, status: int = 200, problem: str = "") -> Response:
         owner = owner_of(principal)
@@ -130,8 +131,6 @@ class OwnerDesk(Desk):
     async def edit(self, request: Request, platform_id: UUID | None = None) -> Response:
         """The form of a new platform, or of one of the owner's."""
         principal = self.who(request, "owner")
-        if isinstance(principal, Response):
-            return principal
         return await self._form(request, principal, platform_id or uuid4(), new=platform_id is None)
 
     async def _form(

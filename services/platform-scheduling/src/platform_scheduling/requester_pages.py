@@ -13,7 +13,8 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import Field, ValidationError, field_validator
 
 from common.bodies import YEARS
-from common.desk import Desk, Form
+from common.commands import Form
+from common.desk import Desk
 from common.failures import Refusal
 from common.http import Answer
 from common.identity import Principal
@@ -211,7 +212,7 @@ class RequesterDesk(Desk):
     async def bookings(self, request: Request) -> Response:
         """What a requester has booked: to come first, then what is over."""
         principal = self.who(request, *REQUESTERS)
-        return principal if isinstance(principal, Response) else await self._bookings(request, principal)
+        return await self._bookings(request, principal)
 
     async def _bookings(
         self, request: Request, principal: Principal, *, status: int = 200, problem: str = ""

@@ -10,7 +10,8 @@ from fastapi import HTTPException, Request
 from fastapi.responses import Response
 from pydantic import ValidationError
 
-from common.desk import Desk, Form, done
+from common.commands import Form
+from common.desk import Desk, done
 from common.http import Answer
 from common.identity import Principal
 from common.pages import PARIS
@@ -31,7 +32,7 @@ class WeekDesk(Desk):
     async def week(self, request: Request, platform_id: UUID) -> Response:
         """The owner's week: windows, bookings, what is kept; to print as it is."""
         principal = self.who(request, "owner")
-        return principal if isinstance(principal, Response) else await self._week(request, principal, platform_id)
+        return await self._week(request, principal, platform_id)
 
     async def _week(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -23,7 +23,14 @@ _EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
 _SEATS_MAX = 10_000
 _DATES = ("%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M", "%d/%m/%Y")
 
+SeatCount = Annotated[int, Field(ge=0, le=_SEATS_MAX)]
 Receipt = dict[str, Any]
+
+
+def taken_within_total(total_count: int, taken_count: int) -> None:
+    """`ValueError` when more seats are taken than there are."""
+    if taken_count > total_count:
+        raise ValueError("plus de places occupées que de places")
 
 
 class DeclarationLine(BaseModel):
@@ -32,15 +39,14 @@ class DeclarationLine(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     programme_id: UUID
-    total_count: int = Field(ge=0, le=_SEATS_MAX)
-    taken_count: int = Field(ge=0, le=_SEATS_MAX)
+    total_count: SeatCount
+    taken_count: SeatCount
     observed_at: AwareDatetime = Field(ge=_EARLIEST)
     sequence: int | None = Field(default=None, ge=0, le=2**53)
 
     @model_validator(mode="after")
     def _taken_within_total(self) -> DeclarationLine:
-        if self.taken_count > self.total_count:
-            raise ValueError("plus de places occupées que de places")
+        taken_within_total(self.total_count, self.taken_count)
         return self
 
     def declaration(self, way: DeclarationWay) -> Declaration:
@@ -85,17 +91,19 @@ def _checked(raw: Mapping[str, Any]) -> DeclarationLine | Refusal:
     try:
         return DeclarationLine.model_validate(raw)
     except ValidationError as error:
-        return refused_line(error, _FIELDS, _PROBLEMS)
+        return refused_line(error, FIELDS, PROBLEMS)
 
 
-_FIELDS = {
+FIELDS = {
     "programme_id": "parcours",
     "total_count": "places",
     "taken_count": "places occupées",
     "observed_at": "date d’observation",
     "sequence": "numéro d’ordre",
+    "arrival_on": "jour d’arrivée",
+    "reason": "raison",
 }
-_PROBLEMS = {
+PROBLEMS = {
     "uuid_parsing": "identifiant illisible : copiez-le depuis « Mes places »",
     "uuid_type": "identifiant illisible : copiez-le depuis « Mes places »",
     "timezone_aware": "ajoutez le fuseau horaire, par exemple 2026-11-24T14:30:00+01:00",

@@ -3,45 +3,39 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
 from datetime import date
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import Response
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    EmailStr,
-    Field,
-    StringConstraints,
-    model_validator,
-)
+from pydantic import AfterValidator, EmailStr, Field, StringConstraints, model_validator
 
 from common.bodies import Body, Text, known
 from common.codes import CODE_LENGTH, normalised_code
+from common.commands import command
 from common.failures import Refusal
-from common.http import Answer, problem, run_command
+from common.http import Answer, answer, database_of, problem, run_command
 from common.identity import Principal, caller, caller_as
-from common.runtime import Runtime
 from common.spreadsheet import UnreadableTable
-from common.transaction import Database, Transaction
+from common.transaction import Transaction
 from remediation_seats import declarations, handlers, search, store
-from remediation_seats.declarations import LINES_MAX, DeclarationLine, declare_table
+from remediation_seats.declarations import LINES_MAX, DeclarationLine, SeatCount, declare_table
 from remediation_seats.domain import freshness
 from remediation_seats.messages import DeclarationWay, DeclineReason, EducationLevel, StructureKind
 from remediation_seats.state import Conditions, Profile
 from territory.reference import CommuneCode
 
+Age = Annotated[int, Field(ge=14, le=99)]
 Level = Annotated[EducationLevel, AfterValidator(known)]
+Kind = Annotated[StructureKind, AfterValidator(known)]
 
 
 class StructureBody(Body):
     """Identity of a structure, written by the agency."""
 
     structure_name: Text
-    kind: Annotated[StructureKind, AfterValidator(known)]
+    kind: Kind
     commune_code: CommuneCode
     contact_email: EmailStr | None = None
     fictitious: bool = False
@@ -74,6 +68,18 @@ class ProgrammeBody(Body):
         return Conditions(**self.model_dump() | {"rome_codes": tuple(self.rome_codes)})
 
 
+class SeatCounts(Body):
+    """Seats as somebody sees them at this moment."""
+
+    total_count: SeatCount
+    taken_count: SeatCount
+
+    @model_validator(mode="after")
+    def _taken_within_total(self) -> SeatCounts:
+        declarations.taken_within_total(self.total_count, self.taken_count)
+        return self
+
+
 class BulkBody(Body):
     """Many declarations; each line gets its own receipt, so a wrong line does not stop the others."""
 
@@ -85,7 +91,7 @@ class HoldBody(Body):
 
     programme_id: UUID
     young_person_code: str | None = Field(default=None, max_length=CODE_LENGTH * 2)
-    age: int | None = Field(default=None, ge=14, le=99)
+    age: Age | None = None
     level: Level | None = None
     needs_boarding: bool = False
     needs_wheelchair_access: bool = False
@@ -103,6 +109,8 @@ class DeclineBody(Body):
     reason: Annotated[DeclineReason, AfterValidator(known)]
 
 
+MISTYPED_CODE = Refusal("mistyped_code", "Ce code comporte une erreur de frappe : vérifiez les dix caractères.")
+
 Partner = Annotated[Principal, Depends(caller_as("partner"))]
 Prescriber = Annotated[Principal, Depends(caller_as("prescriber"))]
 Agency = Annotated[Principal, Depends(caller_as("agency"))]
@@ -110,39 +118,31 @@ Agency = Annotated[Principal, Depends(caller_as("agency"))]
 router = APIRouter(prefix="/v1")
 
 
-@router.put("/structures/{structure_id}")
-async def describe_structure(request: Request, structure_id: UUID, body: StructureBody, principal: Agency) -> Response:
+@command("agency", api=router.put("/structures/{structure_id}"))
+async def describe_structure(tx: Transaction, principal: Principal, structure_id: UUID, body: StructureBody) -> Answer:
     """The agency registers or changes a structure."""
-
-    async def run(tx: Transaction) -> Answer:
-        changed = await store.save_structure(tx, structure_id, **dict(body))
-        return 200, {"structure_id": structure_id, "changed": changed}
-
-    return await _command(request, principal, body, run)
+    changed = await store.save_structure(tx, structure_id, **dict(body))
+    return 200, {"structure_id": structure_id, "changed": changed}
 
 
 @router.get("/structures")
 async def list_structures(request: Request, principal: Agency) -> list[dict[str, Any]]:
     """All structures, for the agency."""
-    async with _database(request).transaction() as tx:
+    async with database_of(request).transaction() as tx:
         return [dict(row._mapping) for row in await store.structures(tx)]
 
 
-@router.put("/programmes/{programme_id}")
-async def describe_programme(request: Request, programme_id: UUID, body: ProgrammeBody, principal: Partner) -> Response:
+@command("partner", api=router.put("/programmes/{programme_id}"))
+async def describe_programme(tx: Transaction, principal: Principal, programme_id: UUID, body: ProgrammeBody) -> Answer:
     """A structure opens, changes or closes (`open: false`) one of its programmes."""
-
-    async def run(tx: Transaction) -> Answer:
-        refusal = await handlers.describe_programme(tx, structure_of(principal), programme_id, body.conditions())
-        return _answer(refusal, {"programme_id": programme_id})
-
-    return await _command(request, principal, body, run)
+    refusal = await handlers.describe_programme(tx, structure_of(principal), programme_id, body.conditions())
+    return answer(refusal, {"programme_id": programme_id})
 
 
 @router.get("/programmes/mine")
 async def my_programmes(request: Request, principal: Partner) -> list[dict[str, Any]]:
     """The structure's programmes with their counts and freshness."""
-    async with _database(request).transaction() as tx:
+    async with database_of(request).transaction() as tx:
         policy, now = await store.policy_at(tx, await tx.now()), await tx.now()
         rows = await store.catalogue(tx, structure_id=structure_of(principal))
         return [
@@ -151,29 +151,31 @@ async def my_programmes(request: Request, principal: Partner) -> list[dict[str, 
         ]
 
 
-@router.post("/declarations")
-async def declare(request: Request, body: DeclarationLine, principal: Partner) -> Response:
+@command("partner", api=router.post("/declarations"))
+async def declare(tx: Transaction, principal: Principal, body: DeclarationLine) -> Answer:
     """One declaration: 200 with a receipt (accepted or superseded), 409 when refused."""
-
-    async def run(tx: Transaction) -> Answer:
-        lines = [body.model_dump()]
-        (receipt,) = await declarations.declare(tx, structure_of(principal), lines, DeclarationWay.HTTP)
-        if receipt["status"] == "refused":
-            return _status_of(receipt["reason"]), Refusal(receipt["reason"], receipt["detail"])
-        return 200, receipt
-
-    return await _command(request, principal, body, run)
+    return await _declared(tx, principal, body.model_dump(), DeclarationWay.HTTP)
 
 
-@router.post("/declarations/bulk")
-async def declare_bulk(request: Request, body: BulkBody, principal: Partner) -> Response:
+@command("partner")
+async def declare_now(tx: Transaction, principal: Principal, programme_id: UUID, body: SeatCounts) -> Answer:
+    """The structure says what it sees now."""
+    line = {"programme_id": programme_id, **dict(body), "observed_at": await tx.now()}
+    return await _declared(tx, principal, line, DeclarationWay.PAGE)
+
+
+async def _declared(tx: Transaction, principal: Principal, line: dict[str, Any], way: DeclarationWay) -> Answer:
+    (receipt,) = await declarations.declare(tx, structure_of(principal), [line], way)
+    if receipt["status"] == "refused":
+        return answer(Refusal(receipt["reason"], receipt["detail"]), None)
+    return 200, receipt
+
+
+@command("partner", api=router.post("/declarations/bulk"))
+async def declare_bulk(tx: Transaction, principal: Principal, body: BulkBody) -> Answer:
     """Many declarations, one receipt per line in the same order."""
-
-    async def run(tx: Transaction) -> Answer:
-        receipts = await declarations.declare(tx, structure_of(principal), body.declarations, DeclarationWay.HTTP)
-        return 200, {"receipts": [{"line": number, **receipt} for number, receipt in enumerate(receipts, 1)]}
-
-    return await _command(request, principal, body, run)
+    receipts = await declarations.declare(tx, structure_of(principal), body.declarations, DeclarationWay.HTTP)
+    return 200, {"receipts": [{"line": number, **receipt} for number, receipt in enumerate(receipts, 1)]}
 
 
 @router.post("/declarations/csv", openapi_extra={"requestBody": {"content": {"text/csv": {}}, "required": True}})
@@ -192,7 +194,7 @@ async def declare_csv(request: Request, principal: Partner, dry_run: bool = Fals
         return 200, await declare_table(tx, structure_of(principal), table, dry_run=dry_run)
 
     facts = {"sha256": hashlib.sha256(content).hexdigest(), "dry_run": dry_run}
-    return await run_command(request, _database(request), principal, facts, run)
+    return await run_command(request, principal, facts, run)
 
 
 @router.get("/places")
@@ -210,7 +212,7 @@ async def find_places(
 ) -> dict[str, Any]:
     """Places that fit, nearest first, then those that do not and why."""
     profile = Profile(age, level, boarding, wheelchair, intake_by)
-    async with _database(request).transaction() as tx:
+    async with database_of(request).transaction() as tx:
         now = await tx.now()
         policy = await store.policy_at(tx, now)
         return search.places(
@@ -224,37 +226,30 @@ async def find_places(
         )
 
 
-@router.post("/holds")
-async def hold_seat(request: Request, body: HoldBody, principal: Prescriber) -> Response:
+@command("prescriber", api=router.post("/holds"))
+async def hold_seat(tx: Transaction, principal: Principal, body: HoldBody) -> Answer:
     """Holds a seat: 201 with the hold and the young person's code, 409 with the reason."""
-    code = body.young_person_code
-    if code is not None:
-        code = normalised_code(code)
-        if code is None:
-            raise HTTPException(422, "Ce code comporte une erreur de frappe : vérifiez les dix caractères.")
-    profile = Profile(body.age, body.level, body.needs_boarding, body.needs_wheelchair_access)
-
-    async def run(tx: Transaction) -> Answer:
-        result = await handlers.hold_seat(
-            tx,
-            programme_id=body.programme_id,
-            code=code,
-            prescriber_id=principal.subject,
-            contact_email=principal.contact,
-            profile=profile,
-        )
-        if isinstance(result, Refusal):
-            return _status_of(result.reason), result
-        return 201, await _shown_hold(tx, result["hold_id"]) | {"young_person_code": result["young_person_code"]}
-
-    return await _command(request, principal, body, run)
+    code = normalised_code(body.young_person_code) if body.young_person_code is not None else None
+    if body.young_person_code is not None and code is None:
+        return 422, MISTYPED_CODE
+    result = await handlers.hold_seat(
+        tx,
+        programme_id=body.programme_id,
+        code=code,
+        prescriber_id=principal.subject,
+        contact_email=principal.contact,
+        profile=Profile(body.age, body.level, body.needs_boarding, body.needs_wheelchair_access),
+    )
+    if isinstance(result, Refusal):
+        return answer(result, None)
+    return 201, await _shown_hold(tx, result["hold_id"]) | {"young_person_code": result["young_person_code"]}
 
 
 @router.get("/holds")
 async def my_holds(request: Request) -> list[dict[str, Any]]:
     """A prescriber's holds, or those that a structure received."""
     principal = await caller(request)
-    async with _database(request).transaction() as tx:
+    async with database_of(request).transaction() as tx:
         if "partner" in principal.roles:
             rows = await store.holds_of(tx, structure_id=structure_of(principal))
         else:
@@ -262,68 +257,34 @@ async def my_holds(request: Request) -> list[dict[str, Any]]:
         return [_shown(row) for row in rows]
 
 
-@router.post("/holds/{hold_id}/{action}")
+@command("prescriber", api=router.post("/holds/{hold_id}/{action}"))
 async def prescriber_acts(
-    request: Request, hold_id: UUID, action: Literal["extension", "withdrawal"], principal: Prescriber
-) -> Response:
+    tx: Transaction, principal: Principal, hold_id: UUID, action: Literal["extension", "withdrawal"]
+) -> Answer:
     """The prescriber extends, once, or withdraws."""
     handler = {"extension": handlers.extend_hold, "withdrawal": handlers.withdraw_hold}[action]
-
-    async def run(tx: Transaction) -> Answer:
-        return _answer(await handler(tx, hold_id, principal.subject), await _shown_hold(tx, hold_id))
-
-    return await _command(request, principal, None, run)
+    return answer(await handler(tx, hold_id, principal.subject), await _shown_hold(tx, hold_id))
 
 
-@router.post("/received-holds/{hold_id}/confirmation")
-async def confirm(request: Request, hold_id: UUID, body: ConfirmationBody, principal: Partner) -> Response:
+@command("partner", api=router.post("/received-holds/{hold_id}/confirmation"))
+async def confirm(tx: Transaction, principal: Principal, hold_id: UUID, body: ConfirmationBody) -> Answer:
     """The structure confirms; the young person's other holds are released."""
-
-    async def run(tx: Transaction) -> Answer:
-        return _answer(
-            await handlers.confirm_hold(tx, hold_id, structure_of(principal), body.arrival_on),
-            await _shown_hold(tx, hold_id),
-        )
-
-    return await _command(request, principal, body, run)
+    refusal = await handlers.confirm_hold(tx, hold_id, structure_of(principal), body.arrival_on)
+    return answer(refusal, await _shown_hold(tx, hold_id))
 
 
-@router.post("/received-holds/{hold_id}/decline")
-async def decline(request: Request, hold_id: UUID, body: DeclineBody, principal: Partner) -> Response:
+@command("partner", api=router.post("/received-holds/{hold_id}/decline"))
+async def decline(tx: Transaction, principal: Principal, hold_id: UUID, body: DeclineBody) -> Answer:
     """The structure declines with a closed reason."""
-
-    async def run(tx: Transaction) -> Answer:
-        return _answer(
-            await handlers.decline_hold(tx, hold_id, structure_of(principal), body.reason),
-            await _shown_hold(tx, hold_id),
-        )
-
-    return await _command(request, principal, body, run)
+    refusal = await handlers.decline_hold(tx, hold_id, structure_of(principal), body.reason)
+    return answer(refusal, await _shown_hold(tx, hold_id))
 
 
-@router.post("/received-holds/{hold_id}/admission")
-async def admit(request: Request, hold_id: UUID, principal: Partner) -> Response:
+@command("partner", api=router.post("/received-holds/{hold_id}/admission"))
+async def admit(tx: Transaction, principal: Principal, hold_id: UUID) -> Answer:
     """The young person arrived."""
-
-    async def run(tx: Transaction) -> Answer:
-        return _answer(
-            await handlers.admit_young_person(tx, hold_id, structure_of(principal)), await _shown_hold(tx, hold_id)
-        )
-
-    return await _command(request, principal, None, run)
-
-
-def _database(request: Request) -> Database:
-    runtime: Runtime = request.app.state.runtime
-    return runtime.database
-
-
-async def _command(
-    request: Request, principal: Principal, body: BaseModel | None, run: Callable[[Transaction], Awaitable[Answer]]
-) -> Response:
-    return await run_command(
-        request, _database(request), principal, body.model_dump(mode="json") if body else None, run
-    )
+    refusal = await handlers.admit_young_person(tx, hold_id, structure_of(principal))
+    return answer(refusal, await _shown_hold(tx, hold_id))
 
 
 def structure_of(principal: Principal) -> UUID:
@@ -332,14 +293,6 @@ def structure_of(principal: Principal) -> UUID:
         return UUID(str(principal.structure_id))
     except ValueError:
         raise HTTPException(403, "Ce compte n'est rattaché à aucune structure.") from None
-
-
-def _status_of(reason: str) -> int:
-    return {"not_found": 404, "not_your_structure": 403, "not_your_hold": 403}.get(reason, 409)
-
-
-def _answer(refusal: Refusal | None, content: Any) -> Answer:
-    return (200, content) if refusal is None else (_status_of(refusal.reason), refusal)
 
 
 async def _shown_hold(tx: Transaction, hold_id: UUID) -> dict[str, Any]:

@@ -25,17 +25,7 @@ def routes(runtime: Runtime) -> APIRouter:
         "/mes-places/tableau": partner.table,
         "/mes-places/modele.csv": partner.table_template,
     }
-    sent: Routes = {
-        "/trouver/retenue": prescriber.hold,
-        "/mes-retenues/{hold_id}/{action}": prescriber.act_on_own_hold,
-        "/alertes": prescriber.subscribe,
-        "/alertes/{alert_id}/fin": prescriber.unsubscribe,
-        "/mes-places/tableau": partner.send_table,
-        "/mes-places/flux": partner.resume_topic,
-        "/mes-places/{programme_id}": partner.declare,
-        "/retenues-recues/{hold_id}/{action}": partner.answer_hold,
-    }
-    return page_routes(runtime, pages, shown=shown, sent=sent)
+    return page_routes(runtime, pages, shown=shown, sent={**prescriber.forms(), **partner.forms()})
 
 
 class Hall(Desk):

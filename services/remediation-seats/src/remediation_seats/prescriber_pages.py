@@ -6,23 +6,32 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from fastapi import HTTPException, Request
+from fastapi import Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import Field
 
-from common.codes import normalised_code
-from common.desk import Desk
+from common.bodies import Body
+from common.commands import Form, Sent, Words, command
+from common.desk import Desk, Routes, done
 from common.failures import Refusal
-from common.http import Answer
+from common.http import Answer, answer
 from common.identity import Principal
 from common.query import Query
 from common.transaction import Transaction
-from remediation_seats import handlers, notice_store, notices, search, store
-from remediation_seats.messages import EducationLevel, StructureKind
+from remediation_seats import http, notice_store, notices, search, store
 from remediation_seats.state import Profile
 from territory import maps, reference
 
 _SHOWN_MAX = 40
+WORDS = Words(
+    {
+        "programme_id": "parcours",
+        "young_person_code": "code du jeune",
+        "age": "âge",
+        "level": "niveau",
+        "kind": "structure",
+    }
+)
 
 
 class Wish(Query):
@@ -32,9 +41,9 @@ class Wish(Query):
     parcours: str = ""
     commune: reference.TypedCommune = ""
     rayon: float = Field(default=30, gt=0, le=300)
-    age: int | None = Field(default=None, ge=14, le=99)
-    niveau: EducationLevel | None = None
-    genre: StructureKind | None = None
+    age: http.Age | None = None
+    niveau: http.Level | None = None
+    genre: http.Kind | None = None
     internat: bool = False
     fauteuil: bool = False
 
@@ -47,16 +56,36 @@ class Wish(Query):
 class PrescriberDesk(Desk):
     """The routes of a prescriber."""
 
+    def forms(self) -> Routes:
+        """What a prescriber may send, and what is said when it is done."""
+        return {
+            "/trouver/retenue": http.hold_seat.form(read=_hold_of, then=_held, refused=self.found, words=WORDS),
+            "/mes-retenues/{hold_id}/prolongation": http.prescriber_acts.form(
+                then=lambda _: done("/mes-retenues", "Retenue prolongée."), refused=self.holds, action="extension"
+            ),
+            "/mes-retenues/{hold_id}/retrait": http.prescriber_acts.form(
+                then=lambda _: done("/mes-retenues", "Place rendue."), refused=self.holds, action="withdrawal"
+            ),
+            "/alertes": subscribe.form(
+                read=_alert_of,
+                then=lambda _: done("/mes-retenues", "Alerte créée.", "alertes"),
+                refused=self.found,
+                words=WORDS,
+            ),
+            "/alertes/{alert_id}/fin": unsubscribe.form(then=_unsubscribed, refused=self.holds),
+        }
+
     async def find(self, request: Request) -> Response:
         """Places that fit, nearest first, then why the others do not."""
-        principal = self.who(request, "prescriber")
-        if isinstance(principal, Response):
-            return principal
-        return await self._found(request, principal, Wish.read(request.query_params))
+        return await self.found(request, self.who(request, "prescriber"))
 
-    async def _found(
-        self, request: Request, principal: Principal, wish: Wish, *, status: int = 200, problem: str = ""
-    ) -> Response:
+    async def found(self, request: Request, principal: Principal, *, sent: Sent | None = None) -> Response:
+        """The search; whatever was refused, it comes back, with the programme of the form first and open."""
+        wish, code = Wish.read(request.query_params), ""
+        if sent is not None:
+            # What to do about an unknown code is to leave it out; any other one is sent again.
+            code = "" if sent.content["reason"] == "unknown_code" else sent.typed.get("code", "")
+            wish = Wish.read({**sent.typed, "parcours": sent.typed.get("programme_id", "")})
         async with self.database.transaction() as tx:
             now = await tx.now()
             found = search.places(
@@ -73,9 +102,10 @@ class PrescriberDesk(Desk):
             request,
             "find.html",
             principal,
-            status,
+            sent=sent,
             now=now,
             wish=wish,
+            code=code,
             fits=sorted(found["fits"], key=lambda place: str(place["programme_id"]) != wish.parcours)[:_SHOWN_MAX],
             more_count=max(0, len(found["fits"]) - _SHOWN_MAX),
             misfits=found["misfits"],
@@ -84,43 +114,14 @@ class PrescriberDesk(Desk):
             titles=reference.communes(),
             map=maps.around(_free_by_commune(found["fits"]), wish.commune, wish.rayon),
             alerts=mine,
-            problem=problem,
         )
-
-    async def hold(self, request: Request) -> Response:
-        """Holds a seat; the young person's code is shown on the next page, to be written on paper."""
-        principal, form = await self.posted(request, "prescriber")
-        # Whatever is refused, the page comes back with this programme first and open.
-        wish = Wish.read({**form, "parcours": form.get("programme_id", "")})
-        typed = form.get("code", "").strip()
-        code = normalised_code(typed) if typed else None
-        if typed and code is None:
-            problem = "Ce code comporte une erreur de frappe : vérifiez les dix caractères."
-            return await self._found(request, principal, wish, status=422, problem=problem)
-
-        async def run(tx: Transaction) -> Answer:
-            result = await handlers.hold_seat(
-                tx,
-                programme_id=_uuid(form.get("programme_id")),
-                code=code,
-                prescriber_id=principal.subject,
-                contact_email=principal.contact,
-                profile=wish.profile,
-            )
-            return (409, result) if isinstance(result, Refusal) else (201, result)
-
-        status, content = await self.execute(request, principal, form, run)
-        if status >= 400:
-            return await self._found(request, principal, wish, status=status, problem=content["detail"])
-        seen = {"nouvelle": content["hold_id"]} | ({} if code else {"premier": "1"})
-        return RedirectResponse(f"/mes-retenues?{urlencode(seen)}", 303)
 
     async def my_holds(self, request: Request) -> Response:
         """A prescriber's holds, those that wait for something first, and their alerts."""
-        principal = self.who(request, "prescriber")
-        return principal if isinstance(principal, Response) else await self._holds(request, principal)
+        return await self.holds(request, self.who(request, "prescriber"))
 
-    async def _holds(self, request: Request, principal: Principal, *, status: int = 200, problem: str = "") -> Response:
+    async def holds(self, request: Request, principal: Principal, *, sent: Sent | None = None, **_: UUID) -> Response:
+        """The page, or the same after a form that was refused."""
         async with self.database.transaction() as tx:
             now = await tx.now()
             rows = await store.holds_of(tx, prescriber_id=principal.subject)
@@ -131,7 +132,7 @@ class PrescriberDesk(Desk):
             request,
             "holds.html",
             principal,
-            status,
+            sent=sent,
             now=now,
             live=sorted(live, key=lambda row: str(row.hold_id) != request.query_params.get("nouvelle")),
             ended=[row for row in rows if row not in live][:30],
@@ -140,69 +141,74 @@ class PrescriberDesk(Desk):
             commune_label=reference.commune_label,
             new=request.query_params.get("nouvelle", ""),
             first=bool(request.query_params.get("premier")),
-            said=request.query_params.get("fait", ""),
-            problem=problem,
         )
 
-    async def act_on_own_hold(self, request: Request, hold_id: UUID, action: str) -> Response:
-        """The prescriber asks for more time, or gives the seat back."""
-        principal, form = await self.posted(request, "prescriber")
-        acts = {
-            "prolongation": (handlers.extend_hold, "Retenue prolongée."),
-            "retrait": (handlers.withdraw_hold, "Place rendue."),
-        }
-        if action not in acts:
-            raise HTTPException(404, "Cette action n'existe pas.")
-        handler, said = acts[action]
 
-        async def run(tx: Transaction) -> Answer:
-            refusal = await handler(tx, hold_id, principal.subject)
-            return (200, {}) if refusal is None else (409, refusal)
+class AlertBody(Body):
+    """Around which commune, and for whom, somebody wants to be told of a seat; a radius in kilometres."""
 
-        status, content = await self.execute(request, principal, form, run)
-        if status >= 400:
-            return await self._holds(request, principal, status=status, problem=content["detail"])
-        return RedirectResponse(f"/mes-retenues?{urlencode({'fait': said})}", 303)
-
-    async def subscribe(self, request: Request) -> Response:
-        """Asks to be written to when a seat opens for this wish."""
-        principal, form = await self.posted(request, "prescriber")
-        wish = Wish.read(form)
-        if not wish.commune:
-            problem = "Choisissez la commune du jeune : une alerte cherche autour d’un lieu."
-            return await self._found(request, principal, wish, status=422, problem=problem)
-
-        async def run(tx: Transaction) -> Answer:
-            result = await notices.subscribe(
-                tx,
-                principal.subject,
-                principal.contact,
-                commune_code=wish.commune,
-                radius_km=wish.rayon,
-                profile=wish.profile,
-                kind=wish.genre,
-            )
-            return (409, result) if isinstance(result, Refusal) else (201, {"alert_id": result})
-
-        status, content = await self.execute(request, principal, form, run)
-        if status >= 400:
-            return await self._found(request, principal, wish, status=status, problem=content["detail"])
-        return RedirectResponse(f"/mes-retenues?{urlencode({'fait': 'Alerte créée.'})}#alertes", 303)
-
-    async def unsubscribe(self, request: Request, alert_id: UUID) -> Response:
-        """Ends an alert."""
-        principal, _ = await self.posted(request, "prescriber")
-        async with self.database.transaction() as tx:
-            ended = await notice_store.delete_alert(tx, alert_id, principal.subject)
-        said = "Alerte supprimée." if ended else "Cette alerte n’existe plus."
-        return RedirectResponse(f"/mes-retenues?{urlencode({'fait': said})}#alertes", 303)
+    commune_code: reference.CommuneCode
+    radius_km: float = Field(gt=0, le=300)
+    age: http.Age | None = None
+    level: http.Level | None = None
+    needs_boarding: bool = False
+    needs_wheelchair_access: bool = False
+    kind: http.Kind | None = None
 
 
-def _uuid(text: str | None) -> UUID:
-    try:
-        return UUID(text or "")
-    except ValueError:
-        raise HTTPException(404, "Ce parcours n'existe pas.") from None
+@command("prescriber")
+async def subscribe(tx: Transaction, principal: Principal, body: AlertBody) -> Answer:
+    """Asks to be written to when a seat opens for this wish."""
+    result = await notices.subscribe(
+        tx,
+        principal.subject,
+        principal.contact,
+        commune_code=body.commune_code,
+        radius_km=body.radius_km,
+        profile=Profile(body.age, body.level, body.needs_boarding, body.needs_wheelchair_access),
+        kind=body.kind,
+    )
+    return answer(result, None) if isinstance(result, Refusal) else (201, {"alert_id": result})
+
+
+@command("prescriber")
+async def unsubscribe(tx: Transaction, principal: Principal, alert_id: UUID) -> Answer:
+    """Ends an alert."""
+    return 200, {"ended": await notice_store.delete_alert(tx, alert_id, principal.subject)}
+
+
+def _young_person_of(typed: Form) -> dict[str, Any]:
+    return {
+        "age": typed.get("age") or None,
+        "level": typed.get("niveau") or None,
+        "needs_boarding": typed.get("internat") == "1",
+        "needs_wheelchair_access": typed.get("fauteuil") == "1",
+    }
+
+
+def _hold_of(sent: Sent) -> dict[str, Any]:
+    typed = sent.typed
+    facts = {"programme_id": typed.get("programme_id", ""), "young_person_code": typed.get("code", "").strip() or None}
+    return facts | _young_person_of(typed)
+
+
+def _held(sent: Sent) -> Response:
+    """To the hold; a new young person's code is shown there, to be written on paper."""
+    seen = {"nouvelle": sent.content["hold_id"]} | ({} if sent.typed.get("code", "").strip() else {"premier": "1"})
+    return RedirectResponse(f"/mes-retenues?{urlencode(seen)}", 303)
+
+
+def _alert_of(sent: Sent) -> dict[str, Any]:
+    commune_code = Wish.read(sent.typed).commune
+    if not commune_code:
+        raise ValueError("Choisissez la commune du jeune : une alerte cherche autour d’un lieu.")
+    place = {"commune_code": commune_code, "radius_km": sent.typed.get("rayon") or 30}
+    return place | {"kind": sent.typed.get("genre") or None} | _young_person_of(sent.typed)
+
+
+def _unsubscribed(sent: Sent) -> Response:
+    said = "Alerte supprimée." if sent.content["ended"] else "Cette alerte n’existe plus."
+    return done("/mes-retenues", said, "alertes")
 
 
 def _free_by_commune(fits: list[dict[str, Any]]) -> dict[str, int]:

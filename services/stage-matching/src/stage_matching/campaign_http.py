@@ -13,7 +13,7 @@ from fastapi.responses import Response
 
 from common.bodies import Body, Text
 from common.failures import Refusal
-from common.http import Answer, answer, command, database_of, problem, run_command
+from common.http import Answer, answer, database_of, problem, run_command
 from common.identity import Principal
 from common.spreadsheet import UnreadableTable, read_table
 from common.transaction import Transaction
@@ -51,7 +51,7 @@ async def open_campaign(request: Request, campaign_id: UUID, body: CampaignBody,
         )
         return answer(refusal, {"campaign_id": campaign_id})
 
-    return await command(request, principal, body, run)
+    return await run_command(request, principal, body, run)
 
 
 @router.get("/campaigns")
@@ -119,7 +119,7 @@ async def act(
         refusal = await ACTS[action](tx, campaign_id, uai)
         return answer(refusal, {"campaign_id": campaign_id})
 
-    return await command(request, principal, None, run)
+    return await run_command(request, principal, None, run)
 
 
 ACTS: dict[str, Callable[[Transaction, UUID, str | None], Awaitable[Refusal | None]]] = {
@@ -272,4 +272,4 @@ async def _table_command(
     run: Callable[[Transaction], Awaitable[Answer]],
 ) -> Response:
     digest = {"sha256": hashlib.sha256(content).hexdigest(), **facts}
-    return await run_command(request, database_of(request), principal, digest, run)
+    return await run_command(request, principal, digest, run)

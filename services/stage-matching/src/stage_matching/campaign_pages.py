@@ -51,7 +51,7 @@ class CampaignDesk(Desk):
     async def campaigns(self, request: Request) -> Response:
         """The campaigns, and the form of a new one."""
         principal = self.who(request, "school", "agency")
-        return principal if isinstance(principal, Response) else await self._all(request, principal)
+        return await self._all(request, principal)
 
     async def _all(self, request: Request, principal: Principal, *, status: int = 200, problem: str = "") -> Response:
         uai = opener(principal)
@@ -88,7 +88,7 @@ class CampaignDesk(Desk):
     async def campaign(self, request: Request, campaign_id: UUID) -> Response:
         """One campaign: what to do next, how far the job is, and its figures."""
         principal = self.who(request, "school", "agency")
-        return principal if isinstance(principal, Response) else await self._one(request, principal, campaign_id)
+        return await self._one(request, principal, campaign_id)
 
     async def _one(
         self,
@@ -124,8 +124,6 @@ class CampaignDesk(Desk):
     async def progress(self, request: Request, campaign_id: UUID) -> Response:
         """The part of the page that moves while the job works."""
         principal = self.who(request, "school", "agency")
-        if isinstance(principal, Response):
-            raise HTTPException(401)
         async with self.database.transaction() as tx:
             row = await readable(tx, campaign_id, opener(principal))
         return self.page(request, "progress.html", principal, row=row)
@@ -269,8 +267,6 @@ class CampaignDesk(Desk):
         self, request: Request, campaign_id: UUID, request_id: UUID | None = None
     ) -> tuple[Principal, Any, Any] | Response:
         principal = self.who(request, "school", "agency")
-        if isinstance(principal, Response):
-            return principal
         uai = opener(principal)
         async with self.database.transaction() as tx:
             row = await readable(tx, campaign_id, uai)

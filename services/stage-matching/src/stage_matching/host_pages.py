@@ -44,7 +44,7 @@ class HostDesk(Desk):
     async def offers(self, request: Request) -> Response:
         """What waits for an answer, the nearest deadline first; then the offers."""
         principal = self.who(request, "host")
-        return principal if isinstance(principal, Response) else await self._mine(request, principal)
+        return await self._mine(request, principal)
 
     async def _mine(self, request: Request, principal: Principal, *, status: int = 200, problem: str = "") -> Response:
         host_id = host_of(principal)
@@ -95,8 +95,6 @@ class HostDesk(Desk):
     async def edit(self, request: Request, offer_id: UUID | None = None) -> Response:
         """The form of a new offer, or of one of the host's."""
         principal = self.who(request, "host")
-        if isinstance(principal, Response):
-            return principal
         async with self.database.transaction() as tx:
             known = {row.offer_id: row for row in await store.offers_of(tx, host_of(principal))}
         if offer_id is not None and offer_id not in known:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import Response
 
 from common.failures import Refusal
-from common.http import Answer, answer, command, database_of
+from common.http import Answer, answer, database_of, run_command
 from common.identity import Principal, caller, caller_as
 from common.transaction import Transaction
 from stage_matching import handlers, hosts, search, store
@@ -48,7 +48,7 @@ async def describe_host(request: Request, body: HostBody, principal: Host) -> Re
     async def run(tx: Transaction) -> Answer:
         return answer(await hosts.describe(tx, host_id, body.identity(), principal.contact), {"host_id": host_id})
 
-    return await command(request, principal, body, run)
+    return await run_command(request, principal, body, run)
 
 
 @router.get("/hosts")
@@ -66,7 +66,7 @@ async def sign_charter(request: Request, body: CharterBody, principal: Host) -> 
     async def run(tx: Transaction) -> Answer:
         return answer(await hosts.sign_charter(tx, host_id, body.commitments), {"host_id": host_id})
 
-    return await command(request, principal, body, run)
+    return await run_command(request, principal, body, run)
 
 
 @router.post("/host/reinstatement")
@@ -77,7 +77,7 @@ async def reinstate_oneself(request: Request, principal: Host) -> Response:
     async def run(tx: Transaction) -> Answer:
         return answer(await hosts.reinstate(tx, host_id, by_agency=False), {"host_id": host_id})
 
-    return await command(request, principal, None, run)
+    return await run_command(request, principal, None, run)
 
 
 @router.post("/hosts/{host_id}/label-withdrawal")
@@ -87,7 +87,7 @@ async def withdraw_label(request: Request, host_id: UUID, body: LabelEndBody, pr
     async def run(tx: Transaction) -> Answer:
         return answer(await hosts.withdraw_label(tx, host_id, body.reason), {"host_id": host_id})
 
-    return await command(request, principal, body, run)
+    return await run_command(request, principal, body, run)
 
 
 @router.post("/hosts/{host_id}/{action}")
@@ -106,7 +106,7 @@ async def act_on_host(
                 refusal = await hosts.reinstate(tx, host_id, by_agency=True)
         return answer(refusal, {"host_id": host_id})
 
-    return await command(request, principal, None, run)
+    return await run_command(request, principal, None, run)
 
 
 # -- offers
@@ -123,7 +123,7 @@ async def describe_offer(request: Request, offer_id: UUID, body: OfferBody, prin
         refusal = await handlers.describe_offer(tx, host_id, offer_id, body.description(), body.seats)
         return answer(refusal, {"offer_id": offer_id})
 
-    return await command(request, principal, body, run)
+    return await run_command(request, principal, body, run)
 
 
 @router.get("/offers/mine")
@@ -160,7 +160,7 @@ async def file_request(request: Request, body: RequestBody, principal: Seeker) -
         request_id = await handlers.file_request(tx, principal.subject, principal.contact, body.wish())
         return 200, {"request_id": request_id}
 
-    return await command(request, principal, body, run)
+    return await run_command(request, principal, body, run)
 
 
 @router.post("/applications")
@@ -173,7 +173,7 @@ async def apply(request: Request, body: ApplicationBody, principal: Seeker) -> R
             return answer(result, None)
         return 201, await shown_application(tx, result)
 
-    return await command(request, principal, body, run)
+    return await run_command(request, principal, body, run)
 
 
 @router.get("/applications")
@@ -199,7 +199,7 @@ async def seeker_acts(
         refusal = await handler(tx, acting(principal), application_id)
         return answer(refusal, await shown_application(tx, application_id))
 
-    return await command(request, principal, None, run)
+    return await run_command(request, principal, None, run)
 
 
 @router.post("/received-applications/{application_id}/refusal")
@@ -210,7 +210,7 @@ async def refuse(request: Request, application_id: UUID, body: RefusalBody, prin
         refusal = await handlers.refuse(tx, host_of(principal), application_id, body.reason)
         return answer(refusal, await shown_application(tx, application_id))
 
-    return await command(request, principal, body, run)
+    return await run_command(request, principal, body, run)
 
 
 @router.post("/received-applications/{application_id}/{action}")
@@ -224,7 +224,7 @@ async def host_acts(
         refusal = await handler(tx, host_of(principal), application_id)
         return answer(refusal, await shown_application(tx, application_id))
 
-    return await command(request, principal, None, run)
+    return await run_command(request, principal, None, run)
 
 
 @router.post("/agreements/{agreement_id}/{action}")
@@ -247,7 +247,7 @@ async def act_on_agreement(
         refusal = await handlers.act_on_agreement(tx, agreement_id, role, acts[action], party_id)
         return answer(refusal, {"agreement_id": agreement_id})
 
-    return await command(request, principal, None, run)
+    return await run_command(request, principal, None, run)
 
 
 # -- what routes share

@@ -10,7 +10,8 @@ from fastapi import HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import Field, ValidationError, field_validator
 
-from common.desk import Desk, Form
+from common.commands import Form
+from common.desk import Desk
 from common.failures import Refusal
 from common.http import Answer
 from common.identity import Principal
@@ -129,7 +130,7 @@ class SeekerDesk(Desk):
     async def applications(self, request: Request) -> Response:
         """What a seeker sent and must confirm or sign, and what they told of themselves."""
         principal = self.who(request, "seeker")
-        return principal if isinstance(principal, Response) else await self._mine(request, principal)
+        return await self._mine(request, principal)
 
     async def _mine(self, request: Request, principal: Principal, *, status: int = 200, problem: str = "") -> Response:
         async with self.database.transaction() as tx:
