@@ -24,7 +24,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from common import migrations
 from common.app import Runtime, build_runtime
-from common.embedded.stack import EmbeddedSettings, ServiceSpec, Stack
+from common.embedded.stack import EmbeddedSettings, Stack
+from common.services import ServiceSpec
 from common.settings import Settings
 from common.transaction import Transaction
 
