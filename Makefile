@@ -7,7 +7,7 @@ faults test-long: export KILLS ?= 20
 # Where an image forbids bytecode, each of the hundreds of starts of a test run would compile every library anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install run down reset test test-long faults check bench schemas lock
+.PHONY: help install run down reset test test-long faults check bench schemas services lock
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ bench: .venv/.installed  ## the measured claims, printed
 
 schemas: .venv/.installed  ## generate messages.py and the AsyncAPI document from schemas/avro
 	@$(BIN)/estuaire schemas generate
+
+services: .venv/.installed  ## generate deployment, lint rules and list from services/services.yaml
+	@$(BIN)/estuaire services generate
 
 lock:  ## pin the dependencies again (needs make install once)
 	@.uv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q \

@@ -16,5 +16,7 @@ echo "install: fetching the locked dependencies (about 400 MB the first time)"
 VIRTUAL_ENV="$PWD/.venv"; export VIRTUAL_ENV
 .uv/bin/uv pip sync --require-hashes requirements.lock \
   || stop "a dependency could not be fetched from the package index; check the network, then run this again"
-.uv/bin/uv pip install -q --no-deps --no-build-isolation -e libs/common -e services/remediation-seats -e services/stage-matching -e services/platform-scheduling -e services/events -e services/parents-cafes -e services/projections -e demonstration
+set -- -e libs/common -e demonstration
+for member in services/*/; do set -- "$@" -e "$member"; done
+.uv/bin/uv pip install -q --no-deps --no-build-isolation "$@"
 touch .venv/.installed

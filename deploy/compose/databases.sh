@@ -1,4 +1,5 @@
 #!/bin/sh
+# Generated from services/services.yaml by `make services`; edit templates/repository/deploy/compose/databases.sh.
 # A role and a database for each service, the first time that the volume is empty.
 set -eu
 for name in remediation_seats stage_matching platform_scheduling events parents_cafes projections; do

@@ -26,8 +26,9 @@ from common.embedded import parts
 from common.embedded.forks import Forks
 from common.embedded.kafka import Kafka
 from common.embedded.processes import Child, free_port
-from common.embedded.stack import EmbeddedSettings, ServiceSpec, Stack
+from common.embedded.stack import EmbeddedSettings, Stack
 from common.failpoints import EXIT_STATUS
+from common.services import ServiceSpec
 from tests.faults import ledger
 from tests.faults.history import History
 from tests.faults.workload import Workload

@@ -12,10 +12,10 @@ from common.testing import FreshRuntime, never_in_a_circle, until_it_waits
 from common.transaction import Transaction
 from events import personal_data
 from events.handlers import Registered
-from platform_scheduling import erasure as requesters
-from stage_matching import erasure as seekers
+from platform_scheduling import personal_data as requesters
 from stage_matching import handlers as stage_handlers
 from stage_matching import hosts
+from stage_matching import personal_data as seekers
 from stage_matching.bodies import HostBody, OfferBody, RequestBody
 from tests.integration import events, platforms
 from tests.integration.stages import LATER, offer_body, request_body, siret

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from common import contracts, manifests
+from common import contracts, manifests, services
 from common.settings import Settings
 from common.telemetry import Metrics
 
@@ -84,6 +83,13 @@ def test_compose_follows_its_specification() -> None:
         jsonschema.validate(wrong, schema)
 
 
+def test_what_follows_from_services_yaml_is_up_to_date() -> None:
+    """Deployment, lint rules and list of services are what the templates make of the entries; every folder has one."""
+    assert sorted(service.name for service in services.load()) == SERVICES
+    for path, text in services.generated().items():
+        assert path.read_text() == text, f"{path.name}: make services"
+
+
 def test_every_service_is_deployed_in_both_ways() -> None:
     """Compose and Kubernetes have the same services as the tree."""
     deployed = {d["metadata"]["name"] for _, d in documents() if d["kind"] == "StatefulSet"}
@@ -122,8 +128,7 @@ def test_every_variable_is_a_setting_and_none_is_missing() -> None:
 
 def test_the_navigation_has_every_page_of_every_service() -> None:
     """In both deployments, the links are those that the services name."""
-    packages = [importlib.import_module(service.replace("-", "_")) for service in SERVICES]
-    pages = {(package.SECTION, *page) for package in packages for page in package.PAGES}
+    pages = {(service.section, *page) for service in services.load() for page in service.pages}
     shared = next(d for _, d in documents() if d["kind"] == "ConfigMap")["data"]["ESTUAIRE_NAVIGATION"]
     for text in (shared, compose()["services"]["projections"]["environment"]["ESTUAIRE_NAVIGATION"]):
         links = {

@@ -18,7 +18,7 @@ from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 from fastavro import json_reader, schemaless_reader, schemaless_writer
 
-from common import contracts, schema_tools
+from common import contracts, schema_tools, services
 from common.avro import Codec, Registry
 from common.embedded.stack import Stack
 from common.failures import Malformed
@@ -153,9 +153,9 @@ def test_generated_files_are_up_to_date() -> None:
     """messages.py of every service and the AsyncAPI document are what the schemas generate."""
     root = FOLDER.parents[1]
     assert (root / "libs/common/src/common/generated.py").read_text() == schema_tools.generated_common(KNOWN)
-    for service in ("remediation-seats", "projections"):
-        path = root / "services" / service / "src" / service.replace("-", "_") / "messages.py"
-        assert path.read_text() == schema_tools.generated_messages(KNOWN, service)
+    for service in services.load():
+        path = root / "services" / service.name / "src" / service.package / "messages.py"
+        assert path.read_text() == schema_tools.generated_messages(KNOWN, service.name)
     assert json.loads((FOLDER / "asyncapi.json").read_text()) == schema_tools.asyncapi(KNOWN)
 
 

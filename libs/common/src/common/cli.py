@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from common import contracts, dead_letters, schema_tools
+from common import contracts, dead_letters, schema_tools, services
 from common.avro import Registry
 from common.embedded.commands import app as embedded_run
 from common.terminal import SCHEMAS, broker_and_registry, console, database_urls, fail, run
@@ -49,6 +49,19 @@ app.add_typer(schemas, name="schemas")
 app.add_typer(letters, name="dead-letters")
 topics = typer.Typer(help="The topics of schemas/avro/topics.yaml.", no_args_is_help=True)
 app.add_typer(topics, name="topics")
+
+members = typer.Typer(help="The services of services/services.yaml.", no_args_is_help=True)
+app.add_typer(members, name="services")
+
+# -- services
+
+
+@members.command("generate")
+def services_generate() -> None:
+    """Writes what follows from services.yaml: deployment, lint rules, the list of services."""
+    for path in services.write_all():
+        console.print(f"wrote {path}")
+
 
 # -- contracts
 

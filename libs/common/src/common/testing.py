@@ -24,9 +24,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from common import migrations
-from common.embedded.stack import EmbeddedSettings, ServiceSpec, Stack
+from common.embedded.stack import EmbeddedSettings, Stack
 from common.failures import sqlstate
 from common.runtime import Runtime, build_runtime
+from common.services import ServiceSpec
 from common.settings import Settings
 from common.transaction import Transaction
 

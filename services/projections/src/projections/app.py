@@ -65,25 +65,20 @@ service = Service(
         "cafe-season": ReadModel(topics=(cafe_season.TOPIC,), tables=(SeasonCafe,)),
     },
     consumes={
+        **dict.fromkeys(pipeline.topics(), Consumes(messages=pipeline.MESSAGES, fold=pipeline.fold)),
         cafe_season.TOPIC: Consumes(messages=cafe_season.MESSAGES, fold=cafe_season.fold),
-        "parents-cafes.pipeline.v1": Consumes(messages=pipeline.MESSAGES, fold=pipeline.fold),
         calendar.EVENTS_TOPIC: Consumes(messages=calendar.EVENT_MESSAGES, fold=calendar.fold_events),
         calendar.SESSIONS_TOPIC: Consumes(messages=calendar.SESSION_MESSAGES, fold=calendar.fold_sessions),
-        "events.pipeline.v1": Consumes(messages=pipeline.MESSAGES, fold=pipeline.fold),
         platform_use.TOPIC: Consumes(messages=platform_use.MESSAGES, fold=platform_use.fold),
-        "platform-scheduling.pipeline.v1": Consumes(messages=pipeline.MESSAGES, fold=pipeline.fold),
         stage_market.HOSTS_TOPIC: Consumes(messages=stage_market.HOST_MESSAGES, fold=stage_market.fold_hosts),
         stage_market.OFFERS_TOPIC: Consumes(messages=stage_market.OFFER_MESSAGES, fold=stage_market.fold_offers),
         stage_market.REQUESTS_TOPIC: Consumes(messages=stage_market.REQUEST_MESSAGES, fold=stage_market.fold_requests),
-        "stage-matching.pipeline.v1": Consumes(messages=pipeline.MESSAGES, fold=pipeline.fold),
         "remediation-seats.structures.v1": Consumes(
             messages=seat_board.STRUCTURE_MESSAGES, fold=seat_board.fold_structures
         ),
         "remediation-seats.programmes.v1": Consumes(
             messages=seat_board.PROGRAMME_MESSAGES, fold=seat_board.fold_programmes
         ),
-        "remediation-seats.pipeline.v1": Consumes(messages=pipeline.MESSAGES, fold=pipeline.fold),
-        "projections.pipeline.v1": Consumes(messages=pipeline.MESSAGES, fold=pipeline.fold),
     },
 )
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from common import contracts
 from common.generated import RecordDeadLettered, ServiceHealthReported
+from common.settings import Settings
 from common.transaction import Transaction
 from common.verdicts import Delivery
 from projections import rows
@@ -14,6 +16,16 @@ from projections.tables import PipelineDeadLetter, PipelineService
 
 MESSAGES = (ServiceHealthReported, RecordDeadLettered)
 _SHOWN_MAX = 50
+
+
+def topics() -> list[str]:
+    """Where services tell how they are: a new one is shown when its topic is declared."""
+    known = contracts.load(Settings.model_fields["schemas_dir"].default)
+    return [
+        name
+        for name, topic in known.topics.items()
+        if "common/ServiceHealthReported" in topic.records and "projections" in topic.consumers
+    ]
 
 
 async def fold(tx: Transaction, deliveries: Sequence[Delivery]) -> None:

@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,7 +20,7 @@ import httpx
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from common import contracts, migrations, schema_tools
+from common import contracts, migrations, schema_tools, services
 from common.avro import Registry as RegistryClient
 from common.embedded import parts
 from common.embedded.forks import Forks
@@ -30,6 +29,7 @@ from common.embedded.postgres import Postgres
 from common.embedded.processes import Child, EmbeddedError, check_port_is_free, free_port
 from common.embedded.registry import Registry
 from common.failures import Unavailable
+from common.services import ServiceSpec
 from common.settings import Settings
 from common.topics import TopicRefused, create_topics
 
@@ -66,40 +66,9 @@ class EmbeddedSettings(BaseSettings):
         return cls(home=home, service_ports={service.name: free_port() for service in installed_services()}, **ports)
 
 
-@dataclass(frozen=True)
-class ServiceSpec:
-    """A service as the embedded run starts it: its name, which is also its script's, and the port where it usually listens."""
-
-    name: str
-    default_port: int
-    # The navigation's section, and label, icon and path of each page in it.
-    section: str = ""
-    pages: tuple[tuple[str, str, str], ...] = ()
-
-    @property
-    def package(self) -> str:
-        """Python package, which is also the database and its role."""
-        return self.name.replace("-", "_")
-
-    @property
-    def module(self) -> str:
-        """Python module whose `main` is the process."""
-        return f"{self.package}.app"
-
-    def port(self, settings: EmbeddedSettings) -> int:
-        """Where it listens."""
-        return settings.service_ports.get(self.name) or int(
-            os.environ.get(f"ESTUAIRE_{self.package.upper()}_PORT", self.default_port)
-        )
-
-
 def installed_services() -> list[ServiceSpec]:
-    """The services of this workspace: entry points `estuaire.services`, each a package with DEFAULT_PORT, SECTION and PAGES."""
-    packages = {entry.name: entry.load() for entry in importlib.metadata.entry_points(group="estuaire.services")}
-    found = (
-        ServiceSpec(name, package.DEFAULT_PORT, package.SECTION, package.PAGES) for name, package in packages.items()
-    )
-    return sorted(found, key=lambda service: -service.default_port)
+    """The services of this checkout, the highest port first."""
+    return sorted(services.load(), key=lambda service: -service.default_port)
 
 
 Say = Callable[[str], None]

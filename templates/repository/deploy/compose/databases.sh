@@ -1,0 +1,7 @@
+#!/bin/sh
+# Generated from services/services.yaml by `make services`; edit templates/{{ template }}.
+# A role and a database for each service, the first time that the volume is empty.
+set -eu
+for name in {{ services | join(' ', attribute='package') }}; do
+  psql -v ON_ERROR_STOP=1 -U postgres -c "CREATE ROLE $name LOGIN PASSWORD '$POSTGRES_PASSWORD'" -c "CREATE DATABASE $name OWNER $name"
+done
