@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -13,11 +14,11 @@ import httpx
 import pytest
 
 from common.embedded.stack import Stack
-from common.rebuild import ReadModel, Rebuild
+from common.rebuild import Rebuild
 from common.repair import for_repair
 from common.testing import Query, service_named
+from projections import seat_board
 from projections.app import service as projections
-from projections.seat_board import BOARD_TOPICS
 from projections.tables import BoardProgramme
 from tests.integration.conftest import Seats, declare, eventually
 
@@ -169,7 +170,7 @@ async def test_a_fold_that_writes_a_table_which_its_model_does_not_list_is_stopp
     kafka = seats.stack.bootstrap_servers
     async with for_repair(projections, environment["ESTUAIRE_DATABASE_URL"], kafka=kafka) as runtime:
         assert runtime.inbox is not None
-        forgetful = ReadModel(topics=BOARD_TOPICS, tables=(BoardProgramme,))
+        forgetful = replace(seat_board.MODEL, tables=(BoardProgramme,))
         work = Rebuild(
             "forgetful", forgetful,
             database=runtime.database, inbox=runtime.inbox, bootstrap_servers=kafka, lot_count=500,

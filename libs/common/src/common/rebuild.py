@@ -24,7 +24,7 @@ from common.failures import Malformed, sqlstate
 from common.inbox import Inbox
 from common.log_view import LogView
 from common.transaction import Database, Transaction
-from common.verdicts import Fenced
+from common.verdicts import Consumes, Fenced
 
 # The consumer's own tables: the new rows come with positions and guards of their own, which are compared and thrown away.
 _GUARDS = ("consumer_position", "aggregate_seen", "parked_message")
@@ -42,8 +42,14 @@ Positions = Mapping[TopicPartition, int]
 class ReadModel:
     """Tables that are folded from topics and nothing else; in the order in which the queries of their pages lock them."""
 
-    topics: tuple[str, ...]
     tables: tuple[type[SQLModel], ...]
+    # How each topic is folded into them.
+    folds: Mapping[str, Consumes]
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """What the model is folded from."""
+        return tuple(self.folds)
 
 
 class Rebuild:

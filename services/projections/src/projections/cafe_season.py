@@ -11,8 +11,9 @@ from datetime import datetime
 from typing import Any
 
 from common import secrecy
+from common.rebuild import ReadModel
 from common.transaction import Transaction
-from common.verdicts import Delivery
+from common.verdicts import Consumes, Delivery
 from projections import as_of, rows
 from projections.as_of import AsOf
 from projections.messages import (
@@ -133,6 +134,9 @@ def apply(before: Row, delivery: Delivery) -> Row:
             return counts | {"offers": left}
 
 
+MODEL = ReadModel(tables=(SeasonCafe,), folds={TOPIC: Consumes(messages=MESSAGES, fold=fold)})
+
+
 # -- reading
 
 
@@ -202,7 +206,7 @@ class Season:
 
 async def read_as_of(tx: Transaction) -> AsOf:
     """How complete the read model is."""
-    return await as_of.read_as_of(tx, (TOPIC,))
+    return await as_of.read_as_of(tx, MODEL.topics)
 
 
 async def read(tx: Transaction, now: datetime, asked: Asked) -> Season:

@@ -15,8 +15,9 @@ from icalendar import Event as IEvent
 
 from common import secrecy
 from common.pages import PARIS
+from common.rebuild import ReadModel
 from common.transaction import Transaction
-from common.verdicts import Delivery
+from common.verdicts import Consumes, Delivery
 from projections import as_of, cafe_season, rows
 from projections.as_of import AsOf
 from projections.messages import (
@@ -150,6 +151,15 @@ def apply(before: Row, delivery: Delivery) -> Row:
             return counts | {"offers": left}
 
 
+MODEL = ReadModel(
+    tables=(CalendarEvent, CalendarSession),
+    folds={
+        EVENTS_TOPIC: Consumes(messages=EVENT_MESSAGES, fold=fold_events),
+        SESSIONS_TOPIC: Consumes(messages=SESSION_MESSAGES, fold=fold_sessions),
+    },
+)
+
+
 # -- reading
 
 
@@ -195,7 +205,7 @@ class Calendar:
 
 async def read_as_of(tx: Transaction) -> AsOf:
     """How complete the read model is."""
-    return await as_of.read_as_of(tx, (EVENTS_TOPIC, SESSIONS_TOPIC, cafe_season.TOPIC))
+    return await as_of.read_as_of(tx, (*MODEL.topics, cafe_season.TOPIC))
 
 
 async def read(tx: Transaction, now: datetime, asked: Asked) -> Calendar:

@@ -13,8 +13,9 @@ from uuid import UUID
 
 from common import secrecy
 from common.pages import PARIS
+from common.rebuild import ReadModel
 from common.transaction import Transaction
-from common.verdicts import Delivery
+from common.verdicts import Consumes, Delivery
 from projections import as_of, rows
 from projections.as_of import AsOf
 from projections.messages import (
@@ -122,6 +123,9 @@ def apply_to_booking(row: Row | None, delivery: Delivery) -> Row:
     return before | changed | rows.place_in_log(delivery)
 
 
+MODEL = ReadModel(tables=(UsePlatform, UseBooking), folds={TOPIC: Consumes(messages=MESSAGES, fold=fold)})
+
+
 # -- reading
 
 
@@ -169,7 +173,7 @@ class PlatformUse:
 
 async def read_as_of(tx: Transaction) -> AsOf:
     """How complete the read model is."""
-    return await as_of.read_as_of(tx, (TOPIC,))
+    return await as_of.read_as_of(tx, MODEL.topics)
 
 
 def weeks_of(period: Period, now: datetime) -> tuple[str, ...]:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from common.rebuild import ReadModel
 from common.transaction import Transaction
-from common.verdicts import Delivery
+from common.verdicts import Consumes, Delivery
 from projections import as_of, rows
 from projections.as_of import AsOf, Place
 from projections.messages import (
@@ -34,8 +35,7 @@ PROGRAMME_MESSAGES = (
     HoldEnded,
     YoungPersonAdmitted,
 )
-PROGRAMMES_TOPIC = "remediation-seats.programmes.v1"
-BOARD_TOPICS = ("remediation-seats.structures.v1", PROGRAMMES_TOPIC)
+STRUCTURES_TOPIC, PROGRAMMES_TOPIC = "remediation-seats.structures.v1", "remediation-seats.programmes.v1"
 
 # The strategy's rule: a declaration ages after 7 days, and after 30 is no longer counted as free.
 AGEING, STALE = timedelta(days=7), timedelta(days=30)
@@ -102,12 +102,21 @@ def apply(row: Row | None, delivery: Delivery) -> Row:
     }
 
 
+MODEL = ReadModel(
+    tables=(BoardProgramme, BoardStructure),
+    folds={
+        STRUCTURES_TOPIC: Consumes(messages=STRUCTURE_MESSAGES, fold=fold_structures),
+        PROGRAMMES_TOPIC: Consumes(messages=PROGRAMME_MESSAGES, fold=fold_programmes),
+    },
+)
+
+
 # -- reading
 
 
 async def read_as_of(tx: Transaction) -> AsOf:
     """How complete the board is."""
-    return await as_of.read_as_of(tx, BOARD_TOPICS, [PROGRAMMES_TOPIC])
+    return await as_of.read_as_of(tx, MODEL.topics, [PROGRAMMES_TOPIC])
 
 
 _SELECT = """

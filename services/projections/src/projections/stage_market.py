@@ -12,8 +12,9 @@ from typing import Any
 
 from common import secrecy
 from common.pages import PARIS
+from common.rebuild import ReadModel
 from common.transaction import Transaction
-from common.verdicts import Delivery
+from common.verdicts import Consumes, Delivery
 from projections import as_of, rows
 from projections.as_of import AsOf
 from projections.messages import (
@@ -39,7 +40,6 @@ from territory import reference, rome, weeks
 
 HOSTS_TOPIC, OFFERS_TOPIC = "stage-matching.hosts.v1", "stage-matching.offers.v1"
 REQUESTS_TOPIC = "stage-matching.requests.v1"
-MARKET_TOPICS = (HOSTS_TOPIC, OFFERS_TOPIC, REQUESTS_TOPIC)
 HOST_MESSAGES = (HostDescribed, CharterSigned, LabelAwarded, LabelWithdrawn, HostSuspended, HostReinstated)
 OFFER_MESSAGES = (
     OfferDescribed,
@@ -150,6 +150,16 @@ async def fold_requests(tx: Transaction, deliveries: Sequence[Delivery]) -> None
     await rows.save(tx, MarketRequest, list(current.values()))
 
 
+MODEL = ReadModel(
+    tables=(MarketOffer, MarketHost, MarketApplication, MarketRequest),
+    folds={
+        HOSTS_TOPIC: Consumes(messages=HOST_MESSAGES, fold=fold_hosts),
+        OFFERS_TOPIC: Consumes(messages=OFFER_MESSAGES, fold=fold_offers),
+        REQUESTS_TOPIC: Consumes(messages=REQUEST_MESSAGES, fold=fold_requests),
+    },
+)
+
+
 # -- reading
 
 
@@ -201,7 +211,7 @@ class Market:
 
 async def read_as_of(tx: Transaction) -> AsOf:
     """How complete the market is."""
-    return await as_of.read_as_of(tx, MARKET_TOPICS)
+    return await as_of.read_as_of(tx, MODEL.topics)
 
 
 async def read(tx: Transaction, now: datetime, department: str = "") -> Market:

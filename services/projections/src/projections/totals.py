@@ -105,6 +105,7 @@ CALENDAR_PAGE = TotalsPage(
 SEASON_PAGE = TotalsPage(
     "/saison-cafes", "/api/cafe-season", "season", "saison", "season", cafe_season.read_as_of, _read_season
 )
+PAGES = (MARKET_PAGE, USE_PAGE, CALENDAR_PAGE, SEASON_PAGE)
 
 
 def routes(runtime: Runtime, page: TotalsPage, hub: live.Hub) -> APIRouter:
