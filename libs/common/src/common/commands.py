@@ -80,13 +80,14 @@ class Command:
         then: Callable[[Sent], Response],
         refused: Callable[..., Awaitable[Response]],
         read: Callable[[Sent], Mapping[str, Any]] | None = None,
-        words: Words = Words(),  # frozen
+        words: Words = Words(),  # it is frozen
+        where: Mapping[str, type] | None = None,
         **fixed: Any,
     ) -> Endpoint:
         """The route for a form: on success `then`, else the page `refused(request, principal, sent=…, **path)`.
 
         `read` makes the body's fields of the form's, where they have other names; a `ValueError` of it says what to do.
-        `fixed` are parameters of `run` that the path does not have.
+        `fixed` are parameters of `run` that the path does not have; `where`, those of the path that `run` does not have.
         """
         given = inspect.signature(self.run, eval_str=True)
 
@@ -94,7 +95,8 @@ class Command:
             identity: Identity = request.app.state.runtime.identity
             principal, _ = await identity.checked_form(request)
             sent = Sent(principal.require(*self.roles), path, await request.form())
-            asked: dict[str, Any] = {"principal": principal, **path, **fixed}
+            of_run = {name: value for name, value in path.items() if name in given.parameters}
+            asked: dict[str, Any] = {"principal": principal, **of_run, **fixed}
             headers: Mapping[str, str] = {}
             try:
                 if "body" in given.parameters:
@@ -115,6 +117,7 @@ class Command:
             return answered
 
         path_only = [one for one in _asked(given) if one.name != "body" and one.name not in fixed]
+        path_only += [_parameter(name, kind) for name, kind in (where or {}).items()]
         return _named_as(self.run, endpoint, [*_request(), *path_only])
 
 

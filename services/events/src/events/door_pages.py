@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from common.commands import Form
 from common.desk import Desk, done
 from common.failures import Refusal
-from common.http import Answer
+from common.http import Answer, answer
 from common.transaction import Transaction
 from events import handlers, party_store
 from events.bodies import CheckInsBody
@@ -62,7 +62,7 @@ class DoorDesk(Desk):
         async def run(tx: Transaction) -> Answer:
             result = await handlers.check_in(tx, principal.account, session_id, readings)
             if isinstance(result, Refusal):
-                return 409, result
+                return answer(result, None)
             return 200, {"receipts": [one.__dict__ for one in result]}
 
         status, content = await self.execute(request, principal, form, run)

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from common.commands import Form
 from common.desk import Desk, done
 from common.failures import Refusal
-from common.http import Answer
+from common.http import Answer, answer, status_of
 from common.identity import Principal
 from common.links import subject_of
 from common.pages import PARIS
@@ -115,7 +115,7 @@ class LendingDesk(Desk):
 
         async def run(tx: Transaction) -> Answer:
             result = await ask_as(tx, principal, kit_id, body)
-            return (409, result) if isinstance(result, Refusal) else (201, {"state": result.state})
+            return answer(result, None) if isinstance(result, Refusal) else (201, {"state": result.state})
 
         status, content = await self.execute(request, principal, form, run)
         if status >= 400:
@@ -143,7 +143,7 @@ class LendingDesk(Desk):
             refusal = await kit_handlers.describe_kit(
                 tx, principal.account, principal.contact, kit_id, body.description()
             )
-            return (200, {}) if refusal is None else (409, refusal)
+            return answer(refusal, {})
 
         status, content = await self.execute(request, principal, form, run)
         if status >= 400:
@@ -167,7 +167,7 @@ class LendingDesk(Desk):
                 refusal = await give_back(tx, principal, loan_id, damaged=action == "retour-abime")
             else:
                 raise HTTPException(404, "Cette action n'existe pas.")
-            return (200, {}) if refusal is None else (409, refusal)
+            return answer(refusal, {})
 
         status, content = await self.execute(request, principal, form, run)
         if status >= 400:
@@ -180,7 +180,7 @@ class LendingDesk(Desk):
 
         async def run(tx: Transaction) -> Answer:
             refusal = await kit_handlers.mend(tx, principal.account, kit_id)
-            return (200, {}) if refusal is None else (409, refusal)
+            return answer(refusal, {})
 
         status, content = await self.execute(request, principal, form, run)
         if status >= 400:
@@ -244,7 +244,7 @@ class LendingDesk(Desk):
 
         async def run(tx: Transaction) -> Answer:
             result = await visit_as(tx, principal, body)
-            return (409, result) if isinstance(result, Refusal) else (201, {})
+            return answer(result, None) if isinstance(result, Refusal) else (201, {})
 
         status, content = await self.execute(request, principal, form, run)
         if status >= 400:
@@ -257,7 +257,7 @@ class LendingDesk(Desk):
 
         async def run(tx: Transaction) -> Answer:
             refusal = await ambassador_handlers.cancel(tx, principal.account, visit_id)
-            return (200, {}) if refusal is None else (409, refusal)
+            return answer(refusal, {})
 
         status, content = await self.execute(request, principal, form, run)
         if status >= 400:
@@ -288,7 +288,9 @@ class LendingDesk(Desk):
             await ambassador_handlers.describe(tx, ambassador_id, body.email, body.title, body.description())
             return 200, {}
 
-        await self.execute(request, principal, form, run)
+        status, content = await self.execute(request, principal, form, run)
+        if status >= 400:
+            return await self._ambassadors(request, principal, status=status, problem=content["detail"], typed=form)
         return done("/ambassadeurs", "Annuaire mis à jour.", "annuaire")
 
     # -- an ambassador's link
@@ -325,7 +327,10 @@ class LendingDesk(Desk):
         async with self.database.transaction() as tx:
             refusal = await ambassador_handlers.answer(tx, ambassador_id, visit_id, said)
         return await self._asked(
-            request, token, status=409 if refusal else 200, problem=refusal.detail if refusal else ""
+            request,
+            token,
+            status=status_of(refusal.reason) if refusal else 200,
+            problem=refusal.detail if refusal else "",
         )
 
     def _link(self, token: str) -> tuple[UUID, UUID]:

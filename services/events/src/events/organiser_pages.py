@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from common.commands import Form
 from common.desk import Desk, done
 from common.failures import Refusal
-from common.http import Answer
+from common.http import Answer, answer
 from common.identity import Principal
 from common.pages import PARIS
 from common.spreadsheet import refused_line, written_table
@@ -165,7 +165,7 @@ class OrganiserDesk(Desk):
             refusal = await event_handlers.describe_event(
                 tx, principal.account, principal.contact, event_id, kept.description()
             )
-            return (200, {}) if refusal is None else (409, refusal)
+            return answer(refusal, {})
 
         status, content = await self.execute(request, principal, form, run)
         if status >= 400:
@@ -218,7 +218,7 @@ class OrganiserDesk(Desk):
 
         async def run(tx: Transaction) -> Answer:
             refusal: Refusal | None = await command(tx)
-            return (200, {}) if refusal is None else (409, refusal)
+            return answer(refusal, {})
 
         status, content = await self.execute(request, principal, form, run)
         if status >= 400:
@@ -275,7 +275,7 @@ class OrganiserDesk(Desk):
 
         async def run(tx: Transaction) -> Answer:
             refusal = await handlers.cancel_for(tx, principal.account, registration_id)
-            return (200, {}) if refusal is None else (409, refusal)
+            return answer(refusal, {})
 
         status, content = await self.execute(request, principal, form, run)
         if status >= 400:

@@ -17,7 +17,7 @@ from common.bodies import YEARS
 from common.commands import Form
 from common.desk import Desk
 from common.failures import Refusal
-from common.http import Answer, execute
+from common.http import Answer, answer
 from common.identity import Principal
 from common.links import subject_of
 from common.pages import PARIS
@@ -214,12 +214,11 @@ class PublicDesk(Desk):
             return await self._event(request, event_id, form, chosen=frozenset(chosen), status=422, problem=problem)
         applicant = applicant_of(request, event_id, body, self.identity.session(request))
         principal = public(body.email)
-        asked = f"{request.url.path}\n{body.model_dump_json()}"
 
         async def run(tx: Transaction) -> Answer:
             return await register_as(tx, event_id, body, applicant)
 
-        status, content, _ = await execute(self.database, principal, form.get("key") or None, asked, run)
+        status, content = await self.execute(request, principal, form, run)
         if status == 404:
             raise HTTPException(404, content["detail"])
         if status >= 400:
@@ -316,15 +315,10 @@ class PublicDesk(Desk):
                     refusal = await handlers.cancel(tx, party_id, registration_id)
                 case _:
                     refusal = await handlers.resize(tx, party_id, registration_id, seat_count)
-            return (200, {}) if refusal is None else (409, refusal)
+            return answer(refusal, {})
 
-        status, content, _ = await execute(
-            self.database,
-            Principal(f"party/{party_id}", frozenset()),
-            form.get("key") or None,
-            f"{action}\n{form}",
-            run,
-        )
+        principal = Principal(f"party/{party_id}", frozenset())
+        status, content = await self.execute(request, principal, form, run)
         if status >= 400:
             return await self._party(request, token, status=status, problem=content["detail"])
         return RedirectResponse(f"/inscription/{token}?fait={said[action]}", 303)

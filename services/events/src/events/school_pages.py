@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from common.commands import Form
 from common.desk import Desk, done
-from common.http import Answer
+from common.http import Answer, answer
 from common.identity import Principal
 from common.spreadsheet import refused_line
 from common.transaction import Transaction
@@ -125,7 +125,7 @@ class SchoolDesk(Desk):
 
         async def run(tx: Transaction) -> Answer:
             refusal = await of_school(tx, principal, registration_id, acts[action])
-            return (200, {}) if refusal is None else (409, refusal)
+            return answer(refusal, {})
 
         status, content = await self.execute(request, principal, form, run)
         if status >= 400:

@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from common.commands import Form
 from common.desk import Desk
-from common.http import Answer, execute, tagged
+from common.http import Answer, tagged
 from common.identity import Principal
 from common.query import Query
 from common.spreadsheet import refused_line
@@ -155,8 +155,7 @@ class FamilyDesk(Desk):
         async def run(tx: Transaction) -> Answer:
             return await http.asked(tx, cafe_id, body)
 
-        asked = f"{request.url.path}\n{body.model_dump_json()}"
-        status, content, _ = await execute(self.database, http.public(body.email), form.get("key") or None, asked, run)
+        status, content = await self.execute(request, http.public(body.email), form, run)
         if status >= 400:
             return await self._cafe(request, cafe_id, form, status=status, problem=content["detail"])
         return await self._cafe(request, cafe_id, form, status=202, sent_to=body.email)
@@ -197,15 +196,14 @@ class FamilyDesk(Desk):
     async def confirm(self, request: Request, token: str) -> Response:
         """The click that makes it certain: on to the household's own page, or what else there is."""
         request_id = http.subject(request, notices.REQUEST_LINK, token)
-        form = await request.form()
+        form: Form = {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
         body = ConfirmationBody(wait=True if form.get("attente") == "1" else None)
 
         async def run(tx: Transaction) -> Answer:
             return await http.confirmed(request, tx, request_id, body)
 
         principal = Principal(f"request/{request_id}", frozenset())
-        key = str(form.get("key") or "") or None
-        status, content, _ = await execute(self.database, principal, key, f"{token}\n{body.wait}", run)
+        status, content = await self.execute(request, principal, form, run)
         if status == 404:
             raise HTTPException(404, content["detail"])
         if status >= 400:
@@ -295,9 +293,7 @@ class FamilyDesk(Desk):
         async def run(tx: Transaction) -> Answer:
             return await http.acted(request, tx, household_id, command, body)
 
-        principal = http.household(household_id)
-        asked = f"{action}\n{sorted(form.items())}"
-        status, content, _ = await execute(self.database, principal, form.get("key") or None, asked, run)
+        status, content = await self.execute(request, http.household(household_id), form, run)
         if status >= 400:
             late = form.get("registration_id", "") if content["reason"] == "late_warning" else ""
             return await self._mine(request, token, status=status, problem=content["detail"], late=late)

@@ -10,8 +10,9 @@ from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
 from fastapi.responses import Response
 
 from common.bodies import YEARS
+from common.commands import command
 from common.failures import Refusal
-from common.http import Answer, answer, database_of, run_command, tagged
+from common.http import Answer, answer, database_of, tagged
 from common.identity import Principal, Role, caller_as
 from common.transaction import Transaction
 from platform_scheduling import busy_calendar, calendar_feed, handlers, photos, search, store, time_store
@@ -95,19 +96,13 @@ async def free_time(
 # -- the requester's side
 
 
-@router.post("/bookings")
-async def book(request: Request, body: BookingBody, principal: Requester) -> Response:
+@command(*REQUESTERS, api=router.post("/bookings"))
+async def book(tx: Transaction, principal: Principal, body: BookingBody) -> Answer:
     """Asks for a slot: 201 with the booking, approved, tentative or in line; 409 with the reason."""
-
-    async def run(tx: Transaction) -> Answer:
-        result = await book_as(tx, principal, body)
-        return (
-            (201, await shown_booking_of(tx, result.booking_id))
-            if not isinstance(result, Refusal)
-            else answer(result, None)
-        )
-
-    return await run_command(request, principal, body, run)
+    result = await book_as(tx, principal, body)
+    if isinstance(result, Refusal):
+        return answer(result, None)
+    return 201, await shown_booking_of(tx, result.booking_id)
 
 
 @router.get("/bookings")
@@ -124,31 +119,23 @@ async def my_bookings(request: Request, principal: Requester) -> dict[str, Any]:
         }
 
 
-@router.post("/bookings/{booking_id}/cancellation")
-async def requester_cancels(request: Request, booking_id: UUID, principal: Requester) -> Response:
+@command(*REQUESTERS, api=router.post("/bookings/{booking_id}/cancellation"))
+async def requester_cancels(tx: Transaction, principal: Principal, booking_id: UUID) -> Answer:
     """The requester gives a booking up; late ones are counted."""
-
-    async def run(tx: Transaction) -> Answer:
-        refusal = await handlers.cancel(tx, Party(account=account_of(principal)), booking_id)
-        return answer(refusal, await shown_booking_of(tx, booking_id))
-
-    return await run_command(request, principal, None, run)
+    refusal = await handlers.cancel(tx, Party(account=account_of(principal)), booking_id)
+    return answer(refusal, await shown_booking_of(tx, booking_id))
 
 
-@router.post("/bookings/{booking_id}/move")
-async def requester_moves(request: Request, booking_id: UUID, body: SlotBody, principal: Requester) -> Response:
+@command(*REQUESTERS, api=router.post("/bookings/{booking_id}/move"))
+async def requester_moves(tx: Transaction, principal: Principal, booking_id: UUID, body: SlotBody) -> Answer:
     """The requester moves a booking; the owner answers anew unless the platform approves by itself."""
-    return await moved(request, booking_id, body, principal, Party(account=account_of(principal)))
+    return await moved(tx, booking_id, body, Party(account=account_of(principal)))
 
 
-async def moved(request: Request, booking_id: UUID, body: SlotBody, principal: Principal, who: Party) -> Response:
+async def moved(tx: Transaction, booking_id: UUID, body: SlotBody, who: Party) -> Answer:
     """Moves a booking for one of its parties."""
-
-    async def run(tx: Transaction) -> Answer:
-        refusal = await handlers.move(tx, who, booking_id, body.span())
-        return answer(refusal, await shown_booking_of(tx, booking_id))
-
-    return await run_command(request, principal, body, run)
+    refusal = await handlers.move(tx, who, booking_id, body.span())
+    return answer(refusal, await shown_booking_of(tx, booking_id))
 
 
 # -- what anybody's software may fetch

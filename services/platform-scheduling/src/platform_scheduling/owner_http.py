@@ -9,6 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 
+from common.commands import command
 from common.failures import Refusal
 from common.http import Answer, answer, database_of, problem, run_command
 from common.identity import Principal, caller_as
@@ -166,38 +167,30 @@ async def received_bookings(request: Request, principal: Owner) -> list[dict[str
         return [shown_booking(row) | {"requester_title": row.requester_title, "purpose": row.purpose} for row in rows]
 
 
-@router.post("/received-bookings/{booking_id}/refusal")
-async def refuse(request: Request, booking_id: UUID, body: RefusalBody, principal: Owner) -> Response:
+@command("owner", api=router.post("/received-bookings/{booking_id}/refusal"))
+async def refuse(tx: Transaction, principal: Principal, booking_id: UUID, body: RefusalBody) -> Answer:
     """The owner refuses with a closed reason."""
-
-    async def run(tx: Transaction) -> Answer:
-        refusal = await handlers.refuse(tx, owner_of(principal), booking_id, body.reason)
-        return answer(refusal, await shown_booking_of(tx, booking_id))
-
-    return await run_command(request, principal, body, run)
+    refusal = await handlers.refuse(tx, owner_of(principal), booking_id, body.reason)
+    return answer(refusal, await shown_booking_of(tx, booking_id))
 
 
-@router.post("/received-bookings/{booking_id}/move")
-async def owner_moves(request: Request, booking_id: UUID, body: SlotBody, principal: Owner) -> Response:
+@command("owner", api=router.post("/received-bookings/{booking_id}/move"))
+async def owner_moves(tx: Transaction, principal: Principal, booking_id: UUID, body: SlotBody) -> Answer:
     """The owner moves a booking; what was approved stays so."""
-    return await moved(request, booking_id, body, principal, Party(owner_code=owner_of(principal)))
+    return await moved(tx, booking_id, body, Party(owner_code=owner_of(principal)))
 
 
-@router.post("/received-bookings/{booking_id}/{action}")
+@command("owner", api=router.post("/received-bookings/{booking_id}/{action}"))
 async def owner_acts(
-    request: Request, booking_id: UUID, action: Literal["approval", "cancellation", "no-show"], principal: Owner
-) -> Response:
+    tx: Transaction, principal: Principal, booking_id: UUID, action: Literal["approval", "cancellation", "no-show"]
+) -> Answer:
     """The owner approves, cancels, or says that nobody came."""
     owner = owner_of(principal)
-
-    async def run(tx: Transaction) -> Answer:
-        match action:
-            case "approval":
-                refusal = await handlers.approve(tx, owner, booking_id)
-            case "cancellation":
-                refusal = await handlers.cancel(tx, Party(owner_code=owner), booking_id)
-            case _:
-                refusal = await handlers.miss(tx, owner, booking_id)
-        return answer(refusal, await shown_booking_of(tx, booking_id))
-
-    return await run_command(request, principal, None, run)
+    match action:
+        case "approval":
+            refusal = await handlers.approve(tx, owner, booking_id)
+        case "cancellation":
+            refusal = await handlers.cancel(tx, Party(owner_code=owner), booking_id)
+        case _:
+            refusal = await handlers.miss(tx, owner, booking_id)
+    return answer(refusal, await shown_booking_of(tx, booking_id))

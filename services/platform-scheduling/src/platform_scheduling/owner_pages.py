@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any
-from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
 from fastapi import HTTPException, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import Response
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
-from common.commands import Form
-from common.desk import Desk, done
+from common.commands import Endpoint, Form, Sent, Words
+from common.desk import Desk, Routes, done
 from common.failures import Refusal
-from common.http import Answer
+from common.http import Answer, answer
 from common.identity import Principal
 from common.spreadsheet import refused_line
 from common.transaction import Transaction
-from platform_scheduling import handlers, photos, store, time_store, words
+from platform_scheduling import handlers, owner_http, photos, store, time_store
 from platform_scheduling.bodies import PlatformBody
-from platform_scheduling.handlers import Party
 from platform_scheduling.http import busy_spans, owner_of
-from platform_scheduling.messages import BookingRefusalReason
 from platform_scheduling.requester_pages import moved_to
-from platform_scheduling.state import Span
 from territory import reference
 
 FIELDS = {
@@ -43,19 +40,56 @@ FIELDS = {
     "starts_at_local": "début",
     "length_minutes": "durée",
     "rrule": "répétition",
+    "reason": "raison",
+    "starts_at": "début",
+    "ends_at": "fin",
 }
+WORDS = Words(FIELDS)
 _PROBLEMS = {"string_pattern_mismatch": "écrivez par exemple RNCP37489"}
 
 
 class OwnerDesk(Desk):
     """The routes of an owner."""
 
+    def forms(self) -> Routes:
+        """What an owner may send, and what is said when it is done."""
+
+        def acts(action: str, said: str) -> Endpoint:
+            return owner_http.owner_acts.form(then=_told(said), refused=self.received, action=action)
+
+        return {
+            "/mes-plateaux/{platform_id}": self.save,
+            "/mes-plateaux/{platform_id}/{action}": self.change,
+            "/reservations-recues/{booking_id}/acceptation": acts(
+                "approval", "Réservation acceptée : la personne est prévenue."
+            ),
+            "/reservations-recues/{booking_id}/refus": owner_http.refuse.form(
+                # The week's button asks for no reason.
+                read=lambda sent: {"reason": sent.typed.get("raison", "OTHER")},
+                then=_told("Réservation refusée : la personne est prévenue."),
+                refused=self.received,
+                words=WORDS,
+            ),
+            "/reservations-recues/{booking_id}/annulation": acts(
+                "cancellation", "Réservation annulée : la personne est prévenue."
+            ),
+            "/reservations-recues/{booking_id}/deplacement": owner_http.owner_moves.form(
+                read=moved_to,
+                then=_told("Réservation déplacée : la personne est prévenue."),
+                refused=self.received,
+                words=WORDS,
+            ),
+            "/reservations-recues/{booking_id}/absence": acts("no-show", "Absence notée."),
+        }
+
     async def mine(self, request: Request) -> Response:
         """What waits for an answer, the nearest deadline first; then the platforms."""
-        principal = self.who(request, "owner")
-        return await self._mine(request, principal)
+        return await self.received(request, self.who(request, "owner"))
 
-    async def _mine(self, request: Request, principal: Principal, *, status: int = 200, problem: str = "") -> Response:
+    async def received(
+        self, request: Request, principal: Principal, *, sent: Sent | None = None, **_: UUID
+    ) -> Response:
+        """The page, or the same after a form that was refused."""
         owner = owner_of(principal)
         async with self.database.transaction() as tx:
             now = await tx.now()
@@ -68,7 +102,7 @@ class OwnerDesk(Desk):
             request,
             "mine.html",
             principal,
-            status,
+            sent=sent,
             now=now,
             waiting=sorted((row for row in live if row.state == "tentative"), key=lambda row: row.due_at),
             in_line={row.platform_id for row in live if row.state == "requested"},
@@ -76,55 +110,7 @@ class OwnerDesk(Desk):
             past=[row for row in rows if row.state == "done" or (row.state == "approved" and row.starts_at <= now)],
             in_the_way=in_the_way,
             platforms=platforms,
-            said=request.query_params.get("fait", ""),
-            problem=problem,
         )
-
-    async def answer(self, request: Request, booking_id: UUID, action: str) -> Response:
-        """Accepts, refuses, cancels, moves, says that nobody came."""
-        principal, form = await self.posted(request, "owner")
-        owner = owner_of(principal)
-        said = {
-            "acceptation": "Réservation acceptée : la personne est prévenue.",
-            "refus": "Réservation refusée : la personne est prévenue.",
-            "annulation": "Réservation annulée : la personne est prévenue.",
-            "deplacement": "Réservation déplacée : la personne est prévenue.",
-            "absence": "Absence notée.",
-        }
-        if action not in said:
-            raise HTTPException(404, "Cette action n'existe pas.")
-        span: Span | None = None
-        if action == "deplacement":
-            try:
-                span = moved_to(form)
-            except (ValueError, OverflowError):
-                problem = "Choisissez un jour, une heure de début et une durée."
-                return await self._mine(request, principal, status=422, problem=problem)
-
-        async def run(tx: Transaction) -> Answer:
-            refusal: Refusal | None
-            match action:
-                case "acceptation":
-                    refusal = await handlers.approve(tx, owner, booking_id)
-                case "refus":
-                    reason = form.get("raison", "")
-                    known = BookingRefusalReason(reason) if reason in words.REFUSALS else BookingRefusalReason.OTHER
-                    refusal = await handlers.refuse(tx, owner, booking_id, known)
-                case "annulation":
-                    refusal = await handlers.cancel(tx, Party(owner_code=owner), booking_id)
-                case "deplacement":
-                    assert span is not None
-                    refusal = await handlers.move(tx, Party(owner_code=owner), booking_id, span)
-                case _:
-                    refusal = await handlers.miss(tx, owner, booking_id)
-            return (200, {}) if refusal is None else (409, refusal)
-
-        status, content = await self.execute(request, principal, form, run)
-        if status >= 400:
-            return await self._mine(request, principal, status=status, problem=content["detail"])
-        back = form.get("retour", "")
-        where = back if back.startswith("/mes-plateaux/") else "/mes-plateaux"
-        return RedirectResponse(f"{where}{'&' if '?' in where else '?'}{urlencode({'fait': said[action]})}", 303)
 
     # -- a platform's description
 
@@ -213,7 +199,7 @@ class OwnerDesk(Desk):
             refusal = await handlers.describe_platform(
                 tx, owner_of(principal), principal.contact, platform_id, kept.description(), kept.units
             )
-            return (200, {}) if refusal is None else (409, refusal)
+            return answer(refusal, {})
 
         status, content = await self.execute(request, principal, form, run)
         if status >= 400:
@@ -267,7 +253,7 @@ class OwnerDesk(Desk):
 
         async def run(tx: Transaction) -> Answer:
             result = await command(tx)
-            return (409, result) if isinstance(result, Refusal) else (200, {"in_the_way": len(result or [])})
+            return answer(result, None) if isinstance(result, Refusal) else (200, {"in_the_way": len(result or [])})
 
         status, content = await self.execute(request, principal, form, run)
         if status >= 400:
@@ -289,3 +275,13 @@ async def _uploaded(field: Any) -> bytes:
     if not isinstance(field, UploadFile) or not field.filename:
         raise ValueError("Choisissez un fichier")
     return await field.read()
+
+
+def _told(said: str) -> Callable[[Sent], Response]:
+    """Back to the owner's page, or to the week that the form was on."""
+
+    def then(sent: Sent) -> Response:
+        back = sent.typed.get("retour", "")
+        return done(back if back.startswith("/mes-plateaux/") else "/mes-plateaux", said)
+
+    return then

@@ -30,12 +30,9 @@ def routes(runtime: Runtime) -> APIRouter:
         "/mes-plateaux/{platform_id}/semaine": week.week,
     }
     sent: Routes = {
-        "/plateaux/{platform_id}": requester.book,
-        "/mes-reservations/{booking_id}/{action}": requester.act,
-        "/mes-plateaux/{platform_id}": owner.save,
+        **requester.forms(),
         "/mes-plateaux/{platform_id}/semaine/{action}": week.plan,
-        "/mes-plateaux/{platform_id}/{action}": owner.change,
-        "/reservations-recues/{booking_id}/{action}": owner.answer,
+        **owner.forms(),
     }
     return page_routes(runtime, pages, shown=shown, sent=sent)
 

@@ -5,27 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
-from urllib.parse import urlencode
 from uuid import UUID
 
-from fastapi import HTTPException, Request
-from fastapi.responses import RedirectResponse, Response
-from pydantic import Field, ValidationError, field_validator
+from fastapi import Request
+from fastapi.responses import Response
+from pydantic import Field, field_validator
 
 from common.bodies import YEARS
-from common.commands import Form
-from common.desk import Desk
-from common.failures import Refusal
-from common.http import Answer
+from common.commands import Form, Sent, Words
+from common.desk import Desk, Routes, done
 from common.identity import Principal
 from common.pages import PARIS
 from common.query import Query
-from common.spreadsheet import refused_line
 from common.transaction import Transaction
-from platform_scheduling import handlers, search, store, time_store, words
-from platform_scheduling.bodies import CAPACITY_MAX, BookingBody, SlotBody
-from platform_scheduling.handlers import Party
-from platform_scheduling.http import FEED_PAST, REQUESTERS, account_of, book_as, published
+from platform_scheduling import http, search, store, time_store, words
+from platform_scheduling.bodies import CAPACITY_MAX
+from platform_scheduling.http import FEED_PAST, REQUESTERS, account_of, published
 from platform_scheduling.state import Span
 from territory import maps, reference, weeks
 from territory.equipment import EQUIPMENT
@@ -38,6 +33,7 @@ FIELDS = {
     "starts_at": "début",
     "ends_at": "fin",
 }
+WORDS = Words(FIELDS)
 
 
 class Wanted(Query):
@@ -65,6 +61,23 @@ class Wanted(Query):
 
 class RequesterDesk(Desk):
     """The routes of whoever books."""
+
+    def forms(self) -> Routes:
+        """What a requester may send, and what is said when it is done."""
+        return {
+            "/plateaux/{platform_id}": http.book.form(
+                read=_booking_typed, then=_booked, refused=self.again, words=WORDS, where={"platform_id": UUID}
+            ),
+            "/mes-reservations/{booking_id}/annulation": http.requester_cancels.form(
+                then=lambda _: done("/mes-reservations", "Réservation annulée."), refused=self.booked
+            ),
+            "/mes-reservations/{booking_id}/deplacement": http.requester_moves.form(
+                read=moved_to,
+                then=lambda _: done("/mes-reservations", "Réservation déplacée."),
+                refused=self.booked,
+                words=WORDS,
+            ),
+        }
 
     async def find(self, request: Request) -> Response:
         """Platforms with free time around a place on a day; open to everyone, whole without JavaScript."""
@@ -123,6 +136,10 @@ class RequesterDesk(Desk):
         """One platform: what it is, and its free time week by week."""
         return await self._platform(request, self.identity.session(request), platform_id, request.query_params)
 
+    async def again(self, request: Request, principal: Principal, platform_id: UUID, *, sent: Sent) -> Response:
+        """The platform's page after a slot that was refused, with what was typed."""
+        return await self._platform(request, principal, platform_id, sent.typed, sent=sent)
+
     async def _platform(
         self,
         request: Request,
@@ -130,9 +147,7 @@ class RequesterDesk(Desk):
         platform_id: UUID,
         asked: Mapping[str, str],
         *,
-        status: int = 200,
-        problem: str = "",
-        can_wait: bool = False,
+        sent: Sent | None = None,
     ) -> Response:
         wanted = Wanted.read(asked)
         async with self.database.transaction() as tx:
@@ -152,7 +167,7 @@ class RequesterDesk(Desk):
             request,
             "platform.html",
             principal,
-            status,
+            sent=sent,
             row=row,
             units=units,
             photos=photos,
@@ -166,57 +181,15 @@ class RequesterDesk(Desk):
             chosen=wanted.jour if wanted.jour in by_day else next((d for d, spans in by_day.items() if spans), None),
             asked=asked,
             can_book=principal is not None and not principal.roles.isdisjoint(REQUESTERS),
-            problem=problem,
-            can_wait=can_wait,
+            can_wait=bool(sent and sent.content.get("can_wait")),
         )
-
-    async def book(self, request: Request, platform_id: UUID) -> Response:
-        """Asks for a slot."""
-        principal, form = await self.posted(request, *REQUESTERS)
-        try:
-            span = words.paris_span(form.get("jour", ""), form.get("debut", ""), form.get("duree", ""))
-        except (ValueError, OverflowError):
-            problem = "Choisissez un jour, une heure de début et une durée de la liste."
-            return await self._platform(request, principal, platform_id, form, status=422, problem=problem)
-        try:
-            body = BookingBody(
-                platform_id=platform_id,
-                starts_at=span.starts_at,
-                ends_at=span.ends_at,
-                group_size=form.get("personnes", ""),
-                habilitation_codes=[str(one) for one in (await request.form()).getlist("habilitation")],
-                purpose=form.get("projet", "").replace("\r\n", "\n"),
-                in_line=form.get("file") == "1",
-            )
-        except ValidationError as error:
-            problem = refused_line(error, FIELDS, {}).detail
-            return await self._platform(request, principal, platform_id, form, status=422, problem=problem)
-
-        async def run(tx: Transaction) -> Answer:
-            result = await book_as(tx, principal, body)
-            return (409, result) if isinstance(result, Refusal) else (201, {"state": result.state})
-
-        status, content = await self.execute(request, principal, form, run)
-        if status >= 400:
-            can_wait = bool(content.get("can_wait"))
-            return await self._platform(
-                request, principal, platform_id, form, status=status, problem=content["detail"], can_wait=can_wait
-            )
-        said = {
-            "approved": "Réservation acceptée.",
-            "tentative": "Créneau gardé pour vous : le plateau doit encore répondre.",
-            "requested": "Vous êtes en file : nous vous écrirons si le créneau se libère.",
-        }
-        return RedirectResponse(f"/mes-reservations?{urlencode({'fait': said[content['state']]})}", 303)
 
     async def bookings(self, request: Request) -> Response:
         """What a requester has booked: to come first, then what is over."""
-        principal = self.who(request, *REQUESTERS)
-        return await self._bookings(request, principal)
+        return await self.booked(request, self.who(request, *REQUESTERS))
 
-    async def _bookings(
-        self, request: Request, principal: Principal, *, status: int = 200, problem: str = ""
-    ) -> Response:
+    async def booked(self, request: Request, principal: Principal, *, sent: Sent | None = None, **_: UUID) -> Response:
+        """The page, or the same after a form that was refused."""
         async with self.database.transaction() as tx:
             now = await tx.now()
             policy = await store.policy_at(tx, now)
@@ -233,49 +206,47 @@ class RequesterDesk(Desk):
             request,
             "bookings.html",
             principal,
-            status,
+            sent=sent,
             now=now,
             live=live,
             over=[row for row in reversed(rows) if row not in live][:20],
             late_hours=policy.late_cancellation_hours,
             late_from=now + timedelta(hours=policy.late_cancellation_hours),
             calendar=calendar,
-            said=request.query_params.get("fait", ""),
-            problem=problem,
         )
 
-    async def act(self, request: Request, booking_id: UUID, action: str) -> Response:
-        """Gives a booking up, or moves it."""
-        principal, form = await self.posted(request, *REQUESTERS)
-        who = Party(account=account_of(principal))
-        span: Span | None = None
-        if action == "deplacement":
-            try:
-                span = moved_to(form)
-            except (ValueError, OverflowError):
-                problem = "Choisissez un jour, une heure de début et une durée."
-                return await self._bookings(request, principal, status=422, problem=problem)
-        elif action != "annulation":
-            raise HTTPException(404, "Cette action n'existe pas.")
 
-        async def run(tx: Transaction) -> Answer:
-            if span is None:
-                refusal = await handlers.cancel(tx, who, booking_id)
-            else:
-                refusal = await handlers.move(tx, who, booking_id, span)
-            return (200, {}) if refusal is None else (409, refusal)
-
-        status, content = await self.execute(request, principal, form, run)
-        if status >= 400:
-            return await self._bookings(request, principal, status=status, problem=content["detail"])
-        said = "Réservation annulée." if span is None else "Réservation déplacée."
-        return RedirectResponse(f"/mes-reservations?{urlencode({'fait': said})}", 303)
+def moved_to(sent: Sent) -> dict[str, Any]:
+    """The slot in a form that moves a booking."""
+    return _slot_typed(sent.typed, "Choisissez un jour, une heure de début et une durée.")
 
 
-def moved_to(form: Form) -> Span:
-    """The slot in a form that moves a booking; `ValueError` when it does not read."""
-    span = words.paris_span(form.get("jour", ""), form.get("debut", ""), form.get("duree", ""))
-    return SlotBody(starts_at=span.starts_at, ends_at=span.ends_at).span()
+def _slot_typed(typed: Form, otherwise: str) -> dict[str, Any]:
+    try:
+        span = words.paris_span(typed.get("jour", ""), typed.get("debut", ""), typed.get("duree", ""))
+    except (ValueError, OverflowError):
+        raise ValueError(otherwise) from None
+    return {"starts_at": span.starts_at, "ends_at": span.ends_at}
+
+
+def _booking_typed(sent: Sent) -> dict[str, Any]:
+    slot = _slot_typed(sent.typed, "Choisissez un jour, une heure de début et une durée de la liste.")
+    return slot | {
+        "platform_id": sent.path["platform_id"],
+        "group_size": sent.typed.get("personnes", ""),
+        "habilitation_codes": sent.fields.getlist("habilitation"),
+        "purpose": sent.typed.get("projet", "").replace("\r\n", "\n"),
+        "in_line": sent.typed.get("file") == "1",
+    }
+
+
+def _booked(sent: Sent) -> Response:
+    said = {
+        "approved": "Réservation acceptée.",
+        "tentative": "Créneau gardé pour vous : le plateau doit encore répondre.",
+        "requested": "Vous êtes en file : nous vous écrirons si le créneau se libère.",
+    }
+    return done("/mes-reservations", said[sent.content["state"]])
 
 
 def _week(typed: str, day: date) -> str:

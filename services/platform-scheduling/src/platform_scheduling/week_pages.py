@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from common.commands import Form
 from common.desk import Desk, done
-from common.http import Answer
+from common.http import Answer, answer
 from common.identity import Principal
 from common.pages import PARIS
 from common.spreadsheet import refused_line
@@ -95,7 +95,7 @@ class WeekDesk(Desk):
 
         async def run(tx: Transaction) -> Answer:
             refusal = await command(tx)
-            return (200, {}) if refusal is None else (409, refusal)
+            return answer(refusal, {})
 
         status, content = await self.execute(request, principal, form, run)
         if status >= 400:

@@ -14,7 +14,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from common.desk import Desk
 from common.failures import Refusal
-from common.http import Answer
+from common.http import Answer, answer
 from common.identity import Principal
 from common.pages import count
 from common.spreadsheet import UnreadableTable, written_table
@@ -44,6 +44,8 @@ _ACTIONS = {
     "abandon": ("cancellation", "Campagne abandonnée : les places gardées sont rendues."),
 }
 
+_SCHOOL_SCOPES = {"CLASS": CampaignScope.CLASS, "SCHOOL": CampaignScope.SCHOOL}
+
 
 class CampaignDesk(Desk):
     """The routes of whoever leads a campaign."""
@@ -72,17 +74,20 @@ class CampaignDesk(Desk):
         """Opens a campaign."""
         principal, form = await self.posted(request, "school", "agency")
         uai, title = opener(principal), form.get("title", "").strip()[:200]
-        whole = CampaignScope.SCHOOL if form.get("scope") == "SCHOOL" else CampaignScope.CLASS
-        scope = CampaignScope.TERRITORY if uai is None else whole
         if not title.isprintable() or not title:
             return await self._all(request, principal, status=422, problem="Donnez un titre à la campagne.")
+        scope = CampaignScope.TERRITORY if uai is None else _SCHOOL_SCOPES.get(form.get("scope", "CLASS"))
+        if scope is None:
+            return await self._all(request, principal, status=422, problem="Choisissez une classe ou l’établissement.")
         campaign_id = uuid4()
 
         async def run(tx: Transaction) -> Answer:
             await campaigns.open_campaign(tx, campaign_id, title=title, scope=scope, uai=uai)
             return 200, {"campaign_id": campaign_id}
 
-        _, content = await self.execute(request, principal, form, run)
+        status, content = await self.execute(request, principal, form, run)
+        if status >= 400:
+            return await self._all(request, principal, status=status, problem=content["detail"])
         return RedirectResponse(f"/campagnes/{content['campaign_id']}", 303)
 
     async def campaign(self, request: Request, campaign_id: UUID) -> Response:
@@ -137,7 +142,7 @@ class CampaignDesk(Desk):
 
         async def run(tx: Transaction) -> Answer:
             refusal = await ACTS[name](tx, campaign_id, opener(principal))
-            return (200, {}) if refusal is None else (409, refusal)
+            return answer(refusal, {})
 
         status, content = await self.execute(request, principal, form, run)
         if status >= 400:
@@ -257,7 +262,7 @@ class CampaignDesk(Desk):
 
         async def run(tx: Transaction) -> Answer:
             refusal = await handler(tx, Acting(uai=opener(principal)), application_id)
-            return (200, {}) if refusal is None else (409, refusal)
+            return answer(refusal, {})
 
         status, content = await self.execute(request, principal, form, run)
         said = {"refus": content["detail"]} if status >= 400 else {"fait": "C’est enregistré."}

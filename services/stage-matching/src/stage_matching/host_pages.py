@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
@@ -10,17 +11,16 @@ from fastapi import HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import ValidationError
 
-from common.desk import Desk
-from common.failures import Refusal
-from common.http import Answer
+from common.commands import Endpoint, Sent, Words, command
+from common.desk import Desk, Routes, done
+from common.http import Answer, answer
 from common.identity import Principal
 from common.pages import PARIS
 from common.spreadsheet import refused_line
 from common.transaction import Transaction
-from stage_matching import handlers, hosts, search, store
-from stage_matching.bodies import HostBody, OfferBody
+from stage_matching import handlers, hosts, http, search, store
+from stage_matching.bodies import OfferBody
 from stage_matching.http import host_of
-from stage_matching.messages import Commitment, RefusalReason
 from territory import reference, weeks
 
 _WEEKS_SHOWN = 20
@@ -34,19 +34,58 @@ _FIELDS = {
     "host_name": "nom",
     "siret": "SIRET",
     "kind": "nature",
+    "reason": "raison",
+    "commitments": "engagements",
 }
 _PROBLEMS = {"string_pattern_mismatch": "une lettre de A à N et quatre chiffres, comme M1805"}
+WORDS = Words(_FIELDS)
 
 
 class HostDesk(Desk):
     """The routes of a host."""
 
+    def forms(self) -> Routes:
+        """What a host may send, and what is said when it is done."""
+
+        def host_acts(action: str, said: str) -> Endpoint:
+            return http.host_acts.form(then=_told(said), refused=self.mine, action=action)
+
+        def suspended(suspended: bool, said: str) -> Endpoint:
+            return suspend.form(then=_told(said), refused=self.mine, suspended=suspended)
+
+        return {
+            "/mes-offres/organisme": http.describe_host.form(
+                read=_host_typed, then=_told("Organisme enregistré."), refused=self.mine, words=WORDS
+            ),
+            "/mes-offres/engagement/charte": http.sign_charter.form(
+                read=_commitments_typed, then=_told("Charte signée."), refused=self.mine, words=WORDS
+            ),
+            "/mes-offres/engagement/reprise": http.reinstate_oneself.form(
+                then=_told("Vos offres sont visibles à nouveau."), refused=self.mine
+            ),
+            "/mes-offres/{offer_id}": self.save,
+            "/mes-offres/{offer_id}/suspension": suspended(True, "Offre suspendue : elle n’est plus proposée."),
+            "/mes-offres/{offer_id}/reprise": suspended(False, "Offre proposée à nouveau."),
+            "/candidatures-recues/{application_id}/acceptation": host_acts(
+                "acceptance", "Candidature acceptée : la place est gardée jusqu’à la confirmation."
+            ),
+            "/candidatures-recues/{application_id}/refus": http.refuse.form(
+                then=_told("Candidature refusée : la personne est prévenue."), refused=self.mine, words=WORDS
+            ),
+            "/candidatures-recues/{application_id}/vue": host_acts(
+                "view", "Noté : la personne sait que vous l’avez lue."
+            ),
+            "/candidatures-recues/{application_id}/signature": sign.form(
+                then=_told("Convention signée."), refused=self.mine
+            ),
+        }
+
     async def offers(self, request: Request) -> Response:
         """What waits for an answer, the nearest deadline first; then the offers."""
-        principal = self.who(request, "host")
-        return await self._mine(request, principal)
+        return await self.mine(request, self.who(request, "host"))
 
-    async def _mine(self, request: Request, principal: Principal, *, status: int = 200, problem: str = "") -> Response:
+    async def mine(self, request: Request, principal: Principal, *, sent: Sent | None = None, **_: UUID) -> Response:
+        """The page, or the same after a form that was refused."""
         host_id = host_of(principal)
         async with self.database.transaction() as tx:
             now = await tx.now()
@@ -58,7 +97,7 @@ class HostDesk(Desk):
             request,
             "offers.html",
             principal,
-            status,
+            sent=sent,
             now=now,
             today=today,
             this_week=weeks.week_of(today),
@@ -68,29 +107,7 @@ class HostDesk(Desk):
             expected=[r for r in rows if r.state == "confirmed" and r.iso_weeks[-1] >= weeks.week_of(today)],
             offers=offers,
             suggestions=reference.suggestions(),
-            said=request.query_params.get("fait", ""),
-            problem=problem,
         )
-
-    async def describe_host(self, request: Request) -> Response:
-        """The organisation says who it is."""
-        principal, form = await self.posted(request, "host")
-        try:
-            body = HostBody(
-                host_name=form.get("host_name", ""),
-                siret=form.get("siret", "").replace(" ", ""),
-                kind=form.get("kind", ""),
-                commune_code=reference.commune_code(form.get("commune", "")),
-            )
-        except ValidationError as error:
-            refusal = refused_line(error, _FIELDS, {})
-            return await self._mine(request, principal, status=422, problem=refusal.detail)
-
-        async def run(tx: Transaction) -> Answer:
-            refusal = await hosts.describe(tx, host_of(principal), body.identity(), principal.contact)
-            return (200, {}) if refusal is None else (409, refusal)
-
-        return await self._answered(request, principal, form, run, "Organisme enregistré.")
 
     async def edit(self, request: Request, offer_id: UUID | None = None) -> Response:
         """The form of a new offer, or of one of the host's."""
@@ -160,7 +177,7 @@ class HostDesk(Desk):
             if await hosts.find(tx, host_of(principal)) is None:
                 return 409, hosts.NOT_REGISTERED
             refusal = await handlers.describe_offer(tx, host_of(principal), offer_id, body.description(), body.seats)
-            return (200, {}) if refusal is None else (409, refusal)
+            return answer(refusal, {})
 
         status, content = await self.execute(request, principal, form, run)
         if status >= 400:
@@ -174,73 +191,37 @@ class HostDesk(Desk):
             known = {row.offer_id: row for row in await store.offers_of(tx, host_of(principal))}
         return await self._form(request, principal, known.get(offer_id), offer_id, status=status, problem=problem)
 
-    async def suspend(self, request: Request, offer_id: UUID, action: str) -> Response:
-        """Takes an offer out of sight, or shows it again."""
-        principal, form = await self.posted(request, "host")
-        said = {"suspension": "Offre suspendue : elle n’est plus proposée.", "reprise": "Offre proposée à nouveau."}
-        if action not in said:
-            raise HTTPException(404, "Cette action n'existe pas.")
 
-        async def run(tx: Transaction) -> Answer:
-            refusal = await handlers.suspend_offer(tx, host_of(principal), offer_id, suspended=action == "suspension")
-            return (200, {}) if refusal is None else (409, refusal)
+@command("host")
+async def suspend(tx: Transaction, principal: Principal, offer_id: UUID, suspended: bool) -> Answer:
+    """Takes an offer out of sight, or shows it again."""
+    return answer(await handlers.suspend_offer(tx, host_of(principal), offer_id, suspended=suspended), {})
 
-        return await self._answered(request, principal, form, run, said[action])
 
-    async def answer(self, request: Request, application_id: UUID, action: str) -> Response:
-        """Accepts, refuses, marks as seen, signs."""
-        principal, form = await self.posted(request, "host")
-        host_id = host_of(principal)
-        said = {
-            "acceptation": "Candidature acceptée : la place est gardée jusqu’à la confirmation.",
-            "refus": "Candidature refusée : la personne est prévenue.",
-            "vue": "Noté : la personne sait que vous l’avez lue.",
-            "signature": "Convention signée.",
-        }
-        if action not in said:
-            raise HTTPException(404, "Cette action n'existe pas.")
+@command("host")
+async def sign(tx: Transaction, principal: Principal, application_id: UUID) -> Answer:
+    """The host signs the agreement of an application."""
+    rows = await store.applications_of(tx, application_id=application_id)
+    if not rows or rows[0].agreement_id is None:
+        return answer(handlers.NOT_FOUND, None)
+    return answer(await handlers.act_on_agreement(tx, rows[0].agreement_id, "host", "sign", host_of(principal)), {})
 
-        async def run(tx: Transaction) -> Answer:
-            refusal: Refusal | None
-            match action:
-                case "acceptation":
-                    refusal = await handlers.accept(tx, host_id, application_id)
-                case "refus":
-                    reason = form.get("reason", "")
-                    known = RefusalReason(reason) if reason in RefusalReason.__members__ else RefusalReason.OTHER
-                    refusal = await handlers.refuse(tx, host_id, application_id, known)
-                case "vue":
-                    refusal = await handlers.see(tx, host_id, application_id)
-                case _:
-                    rows = await store.applications_of(tx, application_id=application_id)
-                    if not rows or rows[0].agreement_id is None:
-                        return 404, handlers.NOT_FOUND
-                    refusal = await handlers.act_on_agreement(tx, rows[0].agreement_id, "host", "sign", host_id)
-            return (200, {}) if refusal is None else (409, refusal)
 
-        return await self._answered(request, principal, form, run, said[action])
+def _told(said: str) -> Callable[[Sent], Response]:
+    return lambda _: done("/mes-offres", said)
 
-    async def engage(self, request: Request, action: str) -> Response:
-        """Signs the charter, or says that the organisation answers again."""
-        principal, form = await self.posted(request, "host")
-        chosen = [
-            Commitment(str(v)) for v in (await request.form()).getlist("commitment") if v in Commitment.__members__
-        ]
 
-        async def run(tx: Transaction) -> Answer:
-            if action == "reprise":
-                refusal = await hosts.reinstate(tx, host_of(principal), by_agency=False)
-            elif chosen:
-                refusal = await hosts.sign_charter(tx, host_of(principal), chosen)
-            else:
-                refusal = Refusal("no_commitment", "Choisissez au moins un engagement.")
-            return (200, {}) if refusal is None else (409, refusal)
+def _host_typed(sent: Sent) -> dict[str, Any]:
+    return {
+        "host_name": sent.typed.get("host_name", ""),
+        "siret": sent.typed.get("siret", "").replace(" ", ""),
+        "kind": sent.typed.get("kind", ""),
+        "commune_code": reference.commune_code(sent.typed.get("commune", "")),
+    }
 
-        said = "Charte signée." if action != "reprise" else "Vos offres sont visibles à nouveau."
-        return await self._answered(request, principal, form, run, said)
 
-    async def _answered(self, request: Request, principal: Principal, form: Any, run: Any, said: str) -> Response:
-        status, content = await self.execute(request, principal, form, run)
-        if status >= 400:
-            return await self._mine(request, principal, status=status, problem=content["detail"])
-        return RedirectResponse(f"/mes-offres?{urlencode({'fait': said})}", 303)
+def _commitments_typed(sent: Sent) -> dict[str, Any]:
+    chosen = sent.fields.getlist("commitment")
+    if not chosen:
+        raise ValueError("Choisissez au moins un engagement.")
+    return {"commitments": chosen}

@@ -8,6 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import Response
 
+from common.commands import command
 from common.failures import Refusal
 from common.http import Answer, answer, database_of, run_command
 from common.identity import Principal, caller, caller_as
@@ -40,15 +41,11 @@ router = APIRouter(prefix="/v1")
 # -- organisations
 
 
-@router.put("/host")
-async def describe_host(request: Request, body: HostBody, principal: Host) -> Response:
+@command("host", api=router.put("/host"))
+async def describe_host(tx: Transaction, principal: Principal, body: HostBody) -> Answer:
     """An organisation registers or changes its own description."""
     host_id = host_of(principal)
-
-    async def run(tx: Transaction) -> Answer:
-        return answer(await hosts.describe(tx, host_id, body.identity(), principal.contact), {"host_id": host_id})
-
-    return await run_command(request, principal, body, run)
+    return answer(await hosts.describe(tx, host_id, body.identity(), principal.contact), {"host_id": host_id})
 
 
 @router.get("/hosts")
@@ -58,26 +55,18 @@ async def list_hosts(request: Request, principal: Agency) -> list[dict[str, Any]
         return [dict(row._mapping) for row in await hosts.listed(tx)]
 
 
-@router.post("/host/charter")
-async def sign_charter(request: Request, body: CharterBody, principal: Host) -> Response:
+@command("host", api=router.post("/host/charter"))
+async def sign_charter(tx: Transaction, principal: Principal, body: CharterBody) -> Answer:
     """The organisation signs the charter of engagement, from today on."""
     host_id = host_of(principal)
-
-    async def run(tx: Transaction) -> Answer:
-        return answer(await hosts.sign_charter(tx, host_id, body.commitments), {"host_id": host_id})
-
-    return await run_command(request, principal, body, run)
+    return answer(await hosts.sign_charter(tx, host_id, body.commitments), {"host_id": host_id})
 
 
-@router.post("/host/reinstatement")
-async def reinstate_oneself(request: Request, principal: Host) -> Response:
+@command("host", api=router.post("/host/reinstatement"))
+async def reinstate_oneself(tx: Transaction, principal: Principal) -> Answer:
     """An organisation that was suspended for its silence says that it answers again."""
     host_id = host_of(principal)
-
-    async def run(tx: Transaction) -> Answer:
-        return answer(await hosts.reinstate(tx, host_id, by_agency=False), {"host_id": host_id})
-
-    return await run_command(request, principal, None, run)
+    return answer(await hosts.reinstate(tx, host_id, by_agency=False), {"host_id": host_id})
 
 
 @router.post("/hosts/{host_id}/label-withdrawal")
@@ -202,29 +191,21 @@ async def seeker_acts(
     return await run_command(request, principal, None, run)
 
 
-@router.post("/received-applications/{application_id}/refusal")
-async def refuse(request: Request, application_id: UUID, body: RefusalBody, principal: Host) -> Response:
+@command("host", api=router.post("/received-applications/{application_id}/refusal"))
+async def refuse(tx: Transaction, principal: Principal, application_id: UUID, body: RefusalBody) -> Answer:
     """The host refuses with a closed reason."""
-
-    async def run(tx: Transaction) -> Answer:
-        refusal = await handlers.refuse(tx, host_of(principal), application_id, body.reason)
-        return answer(refusal, await shown_application(tx, application_id))
-
-    return await run_command(request, principal, body, run)
+    refusal = await handlers.refuse(tx, host_of(principal), application_id, body.reason)
+    return answer(refusal, await shown_application(tx, application_id))
 
 
-@router.post("/received-applications/{application_id}/{action}")
+@command("host", api=router.post("/received-applications/{application_id}/{action}"))
 async def host_acts(
-    request: Request, application_id: UUID, action: Literal["view", "acceptance"], principal: Host
-) -> Response:
+    tx: Transaction, principal: Principal, application_id: UUID, action: Literal["view", "acceptance"]
+) -> Answer:
     """The host opens an application, or accepts it: a seat is taken in each of its weeks."""
     handler = {"view": handlers.see, "acceptance": handlers.accept}[action]
-
-    async def run(tx: Transaction) -> Answer:
-        refusal = await handler(tx, host_of(principal), application_id)
-        return answer(refusal, await shown_application(tx, application_id))
-
-    return await run_command(request, principal, None, run)
+    refusal = await handler(tx, host_of(principal), application_id)
+    return answer(refusal, await shown_application(tx, application_id))
 
 
 @router.post("/agreements/{agreement_id}/{action}")

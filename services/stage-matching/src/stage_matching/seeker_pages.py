@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, field_validator
 from common.commands import Form
 from common.desk import Desk
 from common.failures import Refusal
-from common.http import Answer
+from common.http import Answer, answer, status_of
 from common.identity import Principal
 from common.links import signed_link, subject_of
 from common.pages import PARIS
@@ -117,7 +117,7 @@ class SeekerDesk(Desk):
 
         async def run(tx: Transaction) -> Answer:
             result = await handlers.apply(tx, principal.subject, body.offer_id, tuple(body.iso_weeks), body.letter)
-            return (409, result) if isinstance(result, Refusal) else (201, {})
+            return answer(result, None) if isinstance(result, Refusal) else (201, {})
 
         status, content = await self.execute(request, principal, form, run)
         if status >= 400:
@@ -187,7 +187,9 @@ class SeekerDesk(Desk):
             await handlers.file_request(tx, principal.subject, principal.contact, body.wish())
             return 200, {}
 
-        await self.execute(request, principal, form, run)
+        status, content = await self.execute(request, principal, form, run)
+        if status >= 400:
+            return await self._mine(request, principal, status=status, problem=content["detail"])
         return RedirectResponse(f"/mes-candidatures?{urlencode({'fait': 'C’est noté.'})}", 303)
 
     async def act(self, request: Request, application_id: UUID, action: str) -> Response:
@@ -214,7 +216,7 @@ class SeekerDesk(Desk):
                     if not rows or rows[0].agreement_id is None:
                         return 404, handlers.NOT_FOUND
                     refusal = await handlers.act_on_agreement(tx, rows[0].agreement_id, "seeker", "sign", seeker_id)
-            return (200, {}) if refusal is None else (409, refusal)
+            return answer(refusal, {})
 
         status, content = await self.execute(request, principal, form, run)
         if status >= 400:
@@ -233,7 +235,9 @@ class SeekerDesk(Desk):
         async with self.database.transaction() as tx:
             refusal = await handlers.act_on_agreement(tx, agreement_id, "guardian", "sign", None)
         problem = refusal.detail if refusal else ""
-        return await self._guardian(request, agreement_id, token, status=409 if refusal else 200, problem=problem)
+        return await self._guardian(
+            request, agreement_id, token, status=status_of(refusal.reason) if refusal else 200, problem=problem
+        )
 
     def _agreement_of(self, token: str) -> UUID:
         subject = subject_of(self.runtime.settings.session_secret, _GUARDIAN, token)
