@@ -26,8 +26,11 @@ down: .venv/.installed  ## stop a system that runs in another terminal
 reset: .venv/.installed  ## empty the data directory
 	@$(BIN)/estuaire reset --yes
 
-test: .venv/.installed  ## the short tiers of every test, real parts included
-	@$(BIN)/pytest -m "not long" $(TEST_ARGS)
+# What T=seats names, its plural or not: the service's own tests, and those of the whole system that have its name.
+SERVICE_TESTS = $(wildcard services/*$(T:s=)*/tests tests/*/test_*$(T:s=)*.py)
+
+test: .venv/.installed  ## the short tiers of every test, real parts included; T=seats for one service's
+	@$(BIN)/pytest -m "not long" --durations 10 $(if $(T),$(or $(SERVICE_TESTS),$(error no tests are named $(T)))) $(TEST_ARGS)
 
 test-long: .venv/.installed  ## the rest of the tests
 	@$(BIN)/pytest -m long --timeout 3600 $(TEST_ARGS)

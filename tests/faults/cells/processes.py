@@ -83,7 +83,7 @@ async def kill_rebuild(cell: Cell) -> None:
 async def kill_broker(cell: Cell) -> None:
     """The outbox absorbs; the producer is rebuilt; nobody waits for a human."""
     async with cell.running():
-        for _ in range(cell.kills):
+        for _ in range(5 if cell.short else cell.kills):
             await _broker_away(cell, cell.draw.choice((0.2, 1, 2)))
             await cell.shown()
 

@@ -32,9 +32,21 @@ from common.settings import Settings
 from common.transaction import Transaction
 
 Result = TypeVar("Result")
+# What starts the real parts; every other fixture of theirs asks for one of these.
+_STACKS = ("stack", "rig")
 _numbers = itertools.count(1)
 # Made once: each client would read every authority of the machine anew, for 26 ms, and talks plain HTTP.
 _TLS = ssl.create_default_context()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that need no real parts first, then those of the stack, then those of the rig: a mistake shows in seconds."""
+    needs: dict[Path, int] = {}
+    for item in items:
+        names = getattr(item, "fixturenames", ())
+        need = max((place for place, name in enumerate(_STACKS, 1) if name in names), default=0)
+        needs[item.path] = max(needs.get(item.path, 0), need)
+    items.sort(key=lambda item: needs[item.path])
 
 
 @pytest.fixture(scope="session")
