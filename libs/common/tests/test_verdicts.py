@@ -166,6 +166,25 @@ async def test_replay_repairs_and_discard_steps_over(runtime: Runtime, parts: St
         await dead_letters.discard("projections", url, str(letters[1].id))
 
 
+async def test_letters_of_a_key_are_given_up_in_their_order(runtime: Runtime) -> None:
+    """Discarding the later one would release the gap of the earlier, whose replay then found itself a duplicate."""
+    url = str(runtime.database.engine.url.render_as_string(hide_password=False))
+    log, key = Log(runtime), uuid4()
+    first = log.record(key, 1)
+    unknown = StoredRecord(TOPIC, 0, first.offset, first.key, b"\x00\x00\x00\x1b\x59" + (first.value or b"")[5:], ())
+    await log.take(unknown, log.record(key, 2), log.record(key, 3, value=b"x"), log.record(key, 4))
+    letters = await rows(runtime, 'SELECT id FROM dead_letter ORDER BY "offset"')
+    with pytest.raises(Malformed, match=f"earlier_letter_open: {letters[0].id} .* comes first"):
+        await dead_letters.discard("projections", url, str(letters[1].id))
+    async with runtime.database.transaction() as tx:
+        schema = json.dumps(runtime.contracts.latest("remediation-seats/StructureDescribed"))
+        await tx.execute("INSERT INTO known_schema (schema_id, avro) VALUES (7001, :a), (7000, :a)", a=schema)
+    await dead_letters.replay("projections", url, str(letters[0].id))
+    assert await name_of(runtime, key) == "S2"
+    await dead_letters.discard("projections", url, str(letters[1].id))
+    assert await name_of(runtime, key) == "S4"
+
+
 async def test_too_many_dead_letters_stop_the_partition_until_resumed(runtime: Runtime) -> None:
     """A broken deploy must not empty a topic into the dead letters: it stops exactly at the limit."""
     url = str(runtime.database.engine.url.render_as_string(hide_password=False))

@@ -82,7 +82,10 @@ async def replay(service: str, url: str, letter_id: str) -> str:
 
 
 async def discard(service: str, url: str, letter_id: str) -> str:
-    """Gives the record up and lets go on what waited behind it; a rebuild gives it up too."""
+    """Gives the record up and lets go on what waited behind it; a rebuild gives it up too.
+
+    Raises `Malformed` while an earlier letter of the same key is open.
+    """
     return await _resolve(service, url, letter_id, "discarded")
 
 
@@ -125,6 +128,7 @@ async def _resolved(runtime: Runtime, letter_id: str, status: str, refused: Mapp
                 raise refused[row.offset]
             await batch.again(record, refused)
         else:
+            await _refuse_before_earlier(tx, row)
             await batch.release(key_of(record), row.partition, refused)
         await tx.execute(
             "UPDATE dead_letter SET status = :status, resolved_at = clock_timestamp() WHERE id = :id",
@@ -138,6 +142,26 @@ async def _resolved(runtime: Runtime, letter_id: str, status: str, refused: Mapp
             actor=getpass.getuser(),
         )
     return f"{letter_id} {status}: {batch.verdicts or 'nothing waited behind it'}"
+
+
+async def _refuse_before_earlier(tx: Transaction, row: Row[Any]) -> None:
+    """Discarding steps over what is missing before the first that waits, which is the gap of the key's first letter.
+
+    A later one may be replayed before: it then waits for the earlier.
+    """
+    earlier = await tx.fetch_one(
+        """SELECT id, "offset" FROM dead_letter WHERE topic = :topic AND partition = :partition AND key = :key
+             AND status = 'open' AND "offset" < :offset ORDER BY "offset" LIMIT 1""",
+        topic=row.topic,
+        partition=row.partition,
+        key=row.key,
+        offset=row.offset,
+    )
+    if earlier is not None:
+        raise Malformed(
+            "earlier_letter_open",
+            f"{earlier.id} at {row.topic}/{row.partition}/{earlier.offset} is of the same key and comes first",
+        )
 
 
 async def resume(service: str, url: str, topic: str, partition: int) -> str:
