@@ -133,7 +133,7 @@ BUGS: dict[str, Bug] = {
         (
             (
                 "common.verdicts",
-                "                self._set_aside(record, malformed)\n",
+                "                await self._set_aside(record, malformed)\n",
                 "                _log.warning('skipped: %s', malformed)\n",
             ),
         ),

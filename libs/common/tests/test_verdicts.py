@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +20,7 @@ from common.log_view import why_unreadable
 from common.runtime import Runtime
 from common.testing import FreshRuntime
 from common.transaction import Transaction
-from common.verdicts import Consumes, Delivery, Fenced
+from common.verdicts import Consumes, Delivery, Fenced, StoredRecord
 
 TOPIC = "remediation-seats.structures.v1"
 
@@ -149,8 +150,6 @@ async def test_replay_repairs_and_discard_steps_over(runtime: Runtime, parts: St
     with pytest.raises(Malformed, match="unknown_schema_id"):
         await dead_letters.replay("projections", url, str(letters[0].id))
     schema = runtime.contracts.latest("remediation-seats/StructureDescribed")
-    import json
-
     async with runtime.database.transaction() as tx:
         await tx.execute(
             "INSERT INTO known_schema (schema_id, avro) VALUES (7001, :avro), (7000, :avro)", avro=json.dumps(schema)
@@ -166,6 +165,25 @@ async def test_replay_repairs_and_discard_steps_over(runtime: Runtime, parts: St
     ]
     with pytest.raises(Malformed, match="no_such_dead_letter"):
         await dead_letters.discard("projections", url, str(letters[1].id))
+
+
+async def test_letters_of_a_key_are_given_up_in_their_order(runtime: Runtime) -> None:
+    """Discarding the later one would release the gap of the earlier, whose replay then found itself a duplicate."""
+    url = str(runtime.database.engine.url.render_as_string(hide_password=False))
+    log, key = Log(runtime), uuid4()
+    first = log.record(key, 1)
+    unknown = StoredRecord(TOPIC, 0, first.offset, first.key, b"\x00\x00\x00\x1b\x59" + (first.value or b"")[5:], ())
+    await log.take(unknown, log.record(key, 2), log.record(key, 3, value=b"x"), log.record(key, 4))
+    letters = await rows(runtime, 'SELECT id FROM dead_letter ORDER BY "offset"')
+    with pytest.raises(Malformed, match=f"earlier_letter_open: {letters[0].id} .* comes first"):
+        await dead_letters.discard("projections", url, str(letters[1].id))
+    async with runtime.database.transaction() as tx:
+        schema = json.dumps(runtime.contracts.latest("remediation-seats/StructureDescribed"))
+        await tx.execute("INSERT INTO known_schema (schema_id, avro) VALUES (7001, :a), (7000, :a)", a=schema)
+    await dead_letters.replay("projections", url, str(letters[0].id))
+    assert await name_of(runtime, key) == "S2"
+    await dead_letters.discard("projections", url, str(letters[1].id))
+    assert await name_of(runtime, key) == "S4"
 
 
 async def test_too_many_dead_letters_stop_the_partition_until_resumed(runtime: Runtime) -> None:
@@ -298,6 +316,93 @@ async def test_a_handler_that_fails_on_one_message_hinders_only_its_key(runtime:
     assert [row.reason for row in await rows(runtime, "SELECT reason FROM dead_letter")] == ["handler_failed"]
     assert [row.key for row in await rows(runtime, "SELECT key FROM parked_message")] == [str(poisoned)]
     assert inbox.positions.expected[partition] == 4
+
+
+@pytest.mark.parametrize("by", ["fold", "handlers"])
+@pytest.mark.parametrize("way", ["replay", "discard"])
+async def test_what_waited_and_fails_is_the_dead_letter_and_not_what_let_it_go(
+    runtime: Runtime, by: str, way: str
+) -> None:
+    """The record before it is applied, what waits behind it goes on waiting; the letter has its bytes and can be resolved."""
+    inbox = runtime.inbox
+    assert inbox is not None
+    url = str(runtime.database.engine.url.render_as_string(hide_password=False))
+    sound = inbox._consumes[TOPIC]
+    assert sound.fold is not None
+
+    async def poisonous(tx: Transaction, deliveries: Sequence[Delivery]) -> None:
+        if any(delivery.message.structure_name == "poison3" for delivery in deliveries):  # type: ignore[attr-defined]
+            raise RuntimeError("a bug")
+        assert sound.fold is not None
+        await sound.fold(tx, deliveries)
+
+    async def handle(tx: Transaction, message: Any) -> None:
+        await poisonous(tx, [Delivery(message, TOPIC, 0, 0)])
+
+    broken = Consumes(messages=sound.messages, fold=poisonous)
+    if by == "handlers":
+        broken = Consumes(handlers=dict.fromkeys(sound.messages, handle))
+    inbox._consumes = {**inbox._consumes, TOPIC: broken}
+    log, key, partition = Log(runtime), uuid4(), TopicPartition(TOPIC, 0)
+    batch: list[Any] = [
+        log.record(key, 1),
+        log.record(key, 3, title="poison"),
+        log.record(key, 4),
+        log.record(uuid4(), 1),
+        log.record(key, 2),
+    ]
+    inbox.positions.expected[partition] = 0
+    await inbox._take(partition, batch)
+    assert inbox.positions.expected[partition] == 5
+    assert await name_of(runtime, key) == "S2"
+    letters = await rows(runtime, 'SELECT id, "offset", reason, detail, value, status FROM dead_letter')
+    assert [(row.offset, row.reason, row.detail, row.status) for row in letters] == [
+        (1, "handler_failed", "RuntimeError", "open")
+    ]
+    assert bytes(letters[0].value) == batch[1].value
+    waiting = await rows(runtime, "SELECT version FROM parked_message WHERE key = :key", key=str(key))
+    assert [row.version for row in waiting] == [4]
+    async with runtime.database.transaction() as tx:
+        schema = json.dumps(runtime.contracts.latest("remediation-seats/StructureDescribed"))
+        await tx.execute("INSERT INTO known_schema (schema_id, avro) VALUES (7000, :avro)", avro=schema)
+    resolve = dead_letters.replay if way == "replay" else dead_letters.discard
+    await resolve("projections", url, str(letters[0].id))
+    assert await name_of(runtime, key) == "S4"
+    assert (
+        await rows(runtime, "SELECT 1 FROM parked_message UNION ALL SELECT 1 FROM dead_letter WHERE status = 'open'")
+        == []
+    )
+
+
+async def test_discarding_sets_aside_what_waited_and_fails(runtime: Runtime) -> None:
+    """It used to raise the error of the record behind; now that one is the next dead letter, and its key waits for it."""
+    url = str(runtime.database.engine.url.render_as_string(hide_password=False))
+    log, key = Log(runtime), uuid4()
+    assert await log.take(log.record(key, 1, value=b"x"), log.record(key, 2), log.record(key, 3)) == {
+        "malformed": 1,
+        "parked": 2,
+    }
+    async with runtime.database.transaction() as tx:
+        schema = json.dumps(runtime.contracts.latest("remediation-seats/StructureDescribed"))
+        await tx.execute("INSERT INTO known_schema (schema_id, avro) VALUES (7000, :avro)", avro=schema)
+        await tx.execute(_POISON)
+        await tx.execute(_POISONED)
+    (first,) = await rows(runtime, "SELECT id FROM dead_letter")
+    assert "discarded" in await dead_letters.discard("projections", url, str(first.id))
+    (second,) = await rows(runtime, """SELECT id, "offset", reason FROM dead_letter WHERE status = 'open'""")
+    assert (second.offset, second.reason) == (1, "handler_failed")
+    assert [row.version for row in await rows(runtime, "SELECT version FROM parked_message")] == [3]
+    with pytest.raises(Malformed, match="handler_failed"):
+        await dead_letters.replay("projections", url, str(second.id))
+    async with runtime.database.transaction() as tx:
+        await tx.execute("DROP TRIGGER poison ON board_structure")
+    assert "replayed" in await dead_letters.replay("projections", url, str(second.id))
+    assert await name_of(runtime, key) == "S3"
+
+
+_POISON = "CREATE FUNCTION poisoned() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'poison'; END $$"
+_POISONED = """CREATE TRIGGER poison BEFORE INSERT OR UPDATE ON board_structure FOR EACH ROW
+    WHEN (NEW.structure_name = 'S2') EXECUTE FUNCTION poisoned()"""
 
 
 async def test_handlers_let_go_of_what_they_lock_after_a_tenth_of_a_second(runtime: Runtime) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import getpass
 import importlib
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -15,30 +15,10 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from common.contracts import Topic
 from common.failures import Malformed
 from common.transaction import Database, Transaction
+from common.verdicts import HandlerFailed, StoredRecord, key_of
 
 if TYPE_CHECKING:
     from common.runtime import Runtime
-
-
-@dataclass(frozen=True)
-class StoredRecord:
-    """The parts of a ConsumerRecord that applying one needs, as the dead letter kept them."""
-
-    topic: str
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[tuple[str, bytes | None], ...]
-    timestamp: int = 0
-
-    @classmethod
-    def of(cls, row: Row[Any]) -> StoredRecord:
-        """From a row of `dead_letter`."""
-        headers = tuple((name, bytes.fromhex(value) if value is not None else None) for name, value in row.headers)
-        return cls(
-            row.topic, row.partition, row.offset, row.key and bytes(row.key), row.value and bytes(row.value), headers
-        )
 
 
 async def _query(url: str, sql: str, **values: Any) -> list[Row[Any]]:
@@ -102,7 +82,10 @@ async def replay(service: str, url: str, letter_id: str) -> str:
 
 
 async def discard(service: str, url: str, letter_id: str) -> str:
-    """Gives the record up and lets go on what waited behind it; a rebuild gives it up too."""
+    """Gives the record up and lets go on what waited behind it; a rebuild gives it up too.
+
+    Raises `Malformed` while an earlier letter of the same key is open.
+    """
     return await _resolve(service, url, letter_id, "discarded")
 
 
@@ -114,35 +97,71 @@ def _runtime_of(service: str, url: str) -> AbstractAsyncContextManager[Runtime]:
 
 
 async def _resolve(service: str, url: str, letter_id: str, status: str) -> str:
+    refused: dict[int, Malformed] = {}
     async with _runtime_of(service, url) as runtime:
-        assert runtime.inbox is not None, f"{service} consumes nothing"
-        async with runtime.database.transaction() as tx:
-            row = await tx.fetch_one("SELECT * FROM dead_letter WHERE id = :id FOR UPDATE", id=_uuid(letter_id))
-            if row is None or row.status != "open":
-                raise Malformed("no_such_dead_letter", f"{letter_id} is not an open dead letter of {service}")
-            # The consumer cannot apply the same partition meanwhile: both need its position's lock.
-            await tx.fetch_one(
-                "SELECT 1 FROM consumer_position WHERE topic = :t AND partition = :p FOR UPDATE",
-                t=row.topic,
-                p=row.partition,
-            )
-            batch = runtime.inbox.batch(tx, row.topic)
-            if status == "replayed":
-                await batch.again(StoredRecord.of(row))
-            else:
-                await batch.release(bytes(row.key or b"").decode("utf-8", "replace"), row.partition)
-            await tx.execute(
-                "UPDATE dead_letter SET status = :status, resolved_at = clock_timestamp() WHERE id = :id",
-                status=status,
-                id=row.id,
-            )
-            await tx.execute(
-                "INSERT INTO dead_letter_audit (action, subject, actor) VALUES (:action, :subject, :actor)",
-                action=status,
-                subject=f"{row.topic}/{row.partition}/{row.offset}",
-                actor=getpass.getuser(),
-            )
+        while True:
+            try:
+                return await _resolved(runtime, letter_id, status, refused)
+            except HandlerFailed as failed:
+                # One that waited behind the letter fails: it is the next dead letter, and this one is resolved all the same.
+                if failed.offset in refused:
+                    raise
+                refused[failed.offset] = failed.malformed
+
+
+async def _resolved(runtime: Runtime, letter_id: str, status: str, refused: Mapping[int, Malformed]) -> str:
+    assert runtime.inbox is not None, f"{runtime.service} consumes nothing"
+    async with runtime.database.transaction() as tx:
+        row = await tx.fetch_one("SELECT * FROM dead_letter WHERE id = :id FOR UPDATE", id=_uuid(letter_id))
+        if row is None or row.status != "open":
+            raise Malformed("no_such_dead_letter", f"{letter_id} is not an open dead letter of {runtime.service}")
+        record = StoredRecord.of(row)
+        # The consumer cannot apply the same partition meanwhile: both need its position's lock.
+        await tx.fetch_one(
+            "SELECT 1 FROM consumer_position WHERE topic = :t AND partition = :p FOR UPDATE",
+            t=row.topic,
+            p=row.partition,
+        )
+        batch = runtime.inbox.batch(tx, row.topic)
+        if status == "replayed":
+            if row.offset in refused:
+                raise refused[row.offset]
+            await batch.again(record, refused)
+        else:
+            await _refuse_before_earlier(tx, row)
+            await batch.release(key_of(record), row.partition, refused)
+        await tx.execute(
+            "UPDATE dead_letter SET status = :status, resolved_at = clock_timestamp() WHERE id = :id",
+            status=status,
+            id=row.id,
+        )
+        await tx.execute(
+            "INSERT INTO dead_letter_audit (action, subject, actor) VALUES (:action, :subject, :actor)",
+            action=status,
+            subject=f"{row.topic}/{row.partition}/{row.offset}",
+            actor=getpass.getuser(),
+        )
     return f"{letter_id} {status}: {batch.verdicts or 'nothing waited behind it'}"
+
+
+async def _refuse_before_earlier(tx: Transaction, row: Row[Any]) -> None:
+    """Discarding steps over what is missing before the first that waits, which is the gap of the key's first letter.
+
+    A later one may be replayed before: it then waits for the earlier.
+    """
+    earlier = await tx.fetch_one(
+        """SELECT id, "offset" FROM dead_letter WHERE topic = :topic AND partition = :partition AND key = :key
+             AND status = 'open' AND "offset" < :offset ORDER BY "offset" LIMIT 1""",
+        topic=row.topic,
+        partition=row.partition,
+        key=row.key,
+        offset=row.offset,
+    )
+    if earlier is not None:
+        raise Malformed(
+            "earlier_letter_open",
+            f"{earlier.id} at {row.topic}/{row.partition}/{earlier.offset} is of the same key and comes first",
+        )
 
 
 async def resume(service: str, url: str, topic: str, partition: int) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -31,7 +32,7 @@ from common.schema_ids import SchemaIds
 from common.settings import Settings
 from common.telemetry import Metrics
 from common.transaction import Database
-from common.verdicts import BatchOfPartition, Consumes, Fenced, unknown_schema_ids
+from common.verdicts import BatchOfPartition, Consumes, Fenced, HandlerFailed, unknown_schema_ids
 
 _log = logging.getLogger(__name__)
 
@@ -301,18 +302,25 @@ class Inbox:
     async def _apply_one(
         self, partition: TopicPartition, record: ConsumerRecord, refused: Mapping[int, Malformed], expected: int
     ) -> int:
-        for attempt in range(1, self._settings.handler_attempt_count_max + 1):
+        """One record, and what waited behind it; whichever of them fails three times is set aside, not the one before it."""
+        tries: Counter[int] = Counter()
+        while True:
             try:
                 return await self._attempt(partition, [record], refused, expected)
             except Exception as error:
                 if isinstance(error, Fenced) or is_unavailable(error):
                     raise
+                failed = error if isinstance(error, HandlerFailed) else HandlerFailed(record.offset, error)
+                if failed.offset in refused:
+                    raise
+                tries[failed.offset] += 1
+                attempt = tries[failed.offset]
                 _log.exception(
-                    "handling %s/%d/%d failed, try %d", record.topic, record.partition, record.offset, attempt
+                    "handling %s/%d/%d failed, try %d", record.topic, record.partition, failed.offset, attempt
                 )
-                failure = Malformed("handler_failed", type(error).__name__)
+                if attempt == self._settings.handler_attempt_count_max:
+                    refused = {**refused, failed.offset: failed.malformed}
                 await asyncio.sleep(0.05 * attempt)
-        return await self._attempt(partition, [record], {record.offset: failure}, expected)
 
     async def _attempt(
         self,

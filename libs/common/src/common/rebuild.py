@@ -15,7 +15,6 @@ from typing import Any
 from aiokafka import ConsumerRecord, TopicPartition
 from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlmodel import SQLModel
 
@@ -24,7 +23,7 @@ from common.failures import Malformed, sqlstate
 from common.inbox import Inbox
 from common.log_view import LogView
 from common.transaction import Database, Transaction
-from common.verdicts import Consumes, Fenced
+from common.verdicts import Consumes, Fenced, HandlerFailed, key_of
 
 # The consumer's own tables: the new rows come with positions and guards of their own, which are compared and thrown away.
 _GUARDS = ("consumer_position", "aggregate_seen", "parked_message")
@@ -183,12 +182,12 @@ class Rebuild:
             next_offset, _ = await batch.run(records, refused, expected=expected)
         except Fenced:
             raise ValueError("another rebuild is at work on the same rows; wait for it, or end it") from None
-        except ProgrammingError as error:
-            if sqlstate(error) != _UNDEFINED_TABLE:
+        except HandlerFailed as failed:
+            if sqlstate(failed.error) != _UNDEFINED_TABLE:
                 raise
             raise ValueError(
-                f"a fold of {self._name} uses a table that its read model does not list: {error.orig}"
-            ) from error
+                f"a fold of {self._name} uses a table that its read model does not list: {failed.error}"
+            ) from failed
         return next_offset
 
     # -- the end
@@ -223,7 +222,7 @@ class Rebuild:
         await self._in_shadow(tx)
         for row in letters:
             batch = self._inbox.batch(tx, row.topic, again=True)
-            await batch.release(bytes(row.key or b"").decode("utf-8", "replace"), row.partition)
+            await batch.release(key_of(row), row.partition, {})
 
     async def _compare(self, tx: Transaction, say: Say) -> bool:
         same = True

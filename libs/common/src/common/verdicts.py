@@ -7,18 +7,20 @@ import json
 import logging
 import time
 from bisect import bisect_right
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID, uuid4, uuid5
 
 from aiokafka import ConsumerRecord
+from sqlalchemy import Row
 
 from common import failpoints
 from common.avro import Codec, Decoded, schema_id_of, validated
 from common.contracts import Contracts, Topic, full_name
-from common.failures import Malformed
+from common.failures import Malformed, is_unavailable
 from common.generated import RecordDeadLettered
 from common.messages import Message
 from common.settings import Settings
@@ -68,6 +70,48 @@ class Fenced(Exception):
     """The position is not where it was believed to be: everything of this batch is rolled back."""
 
 
+class HandlerFailed(Exception):
+    """A handler has a bug; `offset` says on which record, for that may be one that waited behind the record at hand."""
+
+    def __init__(self, offset: int, error: Exception) -> None:
+        super().__init__(f"{type(error).__name__} at offset {offset}")
+        self.offset = offset
+        self.error = error
+        self.malformed = Malformed("handler_failed", type(error).__name__)
+
+
+@contextmanager
+def _naming(offset: int) -> Iterator[None]:
+    """Says of a bug on which record it showed."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, Malformed) or is_unavailable(error):
+            raise
+        raise HandlerFailed(offset, error) from error
+
+
+@dataclass(frozen=True)
+class StoredRecord:
+    """The parts of a ConsumerRecord that applying one needs, as a dead letter or a parked message kept them."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+    timestamp: int = 0
+
+    @classmethod
+    def of(cls, row: Row[Any]) -> StoredRecord:
+        """From a row of `dead_letter`."""
+        headers = tuple((name, bytes.fromhex(value) if value is not None else None) for name, value in row.headers)
+        return cls(
+            row.topic, row.partition, row.offset, row.key and bytes(row.key), row.value and bytes(row.value), headers
+        )
+
+
 @dataclass
 class _Seen:
     version: int
@@ -102,6 +146,7 @@ class BatchOfPartition:
         self._listed = {full_name(contracts.latest(path)) for path in topic.records}
         self._seen: dict[str, _Seen] = {}
         self._waiting: set[str] = set()
+        self._refused: Mapping[int, Malformed] = {}
         self._fold: list[Delivery] = []
         self._letters: list[tuple[UUID, ConsumerRecord, Malformed]] = []
         # Offsets of this partition's dead letters within the limits' reach, ascending; read with the first one.
@@ -127,12 +172,10 @@ class BatchOfPartition:
         # A position below what we believe means a database restored under us: what is between must be read again.
         if position is None or position.next_offset != expected or position.stopped_reason:
             raise Fenced
-        await self._load_guard([_key(record) for record in records])
-        last, stopped_reason = await self._apply_all(records, refused, position.limits_from_offset)
-        if self._consumes.fold and self._fold:
-            await self._consumes.fold(self._tx, self._fold)
-        await self._save_guard()
-        await self._save_letters()
+        await self._load_guard([key_of(record) for record in records])
+        self._refused = refused
+        last, stopped_reason = await self._apply_all(records, position.limits_from_offset)
+        await self._finish(alone=len(records) == 1)
         await self._tx.execute(
             """UPDATE consumer_position SET next_offset = :next, stopped_reason = :stopped,
                    complete_at = GREATEST(complete_at, to_timestamp(:published_ms / 1000.0))
@@ -146,23 +189,20 @@ class BatchOfPartition:
         return last.offset + 1, stopped_reason
 
     async def _apply_all(
-        self, records: Sequence[ConsumerRecord], refused: Mapping[int, Malformed], limits_from: int
+        self, records: Sequence[ConsumerRecord], limits_from: int
     ) -> tuple[ConsumerRecord, str | None]:
         """Applies record by record; returns the last one that it got to, and why the partition stops there if it does."""
         began = time.monotonic()
         for record in records:
             try:
-                if record.offset in refused:
-                    raise refused[record.offset]
+                if record.offset in self._refused:
+                    raise self._refused[record.offset]
                 await self._apply(record)
             except Malformed as malformed:
-                self._set_aside(record, malformed)
-                over_the_limit = await self._over_the_limit(record, limits_from)
-                if self._consumes.tell is not None:
-                    await self._consumes.tell(self._tx, record, malformed)
-                    if over_the_limit:
+                await self._set_aside(record, malformed)
+                if await self._over_the_limit(record, limits_from):
+                    if self._consumes.tell is not None:
                         await self._consumes.tell(self._tx, record, Malformed("dead_letter_limit"))
-                if over_the_limit:
                     return record, "dead_letter_limit"
             if self._consumes.fold is None and time.monotonic() > began + HANDLING_SECONDS:
                 return record, None
@@ -177,7 +217,7 @@ class BatchOfPartition:
         if self._topic.guard == "none":
             await self._accept(decoded, record.partition, record.offset, dict(record.headers))
             return
-        key = _key(record)
+        key = key_of(record)
         if str(decoded.fields.get("aggregate_id")) != key:
             raise Malformed("key_is_not_the_aggregate", decoded.record)
         await self._guarded(decoded, record, key)
@@ -216,9 +256,10 @@ class BatchOfPartition:
             carrier = {"traceparent": (headers.get("traceparent") or b"").decode("ascii", "replace")}
             with span(f"consume {decoded.record}", carrier):
                 self._tx.correlation_id, self._tx.causation_id = message.correlation_id, message.event_id
-                await self._consumes.handlers[type(message)](
-                    self._tx, delivery if self._topic.guard == "none" else message
-                )
+                with _naming(offset):
+                    await self._consumes.handlers[type(message)](
+                        self._tx, delivery if self._topic.guard == "none" else message
+                    )
         else:
             self._fold.append(delivery)
         self._count("accepted")
@@ -250,16 +291,12 @@ class BatchOfPartition:
         )
         done = []
         for row in rows:
-            seen = self._seen[key]
-            if row.version == seen.version + 1:
-                decoded = self._codec.decode(bytes(row.value))
-                await self._accept(decoded, partition, row.offset, {})
-                self._seen[key] = _Seen(
-                    row.version, decoded.fields["event_id"], decoded.fields["occurred_at"], changed=True
-                )
-            elif row.version > seen.version:
+            following = self._seen[key].version + 1
+            if row.version > following:
                 break
             done.append(row.offset)
+            if row.version == following and not await self._unpark(row, key, partition):
+                break
         if done:
             await self._tx.execute(
                 'DELETE FROM parked_message WHERE topic = :topic AND partition = :partition AND "offset" = ANY(:offsets)',
@@ -270,8 +307,23 @@ class BatchOfPartition:
         if len(done) == len(rows):
             self._waiting.discard(key)
 
-    async def release(self, key: str, partition: int) -> None:
+    async def _unpark(self, row: Row[Any], key: str, partition: int) -> bool:
+        """Applies one that waited. False when it is a dead letter now: what waits behind it goes on waiting."""
+        record = StoredRecord(self._topic.name, partition, row.offset, key.encode(), bytes(row.value), ())
+        try:
+            if row.offset in self._refused:
+                raise self._refused[row.offset]
+            decoded = self._codec.decode(record.value)
+            await self._accept(decoded, partition, row.offset, {})
+        except Malformed as malformed:
+            await self._set_aside(record, malformed)
+            return False
+        self._seen[key] = _Seen(row.version, decoded.fields["event_id"], decoded.fields["occurred_at"], changed=True)
+        return True
+
+    async def release(self, key: str, partition: int, refused: Mapping[int, Malformed]) -> None:
         """Steps over the versions missing before what is parked under a key, then applies it (`dead-letters discard`)."""
+        self._refused = refused
         await self._load_guard([key])
         first = await self._tx.fetch_one(
             "SELECT min(version) FROM parked_message WHERE topic = :topic AND key = :key",
@@ -280,27 +332,35 @@ class BatchOfPartition:
         )
         if first is not None and first[0] is not None:
             seen = self._seen.setdefault(key, _Seen(0, None, None))
-            self._seen[key] = _Seen(first[0] - 1, seen.event_id, seen.occurred_at, changed=True)
+            event_id, occurred_at = seen.event_id or UUID(int=0), seen.occurred_at or datetime.fromtimestamp(0, UTC)
+            self._seen[key] = _Seen(first[0] - 1, event_id, occurred_at, changed=True)
             await self._drain(key, partition)
-            await self._finish()
+            await self._finish(alone=True)
 
-    async def again(self, record: ConsumerRecord) -> None:
+    async def again(self, record: ConsumerRecord, refused: Mapping[int, Malformed]) -> None:
         """Runs one record of the past through the same guard (`dead-letters replay`); raises `Malformed` when it still fails."""
-        await self._load_guard([_key(record)])
+        self._refused = refused
+        await self._load_guard([key_of(record)])
         await self._apply(record)
-        await self._finish()
+        await self._finish(alone=True)
 
-    async def _finish(self) -> None:
-        if self._consumes.fold and self._fold:
-            await self._consumes.fold(self._tx, self._fold)
+    async def _finish(self, *, alone: bool) -> None:
+        """Folds and saves. One record `alone` is folded apart from what waited behind it, so that a bug has one offset."""
+        if self._consumes.fold:
+            for lot in [[delivery] for delivery in self._fold] if alone else [self._fold] if self._fold else []:
+                with _naming(lot[0].offset):
+                    await self._consumes.fold(self._tx, lot)
         await self._save_guard()
+        await self._save_letters()
 
-    def _set_aside(self, record: ConsumerRecord, malformed: Malformed) -> None:
+    async def _set_aside(self, record: ConsumerRecord, malformed: Malformed) -> None:
         self._count("malformed")
         _log.warning("dead letter %s/%d/%d: %s", record.topic, record.partition, record.offset, malformed.reason)
         # The timestamp tells it from the record that had the same offset before the topic was made anew.
-        place = f"{record.topic}/{record.partition}/{record.offset}/{record.timestamp}"
+        place = f"{record.topic}/{record.partition}/{record.offset}/{record.timestamp or uuid4()}"
         self._letters.append((uuid5(_DEAD_LETTER_NAMESPACE, f"{self._service}/{place}"), record, malformed))
+        if self._consumes.tell is not None:
+            await self._consumes.tell(self._tx, record, malformed)
 
     async def _save_letters(self) -> None:
         """Writes what was set aside in this batch, in one statement: a topic may be flooded with what nobody can read."""
@@ -313,7 +373,10 @@ class BatchOfPartition:
                FROM unnest(CAST(:ids AS uuid[]), CAST(:offsets AS bigint[]), CAST(:keys AS bytea[]), CAST(:contents AS bytea[]),
                            CAST(:headers AS text[]), CAST(:reasons AS text[]), CAST(:details AS text[]))
                     AS letter(id, "offset", key, value, headers, reason, detail)
-               ON CONFLICT (topic, partition, "offset") DO NOTHING""",
+               -- One that an operator replayed, which then waited for an earlier version, may fail only now.
+               ON CONFLICT (topic, partition, "offset") DO UPDATE
+                   SET status = 'open', reason = excluded.reason, detail = excluded.detail, resolved_at = NULL
+                   WHERE dead_letter.status = 'replayed'""",
             topic=records[0].topic,
             partition=records[0].partition,
             ids=[letter_id for letter_id, _, _ in self._letters],
@@ -412,7 +475,8 @@ class BatchOfPartition:
                 metrics.verdicts.labels(self._topic.name, verdict).inc(count)
 
 
-def _key(record: ConsumerRecord) -> str:
+def key_of(record: ConsumerRecord) -> str:
+    """A record's key as text that PostgreSQL can hold."""
     return (record.key or b"").decode("utf-8", "replace").replace("\x00", "\ufffd")
 
 
