@@ -79,3 +79,9 @@ def test_a_second_one_of_the_name_is_refused(grown: Path) -> None:
     """As is a name that is a library's, or no name of a service."""
     for name in (NAME, "json", "Not-Kebab"):
         run(grown, "estuaire", "services", "new", name, status=1)
+
+
+@pytest.mark.long
+def test_it_starts_and_is_seen_on_the_pipeline_page(grown: Path) -> None:
+    """Its own test passes, which starts the whole system with it."""
+    assert "1 passed" in run(grown, "python", "-m", "pytest", "-q", f"services/{NAME}/tests")
