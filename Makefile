@@ -7,7 +7,7 @@ faults test-long: export KILLS ?= 20
 # Where an image forbids bytecode, each of the hundreds of starts of a test run would compile every library anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install run down reset test test-long faults check bench schemas services lock
+.PHONY: help install run down reset test test-long faults check bench schemas services service lock
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ schemas: .venv/.installed  ## generate messages.py and the AsyncAPI document fro
 
 services: .venv/.installed  ## generate deployment, lint rules and list from services/services.yaml
 	@$(BIN)/estuaire services generate
+
+service: .venv/.installed  ## make an empty service that starts: NAME=dropout-observatory
+	@$(BIN)/estuaire services new "$(NAME)"
 
 lock:  ## pin the dependencies again (needs make install once)
 	@.uv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q \

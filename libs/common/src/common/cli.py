@@ -63,6 +63,18 @@ def services_generate() -> None:
         console.print(f"wrote {path}")
 
 
+@members.command("new")
+def services_new(name: Annotated[str, typer.Argument(help="In kebab-case, such as stage-matching.")]) -> None:
+    """Makes an empty service that starts, is deployed and is seen on the pipeline page."""
+    try:
+        made = services.add(name)
+    except ValueError as error:
+        raise fail(str(error)) from None
+    for path in [*made, *services.write_all(), *schema_tools.write_all(contracts.load(SCHEMAS), SCHEMAS)]:
+        console.print(f"wrote {path}")
+    console.print(f"next: say in services/services.yaml what {name} owns, then make services, make run")
+
+
 # -- contracts
 
 

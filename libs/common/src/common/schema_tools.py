@@ -60,6 +60,8 @@ _PERSONAL = {
 # Commands that foreign software writes: they have no envelope, and their topic says who wrote them.
 _FOREIGN = "estuaire.partners"
 
+_MESSAGES_HEAD = '"""Generated from schemas/avro by `make schemas`; do not edit."""'
+
 # What is not about a person although a word says so.
 _IMPERSONAL_FIELDS = {"structure_name", "host_name"}
 
@@ -251,6 +253,8 @@ def generated_common(contracts: Contracts) -> str:
 
 
 def _generate(contracts: Contracts, paths: list[str]) -> str:
+    if not paths:  # a service that has only just been made
+        return _MESSAGES_HEAD + "\n"
     named: set[str] = set()
     union = [_without_envelope(contracts.latest(path), named) for path in paths]
     top = {contracts.latest(path)["name"]: contracts.latest(path)["namespace"] for path in paths}
@@ -284,7 +288,7 @@ def _generate(contracts: Contracts, paths: list[str]) -> str:
                 "--formatters",
                 "builtin",
                 "--custom-file-header",
-                '"""Generated from schemas/avro by `make schemas`; do not edit."""',
+                _MESSAGES_HEAD,
             ],
             check=True,
             capture_output=True,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
+import itertools
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +19,26 @@ if TYPE_CHECKING:
     from common.embedded.stack import EmbeddedSettings
 
 ROOT = Path(__file__).parents[4]
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_FIRST_PORT = 8000
+_ENTRY = """
+{name}:
+  about: what it owns, in a line
+  port: {port}
+  host: {name}.example
+  section: {name}
+  pages: []
+  resources: {{cpu: 100m, memory: 192Mi, memory_max: 512Mi}}
+"""
+_TOPIC = """{name}.pipeline.v1:
+  owner: {name}
+  consumers: [projections]
+  partitions: 1
+  retention_days: 30
+  guard: latest
+  data_class: public
+  records: [common/ServiceHealthReported, common/RecordDeadLettered]
+"""
 
 
 @dataclass(frozen=True)
@@ -55,22 +78,8 @@ def load(root: Path = ROOT) -> list[ServiceSpec]:
 
 def generated(root: Path = ROOT) -> dict[Path, str]:
     """The files that follow from services.yaml, each where its template stands below `templates/repository`."""
-    templates = root / "templates" / "repository"
-    services = load(root)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - configuration, not HTML
-    )
-    environment.filters["json"] = lambda value: json.dumps(value, ensure_ascii=False)
-    found = {}
-    for path in sorted(path for path in templates.rglob("*") if path.is_file()):
-        name = path.relative_to(templates).as_posix()
-        found[root / name] = environment.get_template(name).render(services=services, template=f"repository/{name}")
-    return found
+    rendered = _rendered(root / "templates" / "repository", services=load(root))
+    return {root / name: text for name, text in rendered.items()}
 
 
 def write_all(root: Path = ROOT) -> list[Path]:
@@ -80,3 +89,49 @@ def write_all(root: Path = ROOT) -> list[Path]:
     for path in changed:
         path.write_text(wanted[path])
     return changed
+
+
+def add(name: str, root: Path = ROOT) -> list[Path]:
+    """Makes a new service that starts and does nothing: its folder, its entry, the topic on which it says how it is.
+
+    Returns the files of the folder; raises `ValueError` for a name that cannot be a service's. What follows from the
+    entries is written by the caller.
+    """
+    known = load(root)
+    package = name.replace("-", "_")
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r}: a service is named in kebab-case, such as stage-matching")
+    if (root / "services" / name).exists() or importlib.util.find_spec(package) is not None:
+        raise ValueError(f"{name}: there is a service or a library of this name")
+    taken = {service.default_port for service in known}
+    port = next(port for port in itertools.count(_FIRST_PORT) if port not in taken)
+    with (root / "services" / "services.yaml").open("a") as file:
+        file.write(_ENTRY.format(name=name, port=port))
+    with (root / "schemas" / "avro" / "topics.yaml").open("a") as file:
+        file.write(_TOPIC.format(name=name))
+    made = []
+    for path, text in _rendered(root / "templates" / "service", service=load(root)[-1]).items():
+        file_path = root / "services" / name / path.replace("__package__", package)
+        file_path.parent.mkdir(parents=True, exist_ok=True)
+        file_path.write_text(text)
+        made.append(file_path)
+    return made
+
+
+def _rendered(templates: Path, **values: object) -> dict[str, str]:
+    """Path below the folder to text, of every template in it."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(templates),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - configuration and code, not HTML
+    )
+    environment.filters["json"] = lambda value: json.dumps(value, ensure_ascii=False)
+    names = sorted(path.relative_to(templates).as_posix() for path in templates.rglob("*") if path.is_file())
+    return {
+        name: environment.get_template(name).render(values, template=f"{templates.name}/{name}")
+        for name in names
+        if "__pycache__" not in name
+    }
