@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from common.app import Runtime, Service, run
+from common.app import run
+from common.runtime import Runtime, Service
 
 
 def routes(_: Runtime) -> APIRouter:
