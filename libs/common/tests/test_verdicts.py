@@ -13,7 +13,6 @@ import pytest
 from aiokafka import TopicPartition
 
 from common import dead_letters
-from common.dead_letters import StoredRecord
 from common.embedded.stack import Stack
 from common.failures import Malformed, Unavailable
 from common.log_view import why_unreadable
