@@ -67,12 +67,13 @@ class Log:
         self.next_offset += 1
         return StoredRecord(TOPIC, 0, self.next_offset - 1, str(key).encode(), value, ())
 
-    async def take(self, *records: StoredRecord) -> dict[str, int]:
-        """One batch in one transaction, as the inbox does it; the verdicts."""
+    async def take(self, *records: StoredRecord, batch_refuses: Sequence[int] = ()) -> dict[str, int]:
+        """One batch in one transaction, as the inbox does it, some offsets refused as a failed handler's; the verdicts."""
         assert self.runtime.inbox is not None
         async with self.runtime.database.transaction() as tx:
             batch = self.runtime.inbox.batch(tx, TOPIC)
-            await batch.run(records, {}, expected=records[0].offset)
+            refused = {offset: Malformed("handler_failed") for offset in batch_refuses}
+            await batch.run(records, refused, expected=records[0].offset)
         return batch.verdicts
 
 
@@ -84,6 +85,14 @@ async def rows(runtime: Runtime, sql: str, **values: Any) -> list[Any]:
 async def name_of(runtime: Runtime, key: UUID) -> str | None:
     found = await rows(runtime, "SELECT structure_name FROM board_structure WHERE structure_id = :key", key=key)
     return found[0].structure_name if found else None
+
+
+async def make_known(runtime: Runtime, *schema_ids: int) -> None:
+    """Lets an operator's command read what was written with these ids, as the service that learnt them did."""
+    schema = json.dumps(runtime.contracts.latest("remediation-seats/StructureDescribed"))
+    async with runtime.database.transaction() as tx:
+        for schema_id in schema_ids:
+            await tx.execute("INSERT INTO known_schema (schema_id, avro) VALUES (:id, :a)", id=schema_id, a=schema)
 
 
 async def test_versions_in_order_apply_and_repeats_are_dropped(runtime: Runtime) -> None:
@@ -176,13 +185,37 @@ async def test_letters_of_a_key_are_given_up_in_their_order(runtime: Runtime) ->
     letters = await rows(runtime, 'SELECT id FROM dead_letter ORDER BY "offset"')
     with pytest.raises(Malformed, match=f"earlier_letter_open: {letters[0].id} .* comes first"):
         await dead_letters.discard("projections", url, str(letters[1].id))
-    async with runtime.database.transaction() as tx:
-        schema = json.dumps(runtime.contracts.latest("remediation-seats/StructureDescribed"))
-        await tx.execute("INSERT INTO known_schema (schema_id, avro) VALUES (7001, :a), (7000, :a)", a=schema)
+    await make_known(runtime, 7_000, 7_001)
     await dead_letters.replay("projections", url, str(letters[0].id))
     assert await name_of(runtime, key) == "S2"
     await dead_letters.discard("projections", url, str(letters[1].id))
     assert await name_of(runtime, key) == "S4"
+
+
+async def test_what_comes_after_a_letter_that_was_given_up_is_applied(runtime: Runtime) -> None:
+    """Nothing waited when it was discarded, so its own version says what was stepped over."""
+    url = str(runtime.database.engine.url.render_as_string(hide_password=False))
+    log, key = Log(runtime), uuid4()
+    await log.take(log.record(key, 1), refused := log.record(key, 2), batch_refuses=[refused.offset])
+    await make_known(runtime, 7_000)
+    letter = (await rows(runtime, "SELECT id FROM dead_letter"))[0]
+    await dead_letters.discard("projections", url, str(letter.id))
+    assert await log.take(log.record(key, 3)) == {"accepted": 1}
+    assert await name_of(runtime, key) == "S3"
+
+
+async def test_garbage_that_is_given_up_steps_over_no_later_letter(runtime: Runtime) -> None:
+    """The later letter of the same key is still to be judged: replayed, it is applied, and what waited behind it."""
+    url = str(runtime.database.engine.url.render_as_string(hide_password=False))
+    log, key = Log(runtime), uuid4()
+    garbage, later = log.record(key, 0, value=b"x"), log.record(key, 1)
+    await log.take(garbage, later, log.record(key, 2), batch_refuses=[later.offset])
+    await make_known(runtime, 7_000)
+    letters = await rows(runtime, 'SELECT id FROM dead_letter ORDER BY "offset"')
+    await dead_letters.discard("projections", url, str(letters[0].id))
+    assert await name_of(runtime, key) is None
+    assert "accepted': 2" in await dead_letters.replay("projections", url, str(letters[1].id))
+    assert await name_of(runtime, key) == "S2"
 
 
 async def test_too_many_dead_letters_stop_the_partition_until_resumed(runtime: Runtime) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from common.contracts import Topic
 from common.failures import Malformed
 from common.transaction import Database, Transaction
-from common.verdicts import HandlerFailed, StoredRecord, key_of
+from common.verdicts import HandlerFailed, StoredRecord
 
 if TYPE_CHECKING:
     from common.runtime import Runtime
@@ -128,8 +128,7 @@ async def _resolved(runtime: Runtime, letter_id: str, status: str, refused: Mapp
                 raise refused[row.offset]
             await batch.again(record, refused)
         else:
-            await _refuse_before_earlier(tx, row)
-            await batch.release(key_of(record), row.partition, refused)
+            await batch.release(record, refused, others=await _later_letters(tx, row))
         await tx.execute(
             "UPDATE dead_letter SET status = :status, resolved_at = clock_timestamp() WHERE id = :id",
             status=status,
@@ -144,24 +143,23 @@ async def _resolved(runtime: Runtime, letter_id: str, status: str, refused: Mapp
     return f"{letter_id} {status}: {batch.verdicts or 'nothing waited behind it'}"
 
 
-async def _refuse_before_earlier(tx: Transaction, row: Row[Any]) -> None:
-    """Discarding steps over what is missing before the first that waits, which is the gap of the key's first letter.
+async def _later_letters(tx: Transaction, row: Row[Any]) -> list[StoredRecord]:
+    """The open letters of the same key behind this one; raises `Malformed` while one stands before it.
 
-    A later one may be replayed before: it then waits for the earlier.
+    Discarding steps over a gap, which must be this letter's. A later one may be replayed before: it then waits.
     """
-    earlier = await tx.fetch_one(
-        """SELECT id, "offset" FROM dead_letter WHERE topic = :topic AND partition = :partition AND key = :key
-             AND status = 'open' AND "offset" < :offset ORDER BY "offset" LIMIT 1""",
+    letters = await tx.fetch_all(
+        """SELECT * FROM dead_letter WHERE topic = :topic AND partition = :partition AND key = :key
+             AND status = 'open' AND id <> :id ORDER BY "offset" """,
         topic=row.topic,
         partition=row.partition,
         key=row.key,
-        offset=row.offset,
+        id=row.id,
     )
-    if earlier is not None:
-        raise Malformed(
-            "earlier_letter_open",
-            f"{earlier.id} at {row.topic}/{row.partition}/{earlier.offset} is of the same key and comes first",
-        )
+    if letters and letters[0].offset < row.offset:
+        place = f"{row.topic}/{row.partition}/{letters[0].offset}"
+        raise Malformed("earlier_letter_open", f"{letters[0].id} at {place} is of the same key and comes first")
+    return [StoredRecord.of(letter) for letter in letters]
 
 
 async def resume(service: str, url: str, topic: str, partition: int) -> str:

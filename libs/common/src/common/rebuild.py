@@ -23,7 +23,7 @@ from common.failures import Malformed, sqlstate
 from common.inbox import Inbox
 from common.log_view import LogView
 from common.transaction import Database, Transaction
-from common.verdicts import Consumes, Fenced, HandlerFailed, key_of
+from common.verdicts import Consumes, Fenced, HandlerFailed, StoredRecord
 
 # The consumer's own tables: the new rows come with positions and guards of their own, which are compared and thrown away.
 _GUARDS = ("consumer_position", "aggregate_seen", "parked_message")
@@ -215,14 +215,14 @@ class Rebuild:
     async def _release_what_was_discarded(self, tx: Transaction) -> None:
         """An operator gave these records up: what waits behind their versions goes on, as it did in the live rows."""
         letters = await tx.fetch_all(
-            """SELECT topic, partition, key FROM public.dead_letter WHERE topic = ANY(:topics) AND status = 'discarded'
+            """SELECT * FROM public.dead_letter WHERE topic = ANY(:topics) AND status = 'discarded'
                ORDER BY topic, partition, "offset" """,
             topics=list(self._model.topics),
         )
         await self._in_shadow(tx)
         for row in letters:
             batch = self._inbox.batch(tx, row.topic, again=True)
-            await batch.release(key_of(row), row.partition, {})
+            await batch.release(StoredRecord.of(row), {})
 
     async def _compare(self, tx: Transaction, say: Say) -> bool:
         same = True

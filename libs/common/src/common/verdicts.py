@@ -321,21 +321,42 @@ class BatchOfPartition:
         self._seen[key] = _Seen(row.version, decoded.fields["event_id"], decoded.fields["occurred_at"], changed=True)
         return True
 
-    async def release(self, key: str, partition: int, refused: Mapping[int, Malformed]) -> None:
-        """Steps over the versions missing before what is parked under a key, then applies it (`dead-letters discard`)."""
+    async def release(
+        self, record: StoredRecord, refused: Mapping[int, Malformed], *, others: Sequence[StoredRecord] = ()
+    ) -> None:
+        """Steps over the version of a record that is given up, then applies what waited behind it (`dead-letters discard`).
+
+        What nobody can read has no version: then everything is stepped over up to what waits, or up to the first of
+        `others`, the key's later letters, which an operator has yet to judge.
+        """
+        if self._topic.guard != "version":
+            return
         self._refused = refused
+        key = key_of(record)
         await self._load_guard([key])
-        first = await self._tx.fetch_one(
-            "SELECT min(version) FROM parked_message WHERE topic = :topic AND key = :key",
-            topic=self._topic.name,
-            key=key,
-        )
-        if first is not None and first[0] is not None:
-            seen = self._seen.setdefault(key, _Seen(0, None, None))
+        version = self._version_of(record)
+        if version is None:
+            parked = await self._tx.fetch_one(
+                "SELECT min(version) FROM parked_message WHERE topic = :topic AND key = :key",
+                topic=self._topic.name,
+                key=key,
+            )
+            following = [parked[0] if parked else None, *(self._version_of(other) for other in others)]
+            version = min((one for one in following if one is not None), default=1) - 1
+        seen = self._seen.setdefault(key, _Seen(0, None, None))
+        if version > seen.version:
             event_id, occurred_at = seen.event_id or UUID(int=0), seen.occurred_at or datetime.fromtimestamp(0, UTC)
-            self._seen[key] = _Seen(first[0] - 1, event_id, occurred_at, changed=True)
-            await self._drain(key, partition)
+            self._seen[key] = _Seen(version, event_id, occurred_at, changed=True)
+            await self._drain(key, record.partition)
             await self._finish(alone=True)
+
+    def _version_of(self, record: StoredRecord) -> int | None:
+        """Of its own aggregate; None when nobody can read it, or when its key is another's."""
+        try:
+            fields = self._codec.decode(record.value).fields
+        except Malformed:
+            return None
+        return int(fields["aggregate_version"]) if str(fields.get("aggregate_id")) == key_of(record) else None
 
     async def again(self, record: ConsumerRecord, refused: Mapping[int, Malformed]) -> None:
         """Runs one record of the past through the same guard (`dead-letters replay`); raises `Malformed` when it still fails."""
