@@ -36,8 +36,9 @@ def up(
     def say(text: str) -> None:
         console.print(f"[dim]{time.monotonic() - began:6.1f} s[/dim]  {text}")
 
-    # SIGTERM (`estuaire down`) ends like Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGTERM (`estuaire down`) ends like Ctrl-C; and Ctrl-C ends it also where a script's background job ignores it.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
     settings = EmbeddedSettings()
     stack = Stack(settings, say=say)
     try:
