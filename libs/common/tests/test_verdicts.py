@@ -15,11 +15,12 @@ from aiokafka import TopicPartition
 from common import dead_letters
 from common.embedded.stack import Stack
 from common.failures import Malformed, Unavailable
+from common.letters import StoredRecord
 from common.log_view import why_unreadable
 from common.runtime import Runtime
 from common.testing import FreshRuntime
 from common.transaction import Transaction
-from common.verdicts import Consumes, Delivery, Fenced, StoredRecord
+from common.verdicts import Consumes, Delivery, Fenced
 
 TOPIC = "remediation-seats.structures.v1"
 

@@ -14,8 +14,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from common.contracts import Topic
 from common.failures import Malformed
+from common.letters import StoredRecord
 from common.transaction import Database, Transaction
-from common.verdicts import HandlerFailed, StoredRecord
+from common.verdicts import HandlerFailed
 
 if TYPE_CHECKING:
     from common.runtime import Runtime

@@ -28,11 +28,11 @@ from common.decode_guard import DecodeGuard
 from common.failures import Malformed, ended, is_unavailable, retried
 from common.log_view import LogView
 from common.positions import Positions
-from common.schema_ids import SchemaIds
+from common.schema_ids import SchemaIds, unknown_schema_ids
 from common.settings import Settings
 from common.telemetry import Metrics
 from common.transaction import Database
-from common.verdicts import BatchOfPartition, Consumes, Fenced, HandlerFailed, unknown_schema_ids
+from common.verdicts import BatchOfPartition, Consumes, Fenced, HandlerFailed
 
 _log = logging.getLogger(__name__)
 

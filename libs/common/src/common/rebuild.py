@@ -21,9 +21,10 @@ from sqlmodel import SQLModel
 from common import failpoints
 from common.failures import Malformed, sqlstate
 from common.inbox import Inbox
+from common.letters import StoredRecord
 from common.log_view import LogView
 from common.transaction import Database, Transaction
-from common.verdicts import Consumes, Fenced, HandlerFailed, StoredRecord
+from common.verdicts import Consumes, Fenced, HandlerFailed
 
 # The consumer's own tables: the new rows come with positions and guards of their own, which are compared and thrown away.
 _GUARDS = ("consumer_position", "aggregate_seen", "parked_message")

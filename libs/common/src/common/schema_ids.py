@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from typing import Any
+
+from aiokafka import ConsumerRecord
 
 from common.avro import Codec, Registry, schema_id_of
 from common.contracts import Contracts, full_name
@@ -134,3 +137,16 @@ def codec_for(contracts: Contracts) -> Codec:
     return Codec(
         {full_name(versions[max(versions)]): versions[max(versions)] for versions in contracts.schemas.values()}
     )
+
+
+def unknown_schema_ids(records: Sequence[ConsumerRecord], codec: Codec) -> set[int]:
+    """Ids in these records that the codec has not learnt; records without an id are left to `Codec.decode`."""
+    ids = set()
+    for record in records:
+        try:
+            schema_id = schema_id_of(record.value)
+        except Malformed:
+            continue
+        if not codec.knows(schema_id):
+            ids.add(schema_id)
+    return ids

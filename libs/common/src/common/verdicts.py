@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import time
-from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID
 
 from aiokafka import ConsumerRecord
 from sqlalchemy import Row
 
 from common import failpoints
-from common.avro import Codec, Decoded, schema_id_of, validated
+from common.avro import Codec, Decoded, validated
 from common.contracts import Contracts, Topic, full_name
 from common.failures import Malformed, is_unavailable
-from common.generated import RecordDeadLettered
+from common.letters import Letters, StoredRecord, key_of
 from common.messages import Message
 from common.settings import Settings
 from common.telemetry import Metrics, span
@@ -30,7 +27,6 @@ from common.transaction import Transaction
 _log = logging.getLogger(__name__)
 # A transaction costs about as much as a handler does: some ten handlers share it on an idle machine.
 HANDLING_SECONDS = 0.1
-_DEAD_LETTER_NAMESPACE = UUID("5f1c2a51-6a0e-4c0e-9c53-4a7d1b1f0e7a")
 
 
 @dataclass(frozen=True)
@@ -91,27 +87,6 @@ def _naming(offset: int) -> Iterator[None]:
         raise HandlerFailed(offset, error) from error
 
 
-@dataclass(frozen=True)
-class StoredRecord:
-    """The parts of a ConsumerRecord that applying one needs, as a dead letter or a parked message kept them."""
-
-    topic: str
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[tuple[str, bytes | None], ...]
-    timestamp: int = 0
-
-    @classmethod
-    def of(cls, row: Row[Any]) -> StoredRecord:
-        """From a row of `dead_letter`."""
-        headers = tuple((name, bytes.fromhex(value) if value is not None else None) for name, value in row.headers)
-        return cls(
-            row.topic, row.partition, row.offset, row.key and bytes(row.key), row.value and bytes(row.value), headers
-        )
-
-
 @dataclass
 class _Seen:
     version: int
@@ -138,19 +113,14 @@ class BatchOfPartition:
         self._tx = tx
         self._topic = topic
         self._consumes = consumes
-        self._service = service
         self._codec = codec
-        self._settings = settings
-        self._emits_dead_letters = emits_dead_letters
         self._classes = consumes.classes
         self._listed = {full_name(contracts.latest(path)) for path in topic.records}
         self._seen: dict[str, _Seen] = {}
         self._waiting: set[str] = set()
         self._refused: Mapping[int, Malformed] = {}
         self._fold: list[Delivery] = []
-        self._letters: list[tuple[UUID, ConsumerRecord, Malformed]] = []
-        # Offsets of this partition's dead letters within the limits' reach, ascending; read with the first one.
-        self._dead_offsets: list[int] | None = None
+        self._letters = Letters(tx, service=service, settings=settings, emits=emits_dead_letters)
         self.verdicts: dict[str, int] = {}
 
     async def run(
@@ -200,7 +170,7 @@ class BatchOfPartition:
                 await self._apply(record)
             except Malformed as malformed:
                 await self._set_aside(record, malformed)
-                if await self._over_the_limit(record, limits_from):
+                if await self._letters.over_the_limit(record, limits_from):
                     if self._consumes.tell is not None:
                         await self._consumes.tell(self._tx, record, Malformed("dead_letter_limit"))
                     return record, "dead_letter_limit"
@@ -372,88 +342,13 @@ class BatchOfPartition:
                 with _naming(lot[0].offset):
                     await self._consumes.fold(self._tx, lot)
         await self._save_guard()
-        await self._save_letters()
+        await self._letters.save()
 
-    async def _set_aside(self, record: ConsumerRecord, malformed: Malformed) -> None:
+    async def _set_aside(self, record: ConsumerRecord | StoredRecord, malformed: Malformed) -> None:
         self._count("malformed")
-        _log.warning("dead letter %s/%d/%d: %s", record.topic, record.partition, record.offset, malformed.reason)
-        # The timestamp tells it from the record that had the same offset before the topic was made anew.
-        place = f"{record.topic}/{record.partition}/{record.offset}/{record.timestamp or uuid4()}"
-        self._letters.append((uuid5(_DEAD_LETTER_NAMESPACE, f"{self._service}/{place}"), record, malformed))
+        self._letters.add(record, malformed)
         if self._consumes.tell is not None:
             await self._consumes.tell(self._tx, record, malformed)
-
-    async def _save_letters(self) -> None:
-        """Writes what was set aside in this batch, in one statement: a topic may be flooded with what nobody can read."""
-        if not self._letters:
-            return
-        records = [record for _, record, _ in self._letters]
-        await self._tx.execute(
-            """INSERT INTO dead_letter (id, topic, partition, "offset", key, value, headers, reason, detail, status)
-               SELECT id, :topic, :partition, "offset", key, value, CAST(headers AS jsonb), reason, detail, 'open'
-               FROM unnest(CAST(:ids AS uuid[]), CAST(:offsets AS bigint[]), CAST(:keys AS bytea[]), CAST(:contents AS bytea[]),
-                           CAST(:headers AS text[]), CAST(:reasons AS text[]), CAST(:details AS text[]))
-                    AS letter(id, "offset", key, value, headers, reason, detail)
-               -- One that an operator replayed, which then waited for an earlier version, may fail only now.
-               ON CONFLICT (topic, partition, "offset") DO UPDATE
-                   SET status = 'open', reason = excluded.reason, detail = excluded.detail, resolved_at = NULL
-                   WHERE dead_letter.status = 'replayed'""",
-            topic=records[0].topic,
-            partition=records[0].partition,
-            ids=[letter_id for letter_id, _, _ in self._letters],
-            offsets=[record.offset for record in records],
-            keys=[record.key for record in records],
-            contents=[record.value for record in records],
-            headers=[_headers_json(record) for record in records],
-            reasons=[malformed.reason for _, _, malformed in self._letters],
-            details=[malformed.detail.replace("\x00", "\ufffd") for _, _, malformed in self._letters],
-        )
-        if not self._emits_dead_letters:
-            return
-        now = await self._tx.now()
-        for letter_id, record, malformed in self._letters:
-            value = record.value or b""
-            message = RecordDeadLettered(
-                occurred_at=now,
-                service=self._service,
-                topic=record.topic,
-                partition=record.partition,
-                offset=record.offset,
-                reason=malformed.reason,
-                size_bytes=len(value),
-                sha256=hashlib.sha256(value).hexdigest(),
-                value=value if len(value) <= self._settings.dead_letter_published_bytes_max else None,
-            )
-            await self._tx.emit([message], aggregate_id=letter_id, version=0)
-
-    async def _over_the_limit(self, record: ConsumerRecord, limits_from: int) -> bool:
-        """100 dead letters in a row, or 1 % of the last 10,000 records: that is a broken deploy, not a bad record."""
-        window, run_max = self._settings.dead_letter_window_count, self._settings.dead_letter_run_max
-        if self._dead_offsets is None:
-            rows = await self._tx.fetch_all(
-                """SELECT "offset" FROM dead_letter WHERE topic = :topic AND partition = :partition
-                     AND "offset" >= :limits_from AND "offset" > :after_window AND "offset" < :offset
-                   ORDER BY "offset" """,
-                offset=record.offset,
-                after_window=record.offset - max(window, run_max),
-                limits_from=limits_from,
-                topic=record.topic,
-                partition=record.partition,
-            )
-            self._dead_offsets = [row.offset for row in rows]
-        self._dead_offsets.append(record.offset)
-        of_run, of_window = (
-            len(self._dead_offsets) - bisect_right(self._dead_offsets, record.offset - count)
-            for count in (run_max, window)
-        )
-        over = of_run >= run_max or of_window > window * self._settings.dead_letter_window_ratio_max
-        if over:
-            _log.error(
-                "%s/%d is stopped: too many dead letters; repair, then `estuaire dead-letters resume`",
-                record.topic,
-                record.partition,
-            )
-        return over
 
     async def _load_guard(self, keys: Sequence[str]) -> None:
         wanted = sorted(set(keys))
@@ -494,29 +389,3 @@ class BatchOfPartition:
                 metrics.version_conflicts.labels(self._topic.name).inc(count)
             else:
                 metrics.verdicts.labels(self._topic.name, verdict).inc(count)
-
-
-def key_of(record: ConsumerRecord) -> str:
-    """A record's key as text that PostgreSQL can hold."""
-    return (record.key or b"").decode("utf-8", "replace").replace("\x00", "\ufffd")
-
-
-def _headers_json(record: ConsumerRecord) -> str:
-    headers = [
-        [name if isinstance(name, str) else str(name), value.hex() if value is not None else None]
-        for name, value in record.headers
-    ]
-    return json.dumps(headers).replace("\\u0000", "\\ufffd")
-
-
-def unknown_schema_ids(records: Sequence[ConsumerRecord], codec: Codec) -> set[int]:
-    """Ids in these records that the codec has not learnt; records without an id are left to `Codec.decode`."""
-    ids = set()
-    for record in records:
-        try:
-            schema_id = schema_id_of(record.value)
-        except Malformed:
-            continue
-        if not codec.knows(schema_id):
-            ids.add(schema_id)
-    return ids
