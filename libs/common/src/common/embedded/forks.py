@@ -1,6 +1,6 @@
 """Forks services from one process that has imported them all; for tests, which start services some hundred times.
 
-Importing is nine tenths of what a start costs. What is forked is a process as any other: with a pid, a session, an
+Imports are most of what a start costs. What is forked is a process as any other: with a pid, a session, an
 environment and a log of its own, ended by kill -9, and dead with its parent. It runs the service's own `main`.
 """
 
