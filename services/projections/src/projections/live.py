@@ -16,6 +16,8 @@ from projections.rows import Row
 POLL_SECONDS = 0.25
 STATUS_EVERY_SECONDS = 1.0
 _QUEUE_MAX = 200
+# When more has changed at once than anybody would follow, a page is read anew.
+_CHANGED_MAX = 500
 LATE_SECONDS, BROKEN_SECONDS = 10.0, 60.0
 
 
@@ -27,7 +29,7 @@ class LiveModel:
     """
 
     read_as_of: Callable[[Transaction], Awaitable[AsOf]]
-    read_changed: Callable[[Transaction, dict[Place, int], AsOf], Awaitable[list[Row]]] | None = None
+    read_changed: Callable[[Transaction, dict[Place, int], AsOf, int], Awaitable[list[Row]]] | None = None
     render: Callable[[Row, AsOf], dict[str, Any]] = lambda _, __: {}
 
 
@@ -68,15 +70,19 @@ class Hub:
             changed = await self._changed(tx, self._positions, as_of) if moved and not went_back else []
         self._positions, self._generation = as_of.positions, as_of.generation
         self._following.set()
-        if went_back and followed:
+        if followed and (went_back or changed is None):
             self._publish(_reload(as_of))
         now = asyncio.get_running_loop().time()
         if moved or now >= self._said_at + STATUS_EVERY_SECONDS:
             self._said_at = now
-            self._publish(_event(as_of, [self._model.render(row, as_of) for row in changed], moved=moved))
+            self._publish(_event(as_of, [self._model.render(row, as_of) for row in changed or ()], moved=moved))
 
-    async def _changed(self, tx: Transaction, since: dict[Place, int], as_of: AsOf) -> list[Row]:
-        return await self._model.read_changed(tx, since, as_of) if self._model.read_changed else []
+    async def _changed(self, tx: Transaction, since: dict[Place, int], as_of: AsOf) -> list[Row] | None:
+        """What changed since; None when that is too much to send row by row."""
+        if self._model.read_changed is None:
+            return []
+        found = await self._model.read_changed(tx, since, as_of, _CHANGED_MAX + 1)
+        return found if len(found) <= _CHANGED_MAX else None
 
     def _publish(self, event: str) -> None:
         for queue in list(self._queues):
@@ -101,9 +107,11 @@ class Hub:
                 as_of = await self._model.read_as_of(tx)
                 since = _positions(last_id, as_of)
                 missed = await self._changed(tx, since, as_of) if since else []
-            if last_id and since is None:
+            if (last_id and since is None) or missed is None:
                 yield _reload(as_of)
-            yield _event(as_of, [self._model.render(row, as_of) for row in missed], moved=since != as_of.positions)
+            yield _event(
+                as_of, [self._model.render(row, as_of) for row in missed or ()], moved=since != as_of.positions
+            )
             while (event := await queue.get()) is not None:
                 yield event
         finally:

@@ -131,16 +131,17 @@ async def read_all(tx: Transaction, now: datetime) -> list[Row]:
     return [_shown(row._mapping, now) for row in found]
 
 
-async def read_changed(tx: Transaction, since: dict[Place, int], upto: AsOf) -> list[Row]:
-    """Programmes whose last change stands between the given positions and those of `upto`."""
+async def read_changed(tx: Transaction, since: dict[Place, int], upto: AsOf, limit: int) -> list[Row]:
+    """At most `limit` programmes whose last change stands between the given positions and those of `upto`."""
     found = await tx.fetch_all(
         _SELECT
         + """JOIN unnest(CAST(:partitions AS int[]), CAST(:first AS bigint[]), CAST(:ends AS bigint[])) AS part(number, first, "end")
                      ON p.log_partition = part.number AND p.log_offset >= part.first AND p.log_offset < part."end"
-                     ORDER BY p.log_partition, p.log_offset LIMIT 500""",
+                     ORDER BY p.log_partition, p.log_offset LIMIT :limit""",
         partitions=[partition for _, partition in since],
         first=list(since.values()),
         ends=[upto.positions[place] for place in since],
+        limit=limit,
     )
     return [_shown(row._mapping, upto.now) for row in found]
 
