@@ -119,7 +119,7 @@ async def board(stack: Stack) -> AsyncIterator[BoardOf]:
         yield read
 
 
-async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
     """Waits for a condition that another process brings about; fails when it does not come."""
     for _ in range(int(seconds * 10)):
         try:

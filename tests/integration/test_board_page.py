@@ -16,6 +16,7 @@ from playwright.async_api import Browser, Page, expect
 from common.embedded.stack import Stack
 from tests.integration.browsing import assert_accessible
 from tests.integration.conftest import BoardOf, Seats, declare, eventually
+from tests.integration.stages import NEXT, Stages
 
 
 @pytest.fixture
@@ -57,6 +58,47 @@ async def test_the_board_moves_by_itself_and_pauses(seats: Seats, stack_urls: di
     await expect(card.locator(".free b")).to_have_text("750")
     await pause.click()
     await expect(card.locator(".free b")).to_have_text("740")
+
+
+async def test_a_page_of_totals_says_after_a_pause_what_has_changed_meanwhile(
+    stack: Stack, stack_urls: dict[str, str], quiet_page: Page
+) -> None:
+    """In pause nothing moves; « Reprendre » shows what stands now, without waiting for the next change."""
+    stages = Stages(stack)
+    _, host = await stages.host()
+    await stages.offer(host, {NEXT: 3})
+
+    async def now() -> str:
+        """The first figure as a page shows it that is opened now."""
+        async with httpx.AsyncClient() as client:
+            page = (await client.get(f"{stack_urls['projections']}/marche")).text
+        return str(re.findall(r'class="hero num">([^<]*)<', page)[0])
+
+    async def offered() -> bool:
+        return await now() != "0"
+
+    await eventually(offered)
+    await quiet_page.goto(f"{stack_urls['projections']}/marche")
+    figure, pause = quiet_page.locator(".hero").first, quiet_page.locator("[data-pause]")
+    await expect(quiet_page.locator("[data-label]")).to_have_text("En direct")
+    await pause.click()
+    shown = await figure.text_content()
+    await stages.offer(host, {NEXT: 5})
+
+    async def counted() -> bool:
+        return await now() != shown
+
+    async def agrees() -> bool:
+        return await figure.text_content() == await now()
+
+    await eventually(counted)
+    # The page hears of it too: its clock goes on in pause.
+    clock = quiet_page.locator("[data-clock]")
+    heard = await clock.get_attribute("datetime")
+    await expect(clock).not_to_have_attribute("datetime", heard or "", timeout=20_000)
+    assert await figure.text_content() == shown
+    await pause.click()
+    await eventually(agrees)
 
 
 async def test_filters_work_by_keyboard_and_keep_a_shareable_address(

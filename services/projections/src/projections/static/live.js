@@ -31,7 +31,8 @@
   const TEXT = { live: 'En direct', pause: 'En pause', retard: 'En retard', panne: 'Flux interrompu' };
   const NOTE = { retard: $('.note').dataset.retard, panne: $('.note').dataset.panne || 'Dernier état connu.' };
   const plain = note.textContent, paris = new Intl.DateTimeFormat('fr-FR', { timeZone: 'Europe/Paris', hour: '2-digit', minute: '2-digit', second: '2-digit' });
-  let paused = false, waiting = new Map(), state = live.dataset.s;
+  // What moved during a pause and has no row of its own is asked for when it ends.
+  let paused = false, missed = false, waiting = new Map(), state = live.dataset.s;
   pause.hidden = false;
   const duration = (s) => s === null ? 'inconnu' : s < 60 ? `${s.toFixed(1).replace('.', ',')} s` : s < 3600 ? `${Math.floor(s / 60)} min ${Math.floor(s % 60)} s` : `${Math.floor(s / 3600)} h ${Math.floor(s % 3600 / 60)} min`;
   const show = () => {
@@ -40,7 +41,7 @@
     pause.setAttribute('aria-pressed', paused); $('span', pause).textContent = paused ? 'Reprendre' : 'Pause'; $('use', pause).setAttribute('href', paused ? '#play' : '#pause');
     waitingLine.hidden = !waiting.size; waitingLine.textContent = waiting.size ? `${waiting.size} mise${waiting.size > 1 ? 's' : ''} à jour en attente` : '';
   };
-  pause.onclick = () => { paused = !paused; if (!paused) { apply([...waiting.values()]); waiting.clear(); } show(); };
+  pause.onclick = () => { paused = !paused; if (!paused) { apply([...waiting.values()]); waiting.clear(); if (missed) refreshSoon(); } show(); };
 
   // A row changes in place and never moves under a finger; totals, map and last changes follow for the chosen filters.
   function apply(changed) {
@@ -58,8 +59,10 @@
   let timer = 0;
   const refreshSoon = () => { timer = timer || setTimeout(refresh, 600 + Math.random() * 600); };
   async function refresh() {
-    timer = 0;
-    const answer = await fetch(`${location.pathname}/resume${location.search}`).catch(() => null); if (!answer || !answer.ok || paused) return;
+    timer = 0; missed = false;
+    const answer = await fetch(`${location.pathname}/resume${location.search}`).catch(() => null);
+    if (paused) missed = true;
+    if (!answer || !answer.ok || paused) return;
     const parts = new DOMParser().parseFromString(await answer.text(), 'text/html');
     const open = $('.fig-m details')?.open;
     for (const part of $$('[data-part]', parts)) { const place = $(`[data-part=${part.dataset.part}]`); if (place) place.innerHTML = part.innerHTML; }
@@ -74,7 +77,7 @@
     $('[data-lag]').textContent = duration(m.lag_seconds);
     if (paused) m.changed.forEach((c) => waiting.set(c.id, c)); else apply(m.changed);
     // A page of totals has no rows of its own to change: it asks for its parts anew.
-    if (m.moved && !paused && live.dataset.totals !== undefined) refreshSoon();
+    if (m.moved && live.dataset.totals !== undefined) { if (paused) missed = true; else refreshSoon(); }
     show();
   });
   source.addEventListener('reload', () => location.reload());
