@@ -61,7 +61,8 @@ def up(
     except EmbeddedError as error:
         raise fail(str(error)) from None
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
         stack.stop()
     console.print("stopped; the data stay in " + str(settings.home))
 
