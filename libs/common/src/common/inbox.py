@@ -261,7 +261,7 @@ class Inbox:
                 records = [record for record in records if record.offset >= expected]
             self._guarded.add(partition)
         except Exception as error:
-            if isinstance(error, Fenced) or is_unavailable(error):
+            if not _is_bug(error):
                 raise
             # Not even setting the record aside succeeded. It may neither be skipped nor be tried for ever in silence:
             # an operator resumes the partition once the bug is repaired.
@@ -289,7 +289,7 @@ class Inbox:
         try:
             return await self._attempt(partition, records, refused, expected)
         except Exception as error:
-            if isinstance(error, Fenced) or is_unavailable(error):
+            if not _is_bug(error):
                 raise
             _log.warning(
                 "a batch of %s failed (%s); its records are tried one by one", partition.topic, type(error).__name__
@@ -308,7 +308,7 @@ class Inbox:
             try:
                 return await self._attempt(partition, [record], refused, expected)
             except Exception as error:
-                if isinstance(error, Fenced) or is_unavailable(error):
+                if not _is_bug(error):
                     raise
                 failed = error if isinstance(error, HandlerFailed) else HandlerFailed(record.offset, error)
                 if failed.offset in refused:
@@ -449,6 +449,11 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         self._inbox.positions.revoked(revoked)
+
+
+def _is_bug(error: Exception) -> bool:
+    """Whether it is ours: neither a position that moved under us nor a part that is away."""
+    return not isinstance(error, Fenced) and not is_unavailable(error)
 
 
 async def _identity(message: KafkaMessage) -> Any:
