@@ -129,9 +129,7 @@ async def world_of(
         names = [name for name in known.topics if name.startswith(prefix)]
         yield World(parts, serving, operator, f"{prefix}.{topic}.v1", names)
         for made in (serving, operator):
-            await made.identity.close()
-            await made.registry.close()
-            await made.database.close()
+            await made.close()
 
 
 async def test_a_restored_database_goes_on_above_the_log(world: World) -> None:

@@ -158,11 +158,7 @@ async def test_replay_repairs_and_discard_steps_over(runtime: Runtime, parts: St
     letters = await rows(runtime, 'SELECT id FROM dead_letter ORDER BY "offset"')
     with pytest.raises(Malformed, match="unknown_schema_id"):
         await dead_letters.replay("projections", url, str(letters[0].id))
-    schema = runtime.contracts.latest("remediation-seats/StructureDescribed")
-    async with runtime.database.transaction() as tx:
-        await tx.execute(
-            "INSERT INTO known_schema (schema_id, avro) VALUES (7001, :avro), (7000, :avro)", avro=json.dumps(schema)
-        )
+    await make_known(runtime, 7_000, 7_001)
     assert "replayed" in await dead_letters.replay("projections", url, str(letters[0].id))
     assert await name_of(runtime, repaired) == "S2"
     assert "discarded" in await dead_letters.discard("projections", url, str(letters[1].id))
@@ -395,9 +391,7 @@ async def test_what_waited_and_fails_is_the_dead_letter_and_not_what_let_it_go(
     assert bytes(letters[0].value) == batch[1].value
     waiting = await rows(runtime, "SELECT version FROM parked_message WHERE key = :key", key=str(key))
     assert [row.version for row in waiting] == [4]
-    async with runtime.database.transaction() as tx:
-        schema = json.dumps(runtime.contracts.latest("remediation-seats/StructureDescribed"))
-        await tx.execute("INSERT INTO known_schema (schema_id, avro) VALUES (7000, :avro)", avro=schema)
+    await make_known(runtime, 7_000)
     resolve = dead_letters.replay if way == "replay" else dead_letters.discard
     await resolve("projections", url, str(letters[0].id))
     assert await name_of(runtime, key) == "S4"
@@ -415,9 +409,8 @@ async def test_discarding_sets_aside_what_waited_and_fails(runtime: Runtime) -> 
         "malformed": 1,
         "parked": 2,
     }
+    await make_known(runtime, 7_000)
     async with runtime.database.transaction() as tx:
-        schema = json.dumps(runtime.contracts.latest("remediation-seats/StructureDescribed"))
-        await tx.execute("INSERT INTO known_schema (schema_id, avro) VALUES (7000, :avro)", avro=schema)
         await tx.execute(_POISON)
         await tx.execute(_POISONED)
     (first,) = await rows(runtime, "SELECT id FROM dead_letter")

@@ -112,9 +112,7 @@ def fresh_runtime(parts: Stack) -> FreshRuntime:
         try:
             yield runtime
         finally:
-            await runtime.identity.close()
-            await runtime.registry.close()
-            await runtime.database.close()
+            await runtime.close()
 
     return make
 
