@@ -15,7 +15,7 @@ import httpx
 from common.embedded.stack import Stack
 from common.failures import Refusal
 from common.runtime import Runtime
-from common.testing import client_of, mails_to
+from common.testing import client_of, mails_to, swept
 from parents_cafes import handlers, household_store, notices, season_handlers, venue_store
 from parents_cafes.bodies import CafeBody, VenueBody
 from parents_cafes.handlers import Registered
@@ -160,20 +160,13 @@ async def filled(runtime: Runtime, cafe_id: UUID, seats: int, name: str = "") ->
 
 
 async def reviewed(runtime: Runtime) -> int:
-    """The pass, until nothing is due; how many looks it took."""
-    looks = 0
-    while True:
-        async with runtime.database.transaction() as tx:
-            if not await season_handlers.review_due(tx, 50):
-                return looks
-        looks += 1
+    """The pass, until nothing is due; how many cafés it decided on."""
+    return await swept(runtime, season_handlers.review_due)
 
 
 async def settled(runtime: Runtime) -> None:
     """The sweeper, until nothing is due."""
-    async with runtime.database.transaction() as tx:
-        while await handlers.settle_due(tx, 50):
-            pass
+    await swept(runtime, handlers.settle_due)
 
 
 async def cafe_row(runtime: Runtime, cafe_id: UUID) -> Any:

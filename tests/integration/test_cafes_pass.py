@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 
 from common.runtime import Runtime
-from common.testing import set_clock
+from common.testing import set_clock, swept
 from parents_cafes import handlers, season_handlers
 from parents_cafes.handlers import Registered
 from parents_cafes.state import Coordinator
@@ -176,9 +176,7 @@ async def test_offers_in_four_sweepers_late_and_twice_are_made_once(cafes_runtim
             assert await handlers.cancel(tx, row.holder_id, row.registration_id, warned=False) is None
 
     async def sweep() -> None:
-        for work in (handlers.settle_due, handlers.heal):
-            async with cafes_runtime.database.transaction() as tx:
-                await work(tx, 50)
+        await swept(cafes_runtime, handlers.settle_due, handlers.heal)
 
     for days in (2.5, 5):
         await set_clock(cafes_runtime, days)
@@ -223,8 +221,7 @@ async def test_reminders_are_written_once_and_the_facilitator_has_the_list(cafes
     await mails_of(cafes_runtime, "r-0")
     await set_clock(cafes_runtime, days_before(1.9))
     for _ in range(2):
-        async with cafes_runtime.database.transaction() as tx:
-            await season_handlers.remind(tx, 50)
+        await swept(cafes_runtime, season_handlers.remind)
     subjects = [subject for subject, _ in await mails_of(cafes_runtime, "r-0")]
     assert subjects.count("C’est bientôt : café des parents") == 1
     assert "C’est bientôt : café des parents" not in [subject for subject, _ in await mails_of(cafes_runtime, "waits")]
@@ -242,9 +239,8 @@ async def test_an_address_is_forgotten_when_it_is_of_no_more_use(cafes_runtime: 
     await settled(cafes_runtime)
 
     async def forgotten() -> int:
+        await swept(cafes_runtime, handlers.forget_requests, handlers.forget_households)
         async with cafes_runtime.database.transaction() as tx:
-            while await handlers.forget(tx, 50):
-                pass
             row = await tx.fetch_one("SELECT count(*) FROM household WHERE email IS NULL AND email_hash IS NOT NULL")
         return int(row[0]) if row is not None else -1
 

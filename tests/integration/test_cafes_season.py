@@ -14,7 +14,7 @@ import pytest
 from common.avro import validated
 from common.failures import Refusal
 from common.runtime import Runtime
-from common.testing import FreshRuntime, never_in_a_circle, set_clock
+from common.testing import FreshRuntime, never_in_a_circle, set_clock, swept
 from common.verdicts import Delivery
 from parents_cafes import handlers, household_store, season_handlers
 from parents_cafes.handlers import Registered
@@ -74,13 +74,9 @@ class Season:
 
     async def sweep(self) -> None:
         """The pass, and all that time made due."""
-        for work in (season_handlers.review_due, handlers.settle_due, season_handlers.remind):
-            while True:
-                async with self.runtime.database.transaction() as tx:
-                    if not await work(tx, 50):
-                        break
-        async with self.runtime.database.transaction() as tx:
-            await handlers.heal(tx, 50)
+        await swept(
+            self.runtime, season_handlers.review_due, handlers.settle_due, season_handlers.remind, handlers.heal
+        )
 
     async def act(self) -> None:
         """Somebody does something."""
@@ -103,8 +99,7 @@ class Season:
                 async with self.runtime.database.transaction() as tx:
                     refusal = await season_handlers.call_off(tx, AGENCY, cafe_id)
             case "pass":
-                async with self.runtime.database.transaction() as tx:
-                    await season_handlers.review_due(tx, 50)
+                await swept(self.runtime, season_handlers.review_due)
             case _:
                 refusal = await self.on_somebody(cafe_id, what)
         if isinstance(refusal, Refusal):
@@ -235,10 +230,7 @@ async def test_a_household_acts_while_the_pass_moves_it(fresh_runtime: FreshRunt
         await set_clock(runtime, days_before(4.5))
 
         async def passes() -> None:
-            while True:
-                async with runtime.database.transaction() as tx:
-                    if not await season_handlers.review_due(tx, 1):
-                        return
+            await swept(runtime, season_handlers.review_due)
 
         async def acts(who: str, other: UUID) -> Any:
             row = await registration_of(runtime, who)

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from common.failures import Refusal, retried, was_rolled_back
 from common.runtime import Runtime
-from common.testing import FreshRuntime, Query, set_clock
+from common.testing import FreshRuntime, Query, set_clock, swept
 from events import event_handlers, event_store, handlers, party_store, store
 from events.bodies import EventBody
 from events.state import CheckIn
@@ -39,10 +39,7 @@ from waiting_list.rules import Place, lottery_key, served
 
 async def sweep(runtime: Runtime) -> None:
     """What the sweepers do, until nothing is left."""
-    async with runtime.database.transaction() as tx:
-        while await handlers.settle_due(tx, 50):
-            pass
-        await handlers.release_after_absences(tx, 50)
+    await swept(runtime, handlers.settle_due, handlers.release_after_absences)
 
 
 async def of(runtime: Runtime, session_id: UUID, who: str) -> Any:
@@ -258,8 +255,7 @@ async def test_one_pending_offer_for_a_person(fresh_runtime: FreshRuntime) -> No
         assert (await state_of(runtime, one))["waits"] == "offered"
         assert (await state_of(runtime, two))["waits"] == "waiting"
         await party_act(runtime, handlers.accept, one, "waits")
-        async with runtime.database.transaction() as tx:
-            await handlers.heal(tx, 50)
+        await swept(runtime, handlers.heal)
         assert (await state_of(runtime, two))["waits"] == "offered"
 
 

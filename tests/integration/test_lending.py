@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from common.failures import Refusal
 from common.pages import PARIS
 from common.runtime import Runtime
-from common.testing import FreshRuntime, set_clock
+from common.testing import FreshRuntime, set_clock, swept
 from events import ambassador_handlers, event_handlers, kit_handlers, kits
 from events.ambassador_store import Asker
 from events.ambassadors import Visit
@@ -95,8 +95,7 @@ async def test_late_damaged_and_unanswered(fresh_runtime: FreshRuntime) -> None:
         assert await answered(runtime, loan, lambda k, one, now, today: kits.take_out(k, one, today, now)) is None
         await set_clock(runtime, 4)
         for _ in range(3):
-            async with runtime.database.transaction() as tx:
-                await kit_handlers.settle_due(tx, 50)
+            await swept(runtime, kit_handlers.end_unanswered, kit_handlers.tell_of_late)
         async with runtime.database.transaction() as tx:
             mails = await tx.fetch_all("SELECT subject FROM mail WHERE recipient = 'school@example.org'")
             ended = await tx.fetch_one(
@@ -153,8 +152,7 @@ async def test_refused_silent_then_somebody_comes(fresh_runtime: FreshRuntime) -
         # Nobody swept: the answer of who was silent comes too late all the same.
         late = await answer_of(runtime, middle, visit, AmbassadorAnswer.ACCEPTED)
         assert late is not None and late.reason == "visit_state"
-        async with runtime.database.transaction() as tx:
-            await ambassador_handlers.settle_due(tx, 50)
+        await swept(runtime, ambassador_handlers.pass_over_silent)
         assert await answer_of(runtime, far, visit, AmbassadorAnswer.ACCEPTED) is None
         assert await mailed(runtime) == [
             ("near", "Viendriez-vous"),

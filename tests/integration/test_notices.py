@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import httpx
 
-from common.testing import FreshRuntime, Query, service_named
+from common.testing import FreshRuntime, Query, service_named, swept
 from remediation_seats.notices import remind_silent
 from tests.integration.conftest import Seats, eventually
 from tests.integration.test_seats_pages import mails_to, structure_with_contact
@@ -78,8 +78,7 @@ async def test_a_silent_structure_is_reminded_once_a_week(fresh_runtime: FreshRu
                 return list(await tx.fetch_all(sql, **values))
 
         async def remind() -> int:
-            async with runtime.database.transaction() as tx:
-                return await remind_silent(tx, 50)
+            return await swept(runtime, remind_silent)
 
         async def observed(days_ago: int) -> None:
             at = datetime.now(UTC) - timedelta(days=days_ago)

@@ -15,7 +15,7 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 
 from common.embedded.stack import Stack
 from common.runtime import Runtime
-from common.testing import FreshRuntime, Query, envelope, set_clock
+from common.testing import FreshRuntime, Query, envelope, set_clock, swept
 from platform_scheduling import handlers, platform_requests
 from platform_scheduling.messages import BookingRefusalReason, PlatformRequested, PlatformRequestWithdrawn
 from tests.integration.conftest import eventually
@@ -278,8 +278,7 @@ async def _happen(runtime: Runtime, happens: str, owner_code: str, booking_id: U
             assert await handlers.cancel(tx, handlers.Party(owner_code=owner_code), booking_id) is None
     if happens == "lapsed" or "over" in happens:
         await set_clock(runtime, 9.9 if happens == "lapsed" else 11)
-        async with runtime.database.transaction() as tx:
-            await handlers.settle_due(tx, 10)
+        await swept(runtime, handlers.settle_due)
     if "nobody" in happens:
         async with runtime.database.transaction() as tx:
             assert await handlers.miss(tx, owner_code, booking_id) is None

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from common.embedded.stack import Stack
 from common.failures import Refusal
-from common.testing import FreshRuntime, Query, service_named, set_clock
+from common.testing import FreshRuntime, Query, service_named, set_clock, swept
 from platform_scheduling import handlers, notices, search
 from platform_scheduling.bodies import WindowBody
 from platform_scheduling.messages import BookingApproval
@@ -172,8 +172,7 @@ async def test_a_lapsed_option_blocks_nobody_though_no_sweeper_ran(fresh_runtime
         assert states[first.booking_id] == ("expired", first.due_at)
         assert states[waiting.booking_id] == ("expired", waiting.due_at)
         assert states[behind.booking_id][0] == "tentative"
-        async with runtime.database.transaction() as tx:
-            assert await handlers.settle_due(tx, 50) == 0
+        assert await swept(runtime, handlers.settle_due) == 0
 
 
 async def test_mails_and_one_reminder(fresh_runtime: FreshRuntime) -> None:
@@ -188,9 +187,7 @@ async def test_mails_and_one_reminder(fresh_runtime: FreshRuntime) -> None:
         async def sweep(days: float) -> None:
             await set_clock(runtime, days)
             for _ in range(2):
-                for work in (notices.remind, handlers.settle_due):
-                    async with runtime.database.transaction() as tx:
-                        await work(tx, 50)
+                await swept(runtime, notices.remind, handlers.settle_due)
 
         lapse = (silent.due_at - datetime.now(UTC)) / timedelta(days=1)
         for days in (lapse - 3, lapse - 1.5, lapse - 1, lapse + 0.1):
@@ -384,12 +381,11 @@ async def test_windows_are_written_out_further_as_days_go_by(fresh_runtime: Fres
         # Owners who let book less far, or further, than the policy.
         for days in (20, 365):
             await prepared(runtime, access={"horizon_days": days})
-        async with runtime.database.transaction() as tx:
-            assert await handlers.open_further(tx, 50) == 0
+        assert await swept(runtime, handlers.open_further) == 0
         await set_clock(runtime, 70)
+        assert await swept(runtime, handlers.open_further) == 3
+        assert await swept(runtime, handlers.open_further) == 0
         async with runtime.database.transaction() as tx:
-            assert await handlers.open_further(tx, 50) == 3
-            assert await handlers.open_further(tx, 50) == 0
             free = await search.free_slots(
                 tx, communes=["76540"], span=search.day_span(at(70 + 179, 9).date()), minutes=60
             )

@@ -13,7 +13,7 @@ import pytest
 from common.avro import validated
 from common.failures import Refusal
 from common.runtime import Runtime
-from common.testing import FreshRuntime, set_clock
+from common.testing import FreshRuntime, set_clock, swept
 from common.verdicts import Delivery
 from events import event_handlers, handlers, party_store
 from events.state import CheckIn
@@ -69,11 +69,7 @@ class Season:
 
     async def sweep(self) -> None:
         """All that time made due."""
-        async with self.runtime.database.transaction() as tx:
-            while await handlers.settle_due(tx, 50):
-                pass
-            await handlers.release_after_absences(tx, 50)
-            await handlers.heal(tx, 50)
+        await swept(self.runtime, handlers.settle_due, handlers.release_after_absences, handlers.heal)
 
     async def act(self) -> None:
         """Somebody does something."""

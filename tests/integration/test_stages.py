@@ -13,9 +13,9 @@ import pytest
 
 from common.embedded.stack import Stack
 from common.failures import Refusal
-from common.testing import FreshRuntime, Query, set_clock, until_it_waits
+from common.testing import FreshRuntime, Query, set_clock, swept, until_it_waits
 from common.transaction import Transaction
-from stage_matching import handlers, hosts
+from stage_matching import handlers, hosts, notices
 from stage_matching.handlers import Acting
 from stage_matching.messages import RefusalReason
 from tests.integration.stages import LATER, NEXT, Stages, apply, offer_body, request_body, siret
@@ -262,10 +262,9 @@ async def test_a_silent_host_is_reminded_then_suspended_and_its_seekers_sent_els
                 applications.append(await handlers.apply(tx, f"person-{number}", offer_id, (LATER,), None))
 
         async def sweep() -> None:
-            for work in (handlers.remind, handlers.settle_due, hosts.suspend_silent, handlers.release_of_suspended):
+            for work in (notices.remind, handlers.settle_due, hosts.suspend_silent, handlers.release_of_suspended):
                 for _ in range(2):
-                    async with runtime.database.transaction() as tx:
-                        await work(tx, 50)
+                    await swept(runtime, work)
 
         async def mails() -> Counter[str]:
             async with runtime.database.transaction() as tx:

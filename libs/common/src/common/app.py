@@ -7,7 +7,6 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 
 import uvicorn
 from fastapi import APIRouter, FastAPI
@@ -17,36 +16,15 @@ from sqlalchemy import text
 
 from common import failpoints, settings, telemetry
 from common.dead_letters import prune_foreign
-from common.failures import Unavailable, ended, forever
+from common.failures import Unavailable, ended
 from common.health import HealthReporter
 from common.http import Edge, add_problem_handlers, problem, prune_idempotency_keys
 from common.mail import MailSender
 from common.runtime import Runtime, Service, build_runtime
 from common.schema_ids import SchemaMismatch
 from common.settings import Settings
-from common.transaction import Transaction
 
 _log = logging.getLogger(__name__)
-_SWEPT_COUNT_MAX = 50
-
-
-def sweepers(
-    runtime: Runtime, *works: Callable[[Transaction, int], Awaitable[int]], seconds: float | None = None
-) -> list[Callable[[], Awaitable[None]]]:
-    """Background tasks that each run a piece of work on a lot at a time: what it is given to do at most, what it did.
-
-    They only make visible earlier what every decision takes into account anyway; `seconds` apart, or as the settings say.
-    """
-
-    def sweeper(work: Callable[[Transaction, int], Awaitable[int]]) -> Callable[[], Awaitable[None]]:
-        async def sweep() -> bool:
-            async with runtime.database.transaction() as tx:
-                return await work(tx, _SWEPT_COUNT_MAX) > 0
-
-        sweep.__qualname__ = work.__qualname__
-        return partial(forever, sweep, seconds=runtime.settings.sweep_seconds if seconds is None else seconds)
-
-    return [sweeper(work) for work in works]
 
 
 def build_app(service: Service, given: Settings) -> FastAPI:

@@ -70,6 +70,10 @@ class Settings(BaseSettings):
     decode_memory_bytes_max: int = Field(default=512_000_000, description="Address space of the guarding child process")
     frozen_after_seconds: float = 60.0
     sweep_seconds: float = 30.0
+    sweep_retry_seconds_min: float = Field(
+        default=30.0, description="An item that failed is set aside so long, then twice as long"
+    )
+    sweep_retry_seconds_max: float = 3600.0
     health_report_seconds: float = 5.0
     drain_seconds_max: float = 15.0
     mail_attempt_count_max: int = 8

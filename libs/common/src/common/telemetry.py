@@ -99,6 +99,12 @@ class Metrics:
             ["topic"],
             registry=registry,
         )
+        self.sweep_failures = Counter(
+            "estuaire_sweep_failures",
+            "Items that came due and could not be done: each is set aside and tried again later.",
+            ["sweeper"],
+            registry=registry,
+        )
         self.requests = Counter(
             "estuaire_http_requests",
             "HTTP requests answered, by route and status.",

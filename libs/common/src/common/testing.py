@@ -29,6 +29,7 @@ from common.failures import sqlstate
 from common.runtime import Runtime, build_runtime
 from common.services import ServiceSpec
 from common.settings import Settings
+from common.sweepers import Rounds, Sweeper
 from common.transaction import Transaction
 
 Result = TypeVar("Result")
@@ -190,13 +191,20 @@ def envelope(aggregate_id: UUID, version: int) -> dict[str, Any]:
     }
 
 
-async def mails_to(
-    runtime: Runtime, tell: Callable[[Transaction, int], Awaitable[int]], address: str
-) -> list[tuple[str, str]]:
+async def swept(runtime: Runtime, *sweepers: Sweeper) -> int:
+    """One round of each sweeper, of which no item may fail; how many items were done."""
+    done_count = 0
+    for sweeper in sweepers:
+        rounds = Rounds(sweeper, runtime)
+        done_count += await rounds.run()
+        assert not rounds.aside, f"{sweeper.name} failed, the log says why"
+    return done_count
+
+
+async def mails_to(runtime: Runtime, tell: Sweeper, address: str) -> list[tuple[str, str]]:
     """Subject and body of what an address was written, after a service's sweeper has told all that is owed."""
+    await swept(runtime, tell)
     async with runtime.database.transaction() as tx:
-        while await tell(tx, 500):
-            pass
         rows = await tx.fetch_all("SELECT subject, body FROM mail WHERE recipient = :to ORDER BY id", to=address)
     return [(row.subject, row.body) for row in rows]
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from common.failures import Refusal
 from common.pages import PARIS
+from common.sweepers import Sweeper
 from common.transaction import Transaction
 from events import ambassador_store, ambassadors, notices, store
 from events.ambassador_store import Asker
@@ -70,15 +71,14 @@ async def cancel(tx: Transaction, account: str, visit_id: UUID) -> Refusal | Non
     return await _after(tx, visit, visit.ambassador_id, ambassadors.cancel(visit), now)
 
 
-async def settle_due(tx: Transaction, limit: int) -> int:
+async def _pass_over(tx: Transaction, visit_id: UUID) -> None:
     """Asks the next where somebody was silent; nothing that decides depends on its having run."""
-    now = await tx.now()
-    ids = await ambassador_store.due_visits(tx, now, limit)
-    for visit_id in ids:
-        visit = await ambassador_store.lock_visit(tx, visit_id)
-        assert visit is not None
-        await _settled(tx, visit, now)
-    return len(ids)
+    visit = await ambassador_store.lock_visit(tx, visit_id)
+    assert visit is not None
+    await _settled(tx, visit, await tx.now())
+
+
+pass_over_silent = Sweeper("pass_over_silent", ambassador_store.due_visits, _pass_over)
 
 
 async def _settled(tx: Transaction, visit: Visit, now: datetime) -> Visit:

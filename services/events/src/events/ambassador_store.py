@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -59,10 +58,13 @@ async def name(tx: Transaction, ambassador_id: UUID, email: str, title: str) -> 
     )
 
 
-async def due_visits(tx: Transaction, now: datetime, limit: int) -> list[UUID]:
+async def due_visits(tx: Transaction, after: UUID, limit: int) -> list[UUID]:
     """Visits in which somebody has been silent too long."""
     rows = await tx.fetch_all(
-        "SELECT visit_id FROM visit WHERE due_at <= :now ORDER BY visit_id LIMIT :limit", now=now, limit=limit
+        "SELECT visit_id FROM visit WHERE due_at <= :now AND visit_id > :after ORDER BY visit_id LIMIT :limit",
+        now=await tx.now(),
+        after=after,
+        limit=limit,
     )
     return [row.visit_id for row in rows]
 

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 
 from fastapi import APIRouter
 
-from common.app import run, sweepers
+from common.app import run
 from common.runtime import Runtime, Service
+from common.sweepers import sweeping
 from common.verdicts import Consumes
 from events import (
     ambassador_handlers,
@@ -29,15 +30,16 @@ def background(runtime: Runtime) -> list[Callable[[], Awaitable[None]]]:
     """What time makes due, and what people have to be told."""
     assert isinstance(runtime.settings, EventsSettings)
     return [
-        *sweepers(
+        *sweeping(
             runtime,
             handlers.settle_due,
             handlers.release_after_absences,
-            kit_handlers.settle_due,
-            ambassador_handlers.settle_due,
+            kit_handlers.end_unanswered,
+            kit_handlers.tell_of_late,
+            ambassador_handlers.pass_over_silent,
         ),
-        *sweepers(runtime, notices.tell, seconds=runtime.settings.notice_seconds),
-        *sweepers(runtime, handlers.heal, seconds=runtime.settings.heal_seconds),
+        *sweeping(runtime, notices.tell, seconds=runtime.settings.notice_seconds),
+        *sweeping(runtime, handlers.heal, seconds=runtime.settings.heal_seconds),
     ]
 
 

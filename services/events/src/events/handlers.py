@@ -10,6 +10,7 @@ from uuid import UUID
 
 from common.codes import normalised_code
 from common.failures import Refusal
+from common.sweepers import NIL, Sweeper
 from common.transaction import Transaction
 from events import domain, event_store, party_store, store
 from events.messages import EventAccess, PartyKind
@@ -20,7 +21,6 @@ NOT_FOUND = Refusal("not_found", "Cet évènement, cette séance ou cette inscri
 NOT_YOURS = Refusal("not_yours", "Cet évènement ou cette inscription appartient à quelqu’un d’autre.")
 NOT_FOR_YOU = Refusal("not_for_you", "Cet évènement est réservé aux personnes invitées ou aux professionnels.")
 
-_NIL = UUID(int=0)
 
 Rule = Callable[[Session, Policy, datetime], Decision]
 OnRegistration = Callable[[Session, Registration, Policy, datetime], Decision]
@@ -195,39 +195,29 @@ async def _read(tx: Transaction, session_id: UUID, reading: CheckIn, policy: Pol
 # -- sweepers
 
 
-async def settle_due(tx: Transaction, limit: int) -> int:
-    """Settles what is overdue; nothing that reads or decides depends on its having run."""
-    ids = await store.due_sessions(tx, await tx.now(), limit)
-    for session_id in ids:
-        await _settle(tx, session_id)
-    return len(ids)
-
-
-async def release_after_absences(tx: Transaction, limit: int) -> int:
-    """Takes back what parties hold in a cycle that they no longer follow; those in line get it."""
-    now = await tx.now()
-    policy = await store.policy_at(tx, now)
-    rows = await party_store.too_often_absent(tx, policy.absences_max, now, limit)
-    for row in rows:
-        await on_registration(tx, row.session_id, row.registration_id, lambda s, one, _, at: domain.release(s, one, at))
-    return 0
-
-
-async def heal(tx: Transaction, limit: int) -> int:
-    """Looks once an hour whether somebody waits beside free seats, whatever has happened: there should be nobody."""
-    now, since = await tx.now(), _NIL
-    while ids := await store.with_free_seats_and_a_line(tx, now, since, limit):
-        for session_id in ids:
-            await _settle(tx, session_id)
-        since = ids[-1]
-    return 0
-
-
 async def _settle(tx: Transaction, session_id: UUID) -> None:
     session = await store.lock_session(tx, session_id)
     assert session is not None
     now = await tx.now()
     await _settled(tx, session, await store.policy_at(tx, now), now)
+
+
+async def _too_often_absent(tx: Transaction, after: tuple[UUID, UUID], limit: int) -> list[tuple[UUID, UUID]]:
+    now = await tx.now()
+    policy = await store.policy_at(tx, now)
+    return await party_store.too_often_absent(tx, policy.absences_max, now, after, limit)
+
+
+async def _release_after_absences(tx: Transaction, found: tuple[UUID, UUID]) -> None:
+    """Takes back what a party holds in a cycle that it no longer follows; those in line get it."""
+    await on_registration(tx, *found, lambda s, one, _, at: domain.release(s, one, at))
+
+
+# Nothing that reads or decides depends on their having run.
+settle_due = Sweeper("settle_due", store.due_sessions, _settle)
+release_after_absences = Sweeper("release_after_absences", _too_often_absent, _release_after_absences, first=(NIL, NIL))
+# Whether somebody waits beside free seats, whatever has happened: there should be nobody.
+heal = Sweeper("heal", store.with_free_seats_and_a_line, _settle)
 
 
 # -- the lines around every rule

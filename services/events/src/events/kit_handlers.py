@@ -9,6 +9,7 @@ from uuid import UUID
 
 from common.failures import Refusal
 from common.pages import PARIS
+from common.sweepers import Sweeper
 from common.transaction import Transaction
 from events import event_store, kit_store, kits, notices, store
 from events.kits import Kit, KitDecision, KitDescription, Loan
@@ -98,16 +99,23 @@ async def release_for(tx: Transaction, event_id: UUID) -> None:
         await _on_loan(tx, loan_id, lambda kit, loan, now, _: kits.end(kit, loan, "event", now))
 
 
-async def settle_due(tx: Transaction, limit: int) -> int:
-    """Ends requests that nobody answered before their first day; kits that are late are told of once."""
-    today = (await tx.now()).astimezone(PARIS).date()
-    silent = await kit_store.unanswered(tx, today, limit)
-    for loan_id in silent:
-        await _on_loan(tx, loan_id, lambda kit, loan, now, _: kits.end(kit, loan, "time", now))
-    late = await kit_store.late_once(tx, today, limit)
-    for row in late:
+# -- sweepers
+
+
+async def _end_unanswered(tx: Transaction, loan_id: UUID) -> None:
+    """Ends a request that nobody answered before its first day."""
+    await _on_loan(tx, loan_id, lambda kit, loan, now, _: kits.end(kit, loan, "time", now))
+
+
+async def _tell_of_late(tx: Transaction, loan_id: UUID) -> None:
+    """Whoever has a kit that is late is told of it, once."""
+    row = await kit_store.note_told(tx, loan_id)
+    if row is not None:
         await notices.remind_of_kit(tx, row)
-    return len(silent) + len(late)
+
+
+end_unanswered = Sweeper("end_unanswered", kit_store.unanswered, _end_unanswered)
+tell_of_late = Sweeper("tell_of_late", kit_store.late, _tell_of_late)
 
 
 # -- the lines around every rule

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import Row
 
+from common.pages import PARIS
 from common.transaction import Transaction
 from events.kits import Kit, KitDecision, KitDescription, Loan
 from events.messages import LoanEndReason
@@ -130,27 +131,42 @@ async def loans_of_event(tx: Transaction, event_id: UUID) -> list[UUID]:
     return [row.loan_id for row in rows]
 
 
-async def unanswered(tx: Transaction, today: date, limit: int) -> list[UUID]:
+_LATE = "state = 'out' AND last_on < :today AND reminder_count = 0"
+
+
+async def unanswered(tx: Transaction, after: UUID, limit: int) -> list[UUID]:
     """Loans that nobody had answered before their first day."""
+    return await _loans(tx, "state = 'requested' AND first_on < :today", after, limit)
+
+
+async def late(tx: Transaction, after: UUID, limit: int) -> list[UUID]:
+    """Loans that are out after their last day and whose borrower has not been told."""
+    return await _loans(tx, _LATE, after, limit)
+
+
+async def note_told(tx: Transaction, loan_id: UUID) -> Any:
+    """Notes on a late loan that its borrower is told, and says whom to write to; None when they have been already."""
+    return await tx.fetch_one(
+        f"""UPDATE loan l SET reminder_count = 1 FROM kit k, organiser o
+            WHERE l.loan_id = :id AND {_LATE} AND k.kit_id = l.kit_id AND o.organiser_id = l.borrower_id
+            RETURNING l.loan_id, l.last_on, k.title, o.contact_email""",
+        id=loan_id,
+        today=await _today(tx),
+    )
+
+
+async def _loans(tx: Transaction, which: str, after: UUID, limit: int) -> list[UUID]:
     rows = await tx.fetch_all(
-        "SELECT loan_id FROM loan WHERE state = 'requested' AND first_on < :today ORDER BY kit_id, loan_id LIMIT :limit",
-        today=today,
+        f"SELECT loan_id FROM loan WHERE {which} AND loan_id > :after ORDER BY loan_id LIMIT :limit",
+        today=await _today(tx),
+        after=after,
         limit=limit,
     )
     return [row.loan_id for row in rows]
 
 
-async def late_once(tx: Transaction, today: date, limit: int) -> Sequence[Row[Any]]:
-    """Loans that are out after their last day and whose borrower has not been told; the row notes that they are now."""
-    return await tx.fetch_all(
-        """UPDATE loan l SET reminder_count = 1 FROM kit k, organiser o
-           WHERE l.loan_id IN (SELECT loan_id FROM loan WHERE state = 'out' AND last_on < :today AND reminder_count = 0
-                               ORDER BY loan_id LIMIT :limit FOR UPDATE SKIP LOCKED)
-             AND k.kit_id = l.kit_id AND o.organiser_id = l.borrower_id
-           RETURNING l.loan_id, l.last_on, k.title, o.contact_email""",
-        today=today,
-        limit=limit,
-    )
+async def _today(tx: Transaction) -> date:
+    return (await tx.now()).astimezone(PARIS).date()
 
 
 async def versions(tx: Transaction) -> dict[UUID, int]:

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from common.pages import moment, slot
+from common.sweepers import Sweeper
 from common.transaction import Transaction
 from events import event_store, party_store, words
 from events.ambassadors import Visit
@@ -30,19 +31,23 @@ _OWED: dict[str, str] = {
 _FIRST = ("cancelled", "offered", "moved", "ended", "waiting", "registered")
 
 
-async def tell(tx: Transaction, limit: int) -> int:
-    """Writes to parties what they are owed: one mail each, and the note is gone in the same transaction."""
+async def _owed(tx: Transaction, after: UUID, limit: int) -> list[UUID]:
     rows = await tx.fetch_all(
-        """SELECT party_id FROM party p WHERE EXISTS (SELECT 1 FROM registration r WHERE r.party_id = p.party_id AND r.owed IS NOT NULL)
-           ORDER BY party_id LIMIT :limit FOR UPDATE SKIP LOCKED""",
+        "SELECT DISTINCT party_id FROM registration WHERE owed IS NOT NULL AND party_id > :after ORDER BY party_id LIMIT :limit",
+        after=after,
         limit=limit,
     )
-    for row in rows:
-        await _tell_party(tx, row.party_id)
-    return len(rows)
+    return [row.party_id for row in rows]
 
 
-async def _tell_party(tx: Transaction, party_id: UUID) -> None:
+async def _tell(tx: Transaction, party_id: UUID) -> None:
+    """Writes to a party what it is owed: one mail, and the note is gone in the same transaction."""
+    if not await tx.fetch_all(
+        """SELECT 1 FROM party p WHERE party_id = :id AND EXISTS
+               (SELECT 1 FROM registration r WHERE r.party_id = p.party_id AND r.owed IS NOT NULL) FOR UPDATE SKIP LOCKED""",
+        id=party_id,
+    ):
+        return
     party = await party_store.find_party(tx, party_id)
     listed = [one for one in await party_store.registrations(tx, party_ids=[party_id]) if one.owed is not None]
     await tx.execute("UPDATE registration SET owed = NULL WHERE party_id = :id AND owed IS NOT NULL", id=party_id)
@@ -69,6 +74,9 @@ async def _tell_party(tx: Transaction, party_id: UUID) -> None:
         subject=f"{_OWED[first]} : {description.title}",
         body="\n".join(body),
     )
+
+
+tell = Sweeper("tell", _owed, _tell)
 
 
 async def ask_ambassador(tx: Transaction, visit: Visit, ambassador_id: UUID) -> None:

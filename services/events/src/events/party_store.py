@@ -138,14 +138,20 @@ async def registration_by_code(tx: Transaction, session_id: UUID, code: str) -> 
     return row.registration_id if row is not None else None
 
 
-async def too_often_absent(tx: Transaction, absences_max: int, now: datetime, limit: int) -> Sequence[Row[Any]]:
-    """What parties still hold in an event of which they missed too many sessions."""
-    return await tx.fetch_all(
-        """SELECT r.registration_id, r.session_id FROM registration r JOIN session s USING (session_id)
+async def too_often_absent(
+    tx: Transaction, absences_max: int, now: datetime, after: tuple[UUID, UUID], limit: int
+) -> list[tuple[UUID, UUID]]:
+    """Session and registration of what parties still hold in an event of which they missed too many sessions."""
+    rows = await tx.fetch_all(
+        """SELECT r.session_id, r.registration_id FROM registration r JOIN session s USING (session_id)
            WHERE r.state IN ('waiting', 'offered', 'registered') AND s.state = 'open' AND s.starts_at > :now
              AND (SELECT count(*) FROM registration a WHERE a.party_id = r.party_id AND a.state = 'absent') >= :absences_max
+             AND (r.session_id, r.registration_id) > (:session_id, :registration_id)
            ORDER BY r.session_id, r.registration_id LIMIT :limit""",
         absences_max=absences_max,
         now=now,
+        session_id=after[0],
+        registration_id=after[1],
         limit=limit,
     )
+    return [(row.session_id, row.registration_id) for row in rows]

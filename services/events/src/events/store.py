@@ -213,26 +213,28 @@ async def tell_of_move(tx: Transaction, session_id: UUID) -> None:
     )
 
 
-async def due_sessions(tx: Transaction, now: datetime, limit: int) -> list[UUID]:
+async def due_sessions(tx: Transaction, after: UUID, limit: int) -> list[UUID]:
     """Sessions in which time made something due that nobody has settled yet."""
     rows = await tx.fetch_all(
-        """(SELECT session_id FROM session WHERE due_at <= :now LIMIT :limit)
-           UNION (SELECT session_id FROM registration WHERE due_at <= :now LIMIT :limit)""",
-        now=now,
+        """SELECT session_id FROM session WHERE due_at <= :now AND session_id > :after
+           UNION SELECT session_id FROM registration WHERE due_at <= :now AND session_id > :after
+           ORDER BY session_id LIMIT :limit""",
+        now=await tx.now(),
+        after=after,
         limit=limit,
     )
-    return sorted(row.session_id for row in rows)[:limit]
+    return [row.session_id for row in rows]
 
 
-async def with_free_seats_and_a_line(tx: Transaction, now: datetime, since: UUID, limit: int) -> list[UUID]:
-    """Sessions after an id in which somebody waits whom the free seats would fit."""
+async def with_free_seats_and_a_line(tx: Transaction, after: UUID, limit: int) -> list[UUID]:
+    """Sessions in which somebody waits whom the free seats would fit."""
     rows = await tx.fetch_all(
-        """SELECT session_id FROM session s WHERE state = 'open' AND starts_at > :now AND session_id > :since AND EXISTS
+        """SELECT session_id FROM session s WHERE state = 'open' AND starts_at > :now AND session_id > :after AND EXISTS
                (SELECT 1 FROM registration r WHERE r.session_id = s.session_id AND r.state = 'waiting'
                     AND r.seat_count <= s.capacity_count - s.taken_count)
            ORDER BY session_id LIMIT :limit""",
-        now=now,
-        since=since,
+        now=await tx.now(),
+        after=after,
         limit=limit,
     )
     return [row.session_id for row in rows]

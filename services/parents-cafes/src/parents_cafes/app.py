@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 
 from fastapi import APIRouter
 
-from common.app import run, sweepers
+from common.app import run
 from common.runtime import Runtime, Service
+from common.sweepers import sweeping
 from parents_cafes import handlers, http, notices, pages, season_handlers, season_http
 from parents_cafes.restate import AGGREGATES
 from parents_cafes.settings import CafesSettings
@@ -17,9 +18,15 @@ def background(runtime: Runtime) -> list[Callable[[], Awaitable[None]]]:
     """What time makes due, and what people have to be told."""
     assert isinstance(runtime.settings, CafesSettings)
     return [
-        *sweepers(runtime, season_handlers.review_due, handlers.settle_due, season_handlers.remind),
-        *sweepers(runtime, notices.tell, seconds=runtime.settings.notice_seconds),
-        *sweepers(runtime, handlers.heal, handlers.forget, seconds=runtime.settings.heal_seconds),
+        *sweeping(runtime, season_handlers.review_due, handlers.settle_due, season_handlers.remind),
+        *sweeping(runtime, notices.tell, seconds=runtime.settings.notice_seconds),
+        *sweeping(
+            runtime,
+            handlers.heal,
+            handlers.forget_requests,
+            handlers.forget_households,
+            seconds=runtime.settings.heal_seconds,
+        ),
     ]
 
 

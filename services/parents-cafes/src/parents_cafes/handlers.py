@@ -8,6 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from common.failures import Refusal
+from common.sweepers import Sweeper
 from common.transaction import Transaction
 from parents_cafes import domain, household_store, notices, season_store, store
 from parents_cafes.state import Ask, Cafe, Decision, Policy, Registration
@@ -18,7 +19,6 @@ LINK_IS_OVER = Refusal(
     "not_found", "Ce lien n’est plus valable : demandez une place à nouveau, un autre mail part aussitôt."
 )
 
-_NIL = UUID(int=0)
 
 Rule = Callable[[Cafe, Policy, datetime], Decision]
 OnRegistration = Callable[[Cafe, Registration, Policy, datetime], Decision]
@@ -216,24 +216,6 @@ async def _of_household(
 # -- sweepers
 
 
-async def settle_due(tx: Transaction, limit: int) -> int:
-    """Settles what is overdue; nothing that reads or decides depends on its having run."""
-    ids = await season_store.due_cafes(tx, await tx.now(), limit)
-    for cafe_id in ids:
-        await _settle(tx, cafe_id)
-    return len(ids)
-
-
-async def heal(tx: Transaction, limit: int) -> int:
-    """Looks once an hour whether somebody waits beside free seats, whatever has happened: there should be nobody."""
-    now, since = await tx.now(), _NIL
-    while ids := await season_store.with_free_seats_and_a_line(tx, now, since, limit):
-        for cafe_id in ids:
-            await _settle(tx, cafe_id)
-        since = ids[-1]
-    return 0
-
-
 async def _settle(tx: Transaction, cafe_id: UUID) -> None:
     cafe = await store.lock_cafe(tx, cafe_id)
     assert cafe is not None
@@ -242,10 +224,23 @@ async def _settle(tx: Transaction, cafe_id: UUID) -> None:
     await settled(tx, cafe, policy, now)
 
 
-async def forget(tx: Transaction, limit: int) -> int:
-    """Addresses that are of no more use are gone by themselves."""
+async def _of_no_more_use(tx: Transaction, after: UUID, limit: int) -> list[UUID]:
     now = await tx.now()
-    return await household_store.forget(tx, await store.policy_at(tx, now), now, limit)
+    return await household_store.of_no_more_use(tx, await store.policy_at(tx, now), now, after, limit)
+
+
+async def _forget(tx: Transaction, household_id: UUID) -> None:
+    now = await tx.now()
+    await household_store.forget(tx, await store.policy_at(tx, now), now, household_id)
+
+
+# Nothing that reads or decides depends on their having run.
+settle_due = Sweeper("settle_due", season_store.due_cafes, _settle)
+# Whether somebody waits beside free seats, whatever has happened: there should be nobody.
+heal = Sweeper("heal", season_store.with_free_seats_and_a_line, _settle)
+# Addresses that are of no more use are gone by themselves.
+forget_requests = Sweeper("forget_requests", household_store.never_verified, household_store.forget_request)
+forget_households = Sweeper("forget_households", _of_no_more_use, _forget)
 
 
 # -- the lines around every rule

@@ -210,31 +210,58 @@ async def close_request(tx: Transaction, request_id: UUID, household_id: UUID) -
 # -- forgetting
 
 
-async def forget(tx: Transaction, policy: Policy, now: datetime, limit: int) -> int:
-    """Addresses and words that are of no more use: what was never verified, and households without a café before or behind them.
+_REQUEST_IS_OLD = "expires_at < CAST(:now AS timestamptz) - interval '2 days'"
+# No café before or behind it. One that comes first in the next period is kept until that has passed.
+_HOUSEHOLD_IS_OLD = f"""h.email IS NOT NULL AND h.created_at < :since AND NOT EXISTS
+    (SELECT 1 FROM registration r JOIN cafe c USING (cafe_id) WHERE r.holder_id = h.household_id
+         AND (c.ends_at > :since AND (r.{LIVE} OR r.ended_at > :since) OR r.owed IS NOT NULL
+              OR (r.{_FOUND_NO_PLACE} AND (r.school_year, r.period) IN
+                  ((:school_year_0, :period_0), (:school_year_1, :period_1), (:school_year_2, :period_2)))))"""
 
-    A household that comes first in the next period is kept until that has passed; its hash is kept for good.
-    """
+
+async def never_verified(tx: Transaction, after: UUID, limit: int) -> list[UUID]:
+    """Requests whose link has run out for some days."""
+    rows = await tx.fetch_all(
+        f"SELECT request_id FROM request WHERE {_REQUEST_IS_OLD} AND request_id > :after ORDER BY request_id LIMIT :limit",
+        now=await tx.now(),
+        after=after,
+        limit=limit,
+    )
+    return [row.request_id for row in rows]
+
+
+async def forget_request(tx: Transaction, request_id: UUID) -> None:
+    """A request whose link has run out is gone, with its address."""
+    await tx.execute(
+        f"DELETE FROM request WHERE request_id = :id AND {_REQUEST_IS_OLD}", id=request_id, now=await tx.now()
+    )
+
+
+async def of_no_more_use(tx: Transaction, policy: Policy, now: datetime, after: UUID, limit: int) -> list[UUID]:
+    """Households whose address is of no more use."""
+    rows = await tx.fetch_all(
+        f"""SELECT household_id FROM household h WHERE {_HOUSEHOLD_IS_OLD} AND household_id > :after
+            ORDER BY household_id LIMIT :limit""",
+        after=after,
+        limit=limit,
+        **_kept(policy, now),
+    )
+    return [row.household_id for row in rows]
+
+
+async def forget(tx: Transaction, policy: Policy, now: datetime, household_id: UUID) -> None:
+    """A household's address and words are gone when they are of no more use; its hash is kept for good."""
+    await tx.execute(
+        f"UPDATE household h SET email = NULL, title = NULL WHERE household_id = :id AND {_HOUSEHOLD_IS_OLD}",
+        id=household_id,
+        **_kept(policy, now),
+    )
+
+
+def _kept(policy: Policy, now: datetime) -> dict[str, Any]:
+    """Since when, and of which periods, a household is still known by its address."""
     period = policy.period_at(now.date())
-    known = (period, period.before, period.before.before)
-    gone = await tx.execute(
-        "DELETE FROM request WHERE request_id IN (SELECT request_id FROM request WHERE expires_at < :before LIMIT :limit)",
-        before=now - timedelta(days=2),
-        limit=limit,
-    )
-    return gone + await tx.execute(
-        f"""UPDATE household SET email = NULL, title = NULL WHERE household_id IN
-               (SELECT household_id FROM household h WHERE email IS NOT NULL AND created_at < :since AND NOT EXISTS
-                    (SELECT 1 FROM registration r JOIN cafe c USING (cafe_id) WHERE r.holder_id = h.household_id
-                         AND (c.ends_at > :since AND (r.{LIVE} OR r.ended_at > :since) OR r.owed IS NOT NULL
-                              OR (r.{_FOUND_NO_PLACE} AND (r.school_year, r.period) IN {_in(len(known))})))
-                ORDER BY household_id LIMIT :limit)""",
-        since=now - timedelta(days=policy.contact_days),
-        limit=limit,
-        **{f"school_year_{n}": one.school_year for n, one in enumerate(known)},
-        **{f"period_{n}": one.name.value for n, one in enumerate(known)},
-    )
-
-
-def _in(count: int) -> str:
-    return "(" + ", ".join(f"(:school_year_{n}, :period_{n})" for n in range(count)) + ")"
+    values: dict[str, Any] = {"since": now - timedelta(days=policy.contact_days)}
+    for n, one in enumerate((period, period.before, period.before.before)):
+        values |= {f"school_year_{n}": one.school_year, f"period_{n}": one.name.value}
+    return values

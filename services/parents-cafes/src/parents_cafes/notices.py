@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from common.pages import moment, slot
+from common.sweepers import Sweeper
 from common.transaction import Transaction
 from parents_cafes import household_store, season_store, venue_store, words
 from parents_cafes.state import Cafe, Policy
@@ -49,20 +50,24 @@ async def verify(tx: Transaction, request_id: UUID, email: str, row: Any, policy
     )
 
 
-async def tell(tx: Transaction, limit: int) -> int:
-    """Writes to households what they are owed: one mail each, and the note is gone in the same transaction."""
+async def _owed(tx: Transaction, after: UUID, limit: int) -> list[UUID]:
     rows = await tx.fetch_all(
-        """SELECT household_id FROM household h
-           WHERE EXISTS (SELECT 1 FROM registration r WHERE r.holder_id = h.household_id AND r.owed IS NOT NULL)
-           ORDER BY household_id LIMIT :limit FOR UPDATE SKIP LOCKED""",
+        """SELECT DISTINCT holder_id FROM registration WHERE owed IS NOT NULL AND holder_id > :after
+           ORDER BY holder_id LIMIT :limit""",
+        after=after,
         limit=limit,
     )
-    for row in rows:
-        await _tell_household(tx, row.household_id)
-    return len(rows)
+    return [row.holder_id for row in rows]
 
 
-async def _tell_household(tx: Transaction, household_id: UUID) -> None:
+async def _tell(tx: Transaction, household_id: UUID) -> None:
+    """Writes to a household what it is owed: one mail, and the note is gone in the same transaction."""
+    if not await tx.fetch_all(
+        """SELECT 1 FROM household h WHERE household_id = :id AND EXISTS
+               (SELECT 1 FROM registration r WHERE r.holder_id = h.household_id AND r.owed IS NOT NULL) FOR UPDATE SKIP LOCKED""",
+        id=household_id,
+    ):
+        return
     household = await household_store.find_household(tx, household_id)
     owed = [one for one in await household_store.registrations(tx, household_id=household_id) if one.owed is not None]
     ids = {"id": household_id}
@@ -85,6 +90,9 @@ async def _tell_household(tx: Transaction, household_id: UUID) -> None:
         subject=f"{_OWED[first]} : café des parents",
         body="\n".join(body),
     )
+
+
+tell = Sweeper("tell", _owed, _tell)
 
 
 def _lines(row: Any) -> list[str]:

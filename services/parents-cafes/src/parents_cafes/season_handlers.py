@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from common.failures import Refusal
+from common.sweepers import NIL, Sweeper
 from common.transaction import Transaction
 from parents_cafes import domain, handlers, household_store, notices, season, season_store, store, venue_store
 from parents_cafes.messages import CafeCancellationReason
@@ -158,14 +159,15 @@ async def check_in(tx: Transaction, cafe_id: UUID, registration_id: UUID, visito
 # -- the pass
 
 
-async def review_due(tx: Transaction, limit: int) -> int:
-    """The pass looks at one café, the first by date and id, with the one that may receive its households; one transaction each."""
-    cafe_id = await season_store.next_to_review(tx)
-    if cafe_id is None:
-        return 0
+async def _review(tx: Transaction, found: tuple[date, UUID]) -> bool:
+    """The pass looks at one café, with the one that may receive its households; True when it has to look again."""
+    _, cafe_id = found
+    await season_store.lock_pass(tx)
     now = await tx.now()
     policy = await store.policy_at(tx, now)
     (row,) = await season_store.cafes(tx, now, cafe_ids=[cafe_id])
+    if row.review_at is None or row.review_at > now:
+        return False
     expected = await _verdict(tx, season_store.with_seats(row), policy, now)
     # Both are locked, ids ascending.
     ids = [cafe_id, *([expected.into_id] if expected.into_id is not None else [])]
@@ -173,11 +175,16 @@ async def review_due(tx: Transaction, limit: int) -> int:
     assert locked is not None
     now = await tx.now()
     settled = {key: await handlers.settled(tx, one, policy, now) for key, one in locked.items()}
-    still_due = settled[cafe_id].review_at is not None
-    if still_due and await _verdict(tx, settled[cafe_id], policy, now) == expected:
-        await _carry_out(tx, expected, settled, cafe_id, policy, now)
-    # Else somebody was faster: these locks are given back with the transaction, and the next one looks again.
-    return 1
+    if settled[cafe_id].review_at is None:
+        return False
+    if await _verdict(tx, settled[cafe_id], policy, now) != expected:
+        # Somebody was faster, or what was settled changes it: these locks are given back with the transaction.
+        return True
+    await _carry_out(tx, expected, settled, cafe_id, policy, now)
+    return False
+
+
+review_due = Sweeper("review_due", season_store.next_to_review, _review, first=(date.min, NIL))
 
 
 async def _verdict(tx: Transaction, cafe: Cafe, policy: Policy, now: datetime) -> Verdict:
@@ -218,25 +225,42 @@ async def forecast(tx: Transaction, period: Period, policy: Policy, now: datetim
 # -- reminders
 
 
-async def remind(tx: Transaction, limit: int) -> int:
-    """Some days before, each household is reminded once, and who runs the exchange gets the list."""
+_SOON = "reminded_at IS NULL AND state IN ('open', 'confirmed') AND starts_at > :now AND starts_at <= :until"
+
+
+async def _reminded_until(tx: Transaction, now: datetime) -> datetime:
+    return now + timedelta(hours=(await store.policy_at(tx, now)).reminder_hours)
+
+
+async def _soon(tx: Transaction, after: UUID, limit: int) -> list[UUID]:
     now = await tx.now()
-    policy = await store.policy_at(tx, now)
     rows = await tx.fetch_all(
-        """SELECT cafe_id FROM cafe WHERE reminded_at IS NULL AND state IN ('open', 'confirmed')
-             AND starts_at > :now AND starts_at <= :until ORDER BY cafe_id LIMIT :limit FOR UPDATE SKIP LOCKED""",
+        f"SELECT cafe_id FROM cafe WHERE {_SOON} AND cafe_id > :after ORDER BY cafe_id LIMIT :limit",
         now=now,
-        until=now + timedelta(hours=policy.reminder_hours),
+        until=await _reminded_until(tx, now),
+        after=after,
         limit=limit,
     )
-    for row in rows:
-        await tx.execute("UPDATE cafe SET reminded_at = :now WHERE cafe_id = :id", id=row.cafe_id, now=now)
+    return [row.cafe_id for row in rows]
+
+
+async def _remind(tx: Transaction, cafe_id: UUID) -> None:
+    """Some days before, each household is reminded once, and who runs the exchange gets the list."""
+    now = await tx.now()
+    if await tx.execute(
+        f"UPDATE cafe SET reminded_at = :now WHERE cafe_id = :id AND {_SOON}",
+        id=cafe_id,
+        now=now,
+        until=await _reminded_until(tx, now),
+    ):
         await tx.execute(
             "UPDATE registration SET owed = COALESCE(owed, 'reminder') WHERE cafe_id = :id AND state = 'registered'",
-            id=row.cafe_id,
+            id=cafe_id,
         )
-        await notices.tell_facilitator(tx, row.cafe_id, now)
-    return len(rows)
+        await notices.tell_facilitator(tx, cafe_id, now)
+
+
+remind = Sweeper("remind", _soon, _remind)
 
 
 # -- the lines around every rule

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -65,40 +65,49 @@ async def versions(tx: Transaction) -> dict[UUID, int]:
 # -- what is due
 
 
-async def due_cafes(tx: Transaction, now: datetime, limit: int) -> list[UUID]:
+async def due_cafes(tx: Transaction, after: UUID, limit: int) -> list[UUID]:
     """Cafés in which time made something due that nobody has settled yet; the pass has its own way."""
     rows = await tx.fetch_all(
-        """(SELECT cafe_id FROM cafe WHERE over_at <= :now LIMIT :limit)
-           UNION (SELECT cafe_id FROM registration WHERE due_at <= :now LIMIT :limit)""",
-        now=now,
-        limit=limit,
-    )
-    return sorted(row.cafe_id for row in rows)[:limit]
-
-
-async def with_free_seats_and_a_line(tx: Transaction, now: datetime, since: UUID, limit: int) -> list[UUID]:
-    """Cafés after an id in which somebody waits whom the free seats would fit."""
-    rows = await tx.fetch_all(
-        """SELECT cafe_id FROM cafe c WHERE state IN ('open', 'confirmed') AND starts_at > :now AND cafe_id > :since AND EXISTS
-               (SELECT 1 FROM registration r WHERE r.cafe_id = c.cafe_id AND r.state = 'waiting'
-                    AND r.seat_count <= c.capacity_count - c.taken_count)
+        """SELECT cafe_id FROM cafe WHERE over_at <= :now AND cafe_id > :after
+           UNION SELECT cafe_id FROM registration WHERE due_at <= :now AND cafe_id > :after
            ORDER BY cafe_id LIMIT :limit""",
-        now=now,
-        since=since,
+        now=await tx.now(),
+        after=after,
         limit=limit,
     )
     return [row.cafe_id for row in rows]
 
 
-async def next_to_review(tx: Transaction) -> UUID | None:
-    """The first café that the pass has yet to look at, by date, then id; nobody else's pass goes on until this one commits."""
-    await tx.execute("SELECT 1 FROM review_pass WHERE id = 1 FOR UPDATE")
-    row = await tx.fetch_one(
-        """SELECT cafe_id FROM cafe WHERE review_at <= :now
-           ORDER BY (starts_at AT TIME ZONE 'Europe/Paris')::date, cafe_id LIMIT 1""",
+async def with_free_seats_and_a_line(tx: Transaction, after: UUID, limit: int) -> list[UUID]:
+    """Cafés in which somebody waits whom the free seats would fit."""
+    rows = await tx.fetch_all(
+        """SELECT cafe_id FROM cafe c WHERE state IN ('open', 'confirmed') AND starts_at > :now AND cafe_id > :after AND EXISTS
+               (SELECT 1 FROM registration r WHERE r.cafe_id = c.cafe_id AND r.state = 'waiting'
+                    AND r.seat_count <= c.capacity_count - c.taken_count)
+           ORDER BY cafe_id LIMIT :limit""",
         now=await tx.now(),
+        after=after,
+        limit=limit,
     )
-    return row.cafe_id if row is not None else None
+    return [row.cafe_id for row in rows]
+
+
+async def next_to_review(tx: Transaction, after: tuple[date, UUID], _: int) -> list[tuple[date, UUID]]:
+    """The first café that the pass has yet to look at, with its date: one at a time, since each decides on what the next finds."""
+    rows = await tx.fetch_all(
+        """SELECT starts_on, cafe_id FROM (SELECT cafe_id, (starts_at AT TIME ZONE 'Europe/Paris')::date AS starts_on
+               FROM cafe WHERE review_at <= :now) due
+           WHERE (starts_on, cafe_id) > (CAST(:date AS date), :cafe_id) ORDER BY starts_on, cafe_id LIMIT 1""",
+        now=await tx.now(),
+        date=after[0],
+        cafe_id=after[1],
+    )
+    return [(row.starts_on, row.cafe_id) for row in rows]
+
+
+async def lock_pass(tx: Transaction) -> None:
+    """Nobody else's pass goes on until this transaction ends."""
+    await tx.execute("SELECT 1 FROM review_pass WHERE id = 1 FOR UPDATE")
 
 
 async def candidates(tx: Transaction, cafe: Cafe, now: datetime) -> list[Candidate]:

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 
 from fastapi import APIRouter
 
-from common.app import run, sweepers
+from common.app import run
 from common.runtime import Runtime, Service
+from common.sweepers import sweeping
 from common.verdicts import Consumes
 from platform_scheduling import handlers, http, notices, owner_http, pages
 from platform_scheduling.messages import PlatformRequested, PlatformRequestWithdrawn
@@ -17,7 +18,7 @@ from platform_scheduling.settings import SchedulingSettings
 
 def background(runtime: Runtime) -> list[Callable[[], Awaitable[None]]]:
     """What time makes due."""
-    return sweepers(runtime, handlers.settle_due, handlers.open_further, notices.remind)
+    return sweeping(runtime, handlers.settle_due, handlers.open_further, notices.remind)
 
 
 def routes(runtime: Runtime) -> APIRouter:

@@ -9,6 +9,7 @@ from typing import Literal
 from uuid import UUID
 
 from common.failures import Refusal
+from common.sweepers import Sweeper
 from common.transaction import Transaction
 from platform_scheduling import domain, notices, platform_requests, store, time_store, windows
 from platform_scheduling.messages import (
@@ -287,35 +288,18 @@ async def withdraw_request(tx: Transaction, message: PlatformRequestWithdrawn) -
 # -- sweepers
 
 
-async def settle_due(tx: Transaction, limit: int) -> int:
-    """Settles what is overdue; nothing that reads or decides depends on its having run."""
-    ids = await store.due(tx, await tx.now(), limit)
-    for platform_id in ids:
-        platform = await store.lock_platform(tx, platform_id)
-        assert platform is not None
-        await _settled(tx, platform)
-    return len(ids)
+async def _settle(tx: Transaction, platform_id: UUID) -> None:
+    platform = await store.lock_platform(tx, platform_id)
+    assert platform is not None
+    await _settled(tx, platform)
 
 
-async def open_further(tx: Transaction, limit: int) -> int:
-    """Writes windows out further as days go by, a week's worth at a time."""
+async def _to_open(tx: Transaction, after: UUID, limit: int) -> list[UUID]:
+    """Windows are written out further as days go by, a week's worth at a time."""
     now = await tx.now()
     policy = await store.policy_at(tx, now)
     today, ahead = now.astimezone(PARIS).date(), _OPENED_AHEAD_DAYS - 7
-    ids = await time_store.to_open(tx, today, policy.horizon_days, ahead, limit)
-    for platform_id in ids:
-        await _open(tx, platform_id)
-    return len(ids)
-
-
-# -- the lines around every rule
-
-
-async def _owned(tx: Transaction, owner_code: str, platform_id: UUID) -> Platform | Refusal:
-    platform = await store.lock_platform(tx, platform_id)
-    if platform is None:
-        return NOT_FOUND
-    return platform if platform.owner_code == owner_code else NOT_YOURS
+    return await time_store.to_open(tx, today, policy.horizon_days, ahead, after, limit)
 
 
 async def _open(tx: Transaction, platform_id: UUID, *, windows_too: bool = True) -> None:
@@ -332,6 +316,21 @@ async def _open(tx: Transaction, platform_id: UUID, *, windows_too: bool = True)
         await time_store.write_open_time(tx, platform_id, occurrences, first, last)
     offered = await time_store.changed_weeks(tx, platform_id, first, last)
     await _decide(tx, platform, lambda one, policy, at: domain.reopen(one, offered, policy, at))
+
+
+# Nothing that reads or decides depends on their having run.
+settle_due = Sweeper("settle_due", store.platforms_due, _settle)
+open_further = Sweeper("open_further", _to_open, _open)
+
+
+# -- the lines around every rule
+
+
+async def _owned(tx: Transaction, owner_code: str, platform_id: UUID) -> Platform | Refusal:
+    platform = await store.lock_platform(tx, platform_id)
+    if platform is None:
+        return NOT_FOUND
+    return platform if platform.owner_code == owner_code else NOT_YOURS
 
 
 async def _on_booking(

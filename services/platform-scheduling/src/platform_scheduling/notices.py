@@ -5,10 +5,11 @@ Mails are rows of the command's own transaction, once per occasion and recipient
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from common.pages import moment, slot
+from common.sweepers import Sweeper
 from common.transaction import Transaction
 from platform_scheduling import store
 from platform_scheduling.messages import (
@@ -22,7 +23,6 @@ from platform_scheduling.messages import (
 from platform_scheduling.state import Decision
 from territory import reference
 
-_REMINDED_BEFORE, _NOT_SOONER_THAN = timedelta(hours=48), timedelta(hours=24)
 _ENDS_FOR_REQUESTER = {
     BookingEndReason.REFUSED: "Le plateau ne peut pas vous accueillir à ce moment",
     BookingEndReason.EXPIRED: "Le plateau n’a pas répondu à temps ; le créneau est rendu",
@@ -95,26 +95,37 @@ def _mails(tx: Transaction, message: Any, row: Any) -> list[tuple[str | None, st
             return []
 
 
-async def remind(tx: Transaction, limit: int) -> int:
-    """One reminder to the owner of an option that ends within two days; the row's count says that it was sent."""
-    now: datetime = await tx.now()
+_UNANSWERED = """state = 'tentative' AND reminder_count = 0 AND due_at > :now AND due_at <= CAST(:now AS timestamptz) + interval '48 hours'
+                 AND requested_at <= CAST(:now AS timestamptz) - interval '24 hours'"""
+
+
+async def _unanswered(tx: Transaction, after: UUID, limit: int) -> list[UUID]:
+    """Options that end within two days, of which the owner has not been reminded; not on the day on which they were asked for."""
     rows = await tx.fetch_all(
-        """SELECT booking_id FROM booking WHERE state = 'tentative' AND reminder_count = 0 AND due_at <= :soon AND due_at > :now
-               AND requested_at <= :since ORDER BY booking_id LIMIT :limit FOR UPDATE SKIP LOCKED""",
-        soon=now + _REMINDED_BEFORE,
-        now=now,
-        since=now - _NOT_SOONER_THAN,
+        f"SELECT booking_id FROM booking WHERE {_UNANSWERED} AND booking_id > :after ORDER BY booking_id LIMIT :limit",
+        now=await tx.now(),
+        after=after,
         limit=limit,
     )
-    for locked in rows:
-        (row,) = await store.bookings(tx, booking_id=locked.booking_id)
-        await tx.execute("UPDATE booking SET reminder_count = 1 WHERE booking_id = :id", id=row.booking_id)
-        if row.owner_contact is not None:
-            where = f"{row.title}\n{slot(row.starts_at, row.ends_at)}\n"
-            await tx.mail(
-                message_key=f"reminder:{row.booking_id}",
-                recipient=row.owner_contact,
-                subject=f"Rappel, réservation à accepter : {row.title}",
-                body=f"{where}Sans réponse avant {moment(row.due_at)}, le créneau est rendu.\n\n{tx.address('/mes-plateaux')}",
-            )
-    return len(rows)
+    return [row.booking_id for row in rows]
+
+
+async def _remind(tx: Transaction, booking_id: UUID) -> None:
+    """One reminder to the owner; the row's count says that it was sent."""
+    reminded = await tx.execute(
+        f"UPDATE booking SET reminder_count = 1 WHERE booking_id = :id AND {_UNANSWERED}",
+        id=booking_id,
+        now=await tx.now(),
+    )
+    (row,) = await store.bookings(tx, booking_id=booking_id)
+    if reminded and row.owner_contact is not None:
+        where = f"{row.title}\n{slot(row.starts_at, row.ends_at)}\n"
+        await tx.mail(
+            message_key=f"reminder:{booking_id}",
+            recipient=row.owner_contact,
+            subject=f"Rappel, réservation à accepter : {row.title}",
+            body=f"{where}Sans réponse avant {moment(row.due_at)}, le créneau est rendu.\n\n{tx.address('/mes-plateaux')}",
+        )
+
+
+remind = Sweeper("remind", _unanswered, _remind)

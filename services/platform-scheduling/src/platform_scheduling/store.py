@@ -159,12 +159,16 @@ async def _save_booking(tx: Transaction, platform_id: UUID, one: Booking, unit_i
     )
 
 
-async def due(tx: Transaction, now: datetime, limit: int) -> list[UUID]:
+async def platforms_due(tx: Transaction, after: UUID, limit: int) -> list[UUID]:
     """Platforms with a booking that time has ended and nobody has settled yet."""
     rows = await tx.fetch_all(
-        "SELECT DISTINCT platform_id FROM booking WHERE due_at <= :now LIMIT :limit", now=now, limit=limit
+        """SELECT DISTINCT platform_id FROM booking WHERE due_at <= :now AND platform_id > :after
+           ORDER BY platform_id LIMIT :limit""",
+        now=await tx.now(),
+        after=after,
+        limit=limit,
     )
-    return sorted(row.platform_id for row in rows)
+    return [row.platform_id for row in rows]
 
 
 async def find_platform(tx: Transaction, platform_id: UUID) -> Any:

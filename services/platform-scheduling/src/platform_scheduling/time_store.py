@@ -90,16 +90,19 @@ async def write_open_time(
     await tx.execute("UPDATE platform SET opened_until = :last WHERE platform_id = :id", id=platform_id, last=last)
 
 
-async def to_open(tx: Transaction, today: date, horizon_days: int, ahead_days: int, limit: int) -> list[UUID]:
+async def to_open(
+    tx: Transaction, today: date, horizon_days: int, ahead_days: int, after: UUID, limit: int
+) -> list[UUID]:
     """Platforms whose windows are not written out so many days beyond their horizon, their own or the policy's."""
     rows = await tx.fetch_all(
         """SELECT platform_id FROM platform
            WHERE opened_until < CAST(:today AS date)
                + (COALESCE((access->>'horizon_days')::int, :horizon_days) + CAST(:ahead_days AS int))
-           ORDER BY platform_id LIMIT :limit""",
+             AND platform_id > :after ORDER BY platform_id LIMIT :limit""",
         today=today,
         horizon_days=horizon_days,
         ahead_days=ahead_days,
+        after=after,
         limit=limit,
     )
     return [row.platform_id for row in rows]

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 
 from fastapi import APIRouter
 
-from common.app import run, sweepers
+from common.app import run
 from common.runtime import Runtime, Service
+from common.sweepers import sweeping
 from remediation_seats.handlers import settle_due
 from remediation_seats.http import router
 from remediation_seats.notices import remind_silent
@@ -18,7 +19,7 @@ from remediation_seats.restate import AGGREGATES
 
 def background(runtime: Runtime) -> list[Callable[[], Awaitable[None]]]:
     """What time makes due."""
-    return sweepers(runtime, settle_due, remind_silent)
+    return sweeping(runtime, settle_due, remind_silent)
 
 
 def routes(runtime: Runtime) -> APIRouter:

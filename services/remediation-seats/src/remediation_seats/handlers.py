@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from common.failures import Refusal
+from common.sweepers import Sweeper
 from common.transaction import Transaction
 from remediation_seats import domain, notices, store
 from remediation_seats.messages import DeclineReason
@@ -162,12 +163,13 @@ async def confirm_hold(tx: Transaction, hold_id: UUID, structure_id: UUID, arriv
     return None
 
 
-async def settle_due(tx: Transaction, limit: int) -> int:
-    """The sweeper: settles what is overdue; nothing that reads or decides depends on its having run."""
-    programmes = await store.lock_programmes(tx, await store.programmes_due(tx, await tx.now(), limit))
-    for programme in programmes.values():
-        await _decide(tx, programme, lambda settled, _, __: Decision(settled))
-    return len(programmes)
+async def _settle(tx: Transaction, programme_id: UUID) -> None:
+    programme = await store.lock_programme(tx, programme_id)
+    assert programme is not None
+    await _decide(tx, programme, lambda settled, _, __: Decision(settled))
+
+
+settle_due = Sweeper("settle_due", store.programmes_due, _settle)
 
 
 def _release_all(programme: Programme, young_person_id: UUID, now: datetime) -> Decision:

@@ -15,33 +15,38 @@ from common.transaction import Transaction
 class Silent(NamedTuple):
     """A programme whose declaration ages, and where its structure is reached."""
 
-    structure_id: UUID
     contact_email: str
     title: str
     observed_at: datetime | None
 
 
-async def silent_structures(tx: Transaction, before: datetime, key_prefix: str, limit: int) -> dict[UUID, list[Silent]]:
+_AGES = "p.open AND p.version > 0 AND COALESCE(p.observed_at, '-infinity') < :before"
+
+
+async def silent_structures(tx: Transaction, before: datetime, key_prefix: str, after: UUID, limit: int) -> list[UUID]:
     """Structures with open programmes not declared since an instant, to whom no mail with this key was written."""
     rows = await tx.fetch_all(
-        """SELECT s.structure_id, s.contact_email, p.title, p.observed_at FROM programme p JOIN structure s USING (structure_id)
-           WHERE structure_id IN (
-               SELECT structure_id FROM programme p JOIN structure s USING (structure_id)
-               WHERE p.open AND p.version > 0 AND s.contact_email IS NOT NULL AND COALESCE(p.observed_at, '-infinity') < :before
-                 AND NOT EXISTS (SELECT 1 FROM mail WHERE message_key = :prefix || s.structure_id AND recipient = s.contact_email)
-               GROUP BY structure_id ORDER BY structure_id LIMIT :limit)
-             AND p.open AND p.version > 0 AND COALESCE(p.observed_at, '-infinity') < :before
-           ORDER BY structure_id, p.title""",
+        f"""SELECT DISTINCT structure_id FROM programme p JOIN structure s USING (structure_id)
+            WHERE {_AGES} AND s.contact_email IS NOT NULL AND structure_id > :after
+              AND NOT EXISTS (SELECT 1 FROM mail WHERE message_key = :prefix || s.structure_id AND recipient = s.contact_email)
+            ORDER BY structure_id LIMIT :limit""",
         before=before,
         prefix=key_prefix,
+        after=after,
         limit=limit,
     )
-    found: dict[UUID, list[Silent]] = {}
-    for row in rows:
-        found.setdefault(row.structure_id, []).append(
-            Silent(row.structure_id, row.contact_email, row.title, row.observed_at)
-        )
-    return found
+    return [row.structure_id for row in rows]
+
+
+async def silent_programmes(tx: Transaction, structure_id: UUID, before: datetime) -> list[Silent]:
+    """The open programmes of a structure that were not declared since an instant, by title; none when nobody can be written to."""
+    rows = await tx.fetch_all(
+        f"""SELECT s.contact_email, p.title, p.observed_at FROM programme p JOIN structure s USING (structure_id)
+            WHERE {_AGES} AND s.contact_email IS NOT NULL AND structure_id = :id ORDER BY p.title""",
+        before=before,
+        id=structure_id,
+    )
+    return [Silent(row.contact_email, row.title, row.observed_at) for row in rows]
 
 
 async def alerts(tx: Transaction, now: datetime, prescriber_id: str | None) -> Sequence[Row[Any]]:

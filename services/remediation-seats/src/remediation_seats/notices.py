@@ -5,7 +5,7 @@ Mails are rows of the command's own transaction, once per occasion and recipient
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 from common.failures import Refusal
 from common.pages import count, day, moment
+from common.sweepers import Sweeper
 from common.transaction import Transaction
 from remediation_seats import notice_store, store
 from remediation_seats.domain import freshness, misfits
@@ -193,26 +194,37 @@ async def subscribe(
 # -- silent structures
 
 
-async def remind_silent(tx: Transaction, limit: int) -> int:
-    """Writes once a week to structures whose last declaration ages; how many were written to.
+async def _silent_structures(tx: Transaction, after: UUID, limit: int) -> list[UUID]:
+    now = await tx.now()
+    return await notice_store.silent_structures(tx, await _silent_since(tx, now), _week_key(now), after, limit)
+
+
+async def _remind_silent(tx: Transaction, structure_id: UUID) -> None:
+    """Writes to a structure whose last declaration ages.
 
     The week is in the mail's key, so a second sweep, a late one or a replica's writes nothing twice.
     """
     now = await tx.now()
-    policy = await store.policy_at(tx, now)
-    week_key = f"reminder/{weeks.week_of(now)}/"
-    silent: Mapping[UUID, list[notice_store.Silent]] = await notice_store.silent_structures(
-        tx, now - timedelta(days=policy.reminder_days), week_key, limit
-    )
-    for structure_id, programmes in silent.items():
+    programmes = await notice_store.silent_programmes(tx, structure_id, await _silent_since(tx, now))
+    if programmes:
         await tx.mail(
-            message_key=f"{week_key}{structure_id}",
+            message_key=f"{_week_key(now)}{structure_id}",
             recipient=programmes[0].contact_email,
             subject="Vos places sont-elles à jour ?",
-            body="\n".join(_silent_lines(programmes, policy))
+            body="\n".join(_silent_lines(programmes, await store.policy_at(tx, now)))
             + f"\n\nDeux clics suffisent, même si rien n’a changé :\n{tx.address('/mes-places')}",
         )
-    return len(silent)
+
+
+remind_silent = Sweeper("remind_silent", _silent_structures, _remind_silent)
+
+
+def _week_key(now: datetime) -> str:
+    return f"reminder/{weeks.week_of(now)}/"
+
+
+async def _silent_since(tx: Transaction, now: datetime) -> datetime:
+    return now - timedelta(days=(await store.policy_at(tx, now)).reminder_days)
 
 
 def _silent_lines(programmes: list[notice_store.Silent], policy: Policy) -> Iterator[str]:

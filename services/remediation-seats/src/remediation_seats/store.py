@@ -187,11 +187,13 @@ async def save(tx: Transaction, before: Programme, decision: Decision) -> Decisi
     return replace(decision, programme=replace(after, version=version))
 
 
-async def programmes_due(tx: Transaction, now: datetime, limit: int) -> list[UUID]:
+async def programmes_due(tx: Transaction, after: UUID, limit: int) -> list[UUID]:
     """Programmes with a hold that time has ended and nobody has settled yet."""
     rows = await tx.fetch_all(
-        "SELECT DISTINCT programme_id FROM hold WHERE state IN ('held', 'confirmed') AND due_at <= :now LIMIT :limit",
-        now=now,
+        """SELECT DISTINCT programme_id FROM hold WHERE state IN ('held', 'confirmed') AND due_at <= :now
+             AND programme_id > :after ORDER BY programme_id LIMIT :limit""",
+        now=await tx.now(),
+        after=after,
         limit=limit,
     )
     return [row.programme_id for row in rows]

@@ -83,15 +83,16 @@ async def lock(tx: Transaction, agreement_id: UUID) -> Agreement:
     return _agreement(row)
 
 
-async def lock_due(tx: Transaction, now: datetime, limit: int) -> list[Agreement]:
-    """Validated agreements whose last day has ended, their rows locked; those that another replica has are left to it."""
+async def agreements_due(tx: Transaction, after: UUID, limit: int) -> list[UUID]:
+    """Validated agreements whose last day has ended."""
     rows = await tx.fetch_all(
-        """SELECT * FROM agreement WHERE state = 'validated' AND ends_on < :today ORDER BY agreement_id
-           LIMIT :limit FOR UPDATE SKIP LOCKED""",
-        today=now.astimezone(PARIS).date(),
+        """SELECT agreement_id FROM agreement WHERE state = 'validated' AND ends_on < :today AND agreement_id > :after
+           ORDER BY agreement_id LIMIT :limit""",
+        today=(await tx.now()).astimezone(PARIS).date(),
+        after=after,
         limit=limit,
     )
-    return [_agreement(row) for row in rows]
+    return [row.agreement_id for row in rows]
 
 
 async def save(tx: Transaction, agreement: Agreement, messages: Sequence[Message]) -> Agreement:

@@ -7,26 +7,27 @@ from functools import partial
 
 from fastapi import APIRouter
 
-from common.app import run, sweepers
+from common.app import run
 from common.runtime import Runtime, Service
-from stage_matching import campaign_http, campaign_job, campaigns, handlers, hosts, http, pages
+from common.sweepers import sweeping
+from stage_matching import campaign_http, campaign_job, campaigns, handlers, hosts, http, notices, pages
 from stage_matching.restate import AGGREGATES
 from stage_matching.settings import MatchingSettings
 
 
 def background(runtime: Runtime) -> list[Callable[[], Awaitable[None]]]:
     """What time makes due; and the campaigns' jobs."""
-    works = (
-        handlers.settle_due,
-        handlers.complete_due,
-        handlers.release_of_suspended,
-        handlers.remind,
-        hosts.suspend_silent,
-    )
     return [
-        *sweepers(runtime, *works),
+        *sweeping(
+            runtime,
+            handlers.settle_due,
+            handlers.complete_due,
+            handlers.release_of_suspended,
+            notices.remind,
+            hosts.suspend_silent,
+        ),
         # Somebody waits for a seat that came back: no longer than a page takes.
-        *sweepers(runtime, campaigns.propose_freed, seconds=1.0),
+        *sweeping(runtime, campaigns.propose_freed, seconds=1.0),
         partial(campaign_job.watch, runtime),
     ]
 

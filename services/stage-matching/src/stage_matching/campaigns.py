@@ -11,6 +11,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from common.failures import Refusal
+from common.sweepers import Sweeper
 from common.transaction import Transaction
 from stage_matching import campaign_store, domain, frozen_store, notices, store
 from stage_matching.candidates import host_priority
@@ -192,17 +193,28 @@ def _why_not(row: Any, act: Act, uai: str | None) -> Refusal | None:
 # -- seats that came back
 
 
-async def propose_freed(tx: Transaction, limit: int) -> int:
-    """The sweeper: each seat that came back to a published campaign goes to the unconfirmed seeker whom its host prefers
-    among those who would rather have it; nobody there, it is everybody's again. One at a time, each safe to repeat.
-    """
-    # While a campaign is being published, its seats that came back wait for the end.
-    row = await tx.fetch_one(
-        """SELECT f.* FROM freed_seat f JOIN campaign c USING (campaign_id) WHERE c.work IS DISTINCT FROM 'publish'
-           ORDER BY f.application_id LIMIT 1 FOR UPDATE OF f SKIP LOCKED"""
+# While a campaign is being published, its seats that came back wait for the end.
+_FREED = "freed_seat f JOIN campaign c USING (campaign_id) WHERE c.work IS DISTINCT FROM 'publish'"
+
+
+async def _freed(tx: Transaction, after: UUID, limit: int) -> list[UUID]:
+    rows = await tx.fetch_all(
+        f"SELECT f.application_id FROM {_FREED} AND f.application_id > :after ORDER BY f.application_id LIMIT :limit",
+        after=after,
+        limit=limit,
     )
-    if row is None or limit < 1:
-        return 0
+    return [row.application_id for row in rows]
+
+
+async def _propose_freed(tx: Transaction, application_id: UUID) -> bool:
+    """A seat that came back to a published campaign goes to the unconfirmed seeker whom its host prefers among those who
+    would rather have it; nobody there, it is everybody's again. True when it has to look again.
+    """
+    row = await tx.fetch_one(
+        f"SELECT f.* FROM {_FREED} AND f.application_id = :id FOR UPDATE OF f SKIP LOCKED", id=application_id
+    )
+    if row is None:
+        return False
     seeker_id = await _next_for(tx, row)
     if seeker_id is not None:
         await store.lock_seeker_id(tx, seeker_id)
@@ -214,13 +226,16 @@ async def propose_freed(tx: Transaction, limit: int) -> int:
     if seeker_id is not None and await _still_waits(tx, seeker_id, weeks):
         decision = domain.match(settled.offer, seeker_id, row.campaign_id, weeks, policy, now)
     elif seeker_id is not None:
-        return 1  # they confirmed meanwhile: the next round asks again
+        return True  # they confirmed meanwhile: who is next?
     else:
         decision = Decision(domain.let_go(settled.offer, dict.fromkeys(weeks, 1)))
     await tx.execute("DELETE FROM freed_seat WHERE application_id = :id", id=row.application_id)
     decision = await store.save(tx, offer, decision.then(settled.messages))
     await notices.follow(tx, decision)
-    return 1
+    return False
+
+
+propose_freed = Sweeper("propose_freed", _freed, _propose_freed)
 
 
 async def _still_waits(tx: Transaction, seeker_id: UUID, weeks: tuple[str, ...]) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
 from common.failures import Refusal
+from common.sweepers import Sweeper
 from common.transaction import Transaction
 from stage_matching import agreement_store, agreements, domain, notices, requests, store
 from stage_matching.agreements import Role
@@ -202,37 +203,38 @@ async def act_on_agreement(
     return refusal
 
 
-async def complete_due(tx: Transaction, limit: int) -> int:
-    """The sweeper: validated agreements whose last day has ended."""
-    due = await agreement_store.lock_due(tx, await tx.now(), limit)
-    for agreement in due:
-        settled, messages, _ = agreements.settle(agreement, await tx.now())
-        await agreement_store.save(tx, settled, messages)
-    return len(due)
-
-
 # -- sweepers
 
 
-async def settle_due(tx: Transaction, limit: int) -> int:
-    """Settles what is overdue; nothing that reads or decides depends on its having run."""
-    offers = await store.lock_offers(tx, await store.offers_due(tx, await tx.now(), limit))
-    for offer in offers.values():
-        await _decide(tx, offer, lambda settled, _, __: Decision(settled))
-    return len(offers)
+async def _complete(tx: Transaction, agreement_id: UUID) -> None:
+    """Ends a validated agreement whose last day has ended."""
+    settled, messages, _ = agreements.settle(await agreement_store.lock(tx, agreement_id), await tx.now())
+    await agreement_store.save(tx, settled, messages)
 
 
-async def release_of_suspended(tx: Transaction, limit: int) -> int:
-    """Whoever waits for the answer of a suspended host waits no longer; their mail says where to look."""
+async def _settle(tx: Transaction, offer_id: UUID) -> None:
+    offer = await store.lock_offer(tx, offer_id)
+    assert offer is not None
+    await _decide(tx, offer, lambda settled, _, __: Decision(settled))
+
+
+async def _offers_of_suspended(tx: Transaction, after: UUID, limit: int) -> list[UUID]:
     rows = await tx.fetch_all(
         """SELECT DISTINCT a.offer_id FROM application a JOIN offer o USING (offer_id) JOIN host h USING (host_id)
-           WHERE h.suspended_reason IS NOT NULL AND a.state IN ('submitted', 'seen') LIMIT :limit""",
+           WHERE h.suspended_reason IS NOT NULL AND a.state IN ('submitted', 'seen') AND a.offer_id > :after
+           ORDER BY a.offer_id LIMIT :limit""",
+        after=after,
         limit=limit,
     )
-    offers = await store.lock_offers(tx, [row.offer_id for row in rows])
-    for offer in offers.values():
+    return [row.offer_id for row in rows]
+
+
+async def _release_of_suspended(tx: Transaction, offer_id: UUID) -> None:
+    """Whoever waits for the answer of a suspended host waits no longer; their mail says where to look."""
+    offer = await store.lock_offer(tx, offer_id)
+    assert offer is not None
+    if offer.host_suspended:
         await _decide(tx, offer, lambda settled, _, now: _give_back_all(settled, now))
-    return len(offers)
 
 
 def _give_back_all(offer: Offer, now: datetime) -> Decision:
@@ -243,14 +245,10 @@ def _give_back_all(offer: Offer, now: datetime) -> Decision:
     return decision
 
 
-async def remind(tx: Transaction, limit: int) -> int:
-    """Writes to whoever has not answered, at the policy's days."""
-    now = await tx.now()
-    policy = await store.policy_at(tx, now)
-    sent = 0
-    for number, days in enumerate(policy.reminder_days, 1):
-        sent += await notices.remind(tx, number, now - timedelta(days=days), limit)
-    return sent
+# Nothing that reads or decides depends on their having run.
+settle_due = Sweeper("settle_due", store.offers_due, _settle)
+complete_due = Sweeper("complete_due", agreement_store.agreements_due, _complete)
+release_of_suspended = Sweeper("release_of_suspended", _offers_of_suspended, _release_of_suspended)
 
 
 # -- the lines around every rule

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from dateutil.relativedelta import relativedelta
+from sqlalchemy import Row
 
 from common.failures import Refusal
 from common.messages import Message
+from common.sweepers import NIL, Sweeper
 from common.transaction import Transaction
 from stage_matching import store
 from stage_matching.messages import (
@@ -150,14 +152,15 @@ async def reinstate(tx: Transaction, host_id: UUID, *, by_agency: bool) -> Refus
     return None
 
 
-async def suspend_silent(tx: Transaction, limit: int) -> int:
-    """The sweeper: hosts that let the policy's number of applications expire, and answered none, within its days."""
+async def _silent(tx: Transaction, after: UUID, limit: int, *, host_id: UUID | None = None) -> Sequence[Row[Any]]:
+    """Hosts, or one, that let the policy's number of applications expire, and answered none, within its days."""
     now = await tx.now()
     policy = await store.policy_at(tx, now)
-    silent = await tx.fetch_all(
+    return await tx.fetch_all(
         """SELECT o.host_id, count(*) FILTER (WHERE a.state = 'expired' AND a.accepted_at IS NULL) AS expired_count
            FROM application a JOIN offer o USING (offer_id) JOIN host h USING (host_id)
-           WHERE a.origin = 'DIRECT' AND h.suspended_reason IS NULL
+           WHERE a.origin = 'DIRECT' AND h.suspended_reason IS NULL AND o.host_id > :after
+             AND (CAST(:host_id AS uuid) IS NULL OR o.host_id = :host_id)
              AND COALESCE(a.accepted_at, a.ended_at) > GREATEST(CAST(:since AS timestamptz), COALESCE(h.answers_from, '-infinity'))
            GROUP BY o.host_id
            HAVING count(*) FILTER (WHERE a.state = 'expired' AND a.accepted_at IS NULL) >= :many
@@ -165,11 +168,23 @@ async def suspend_silent(tx: Transaction, limit: int) -> int:
            ORDER BY o.host_id LIMIT :limit""",
         since=now - timedelta(days=policy.silence_days),
         many=policy.silence_expired_count,
+        after=after,
+        host_id=host_id,
         limit=limit,
     )
-    for row in silent:
-        await suspend(tx, row.host_id, SuspensionReason.SILENCE, row.expired_count)
-    return len(silent)
+
+
+async def _silent_hosts(tx: Transaction, after: UUID, limit: int) -> list[UUID]:
+    return [row.host_id for row in await _silent(tx, after, limit)]
+
+
+async def _suspend_silent(tx: Transaction, host_id: UUID) -> None:
+    await _lock(tx, host_id)
+    for row in await _silent(tx, NIL, 1, host_id=host_id):
+        await suspend(tx, host_id, SuspensionReason.SILENCE, row.expired_count)
+
+
+suspend_silent = Sweeper("suspend_silent", _silent_hosts, _suspend_silent)
 
 
 # -- rows

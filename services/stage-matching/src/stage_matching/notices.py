@@ -5,12 +5,13 @@ Mails are rows of the command's own transaction, once per occasion and recipient
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
 from common.pages import count, moment
+from common.sweepers import Sweeper
 from common.transaction import Transaction
 from stage_matching import store
 from stage_matching.messages import (
@@ -95,32 +96,48 @@ async def tell_host(tx: Transaction, offer_id: UUID, campaign_id: UUID, count_gi
     )
 
 
-async def remind(tx: Transaction, number: int, since: datetime, limit: int) -> int:
-    """The reminder of this number to whoever has been silent since then; each is sent once, by its count on the row."""
+# The next reminder of an application is due so many days after it was submitted or accepted; beyond the last is none.
+_SILENT = """due_at IS NOT NULL
+             AND COALESCE(accepted_at, submitted_at) <= (CAST(:silent_since AS timestamptz[]))[reminder_count + 1]"""
+
+
+async def _silent_since(tx: Transaction) -> list[datetime]:
+    """Since when somebody must have been silent to get the first reminder, the second, and so on."""
+    now = await tx.now()
+    return [now - timedelta(days=days) for days in (await store.policy_at(tx, now)).reminder_days]
+
+
+async def _silent(tx: Transaction, after: UUID, limit: int) -> list[UUID]:
     rows = await tx.fetch_all(
-        """SELECT application_id FROM application
-           WHERE due_at IS NOT NULL AND reminder_count < :number AND COALESCE(accepted_at, submitted_at) <= :since
-           ORDER BY application_id LIMIT :limit FOR UPDATE SKIP LOCKED""",
-        number=number,
-        since=since,
+        f"SELECT application_id FROM application WHERE {_SILENT} AND application_id > :after ORDER BY application_id LIMIT :limit",
+        silent_since=await _silent_since(tx),
+        after=after,
         limit=limit,
     )
-    for locked in rows:
-        (row,) = await store.applications_of(tx, application_id=locked.application_id)
-        await tx.execute(
-            "UPDATE application SET reminder_count = :number WHERE application_id = :id",
-            id=row.application_id,
-            number=number,
-        )
-        to_seeker = row.state == "accepted"
-        recipient = row.seeker_email if to_seeker else row.host_email
-        if recipient is None:
-            continue
-        page = tx.address("/mes-candidatures" if to_seeker else "/mes-offres")
-        await tx.mail(
-            message_key=f"reminder-{number}:{row.application_id}:{row.state == 'accepted'}",
-            recipient=recipient,
-            subject=f"Rappel : {row.title}",
-            body=f"{'Votre confirmation' if to_seeker else 'Une réponse'} est attendue avant {moment(row.due_at)}.\n\n{page}",
-        )
-    return len(rows)
+    return [row.application_id for row in rows]
+
+
+async def _remind(tx: Transaction, application_id: UUID) -> None:
+    """Writes to whoever has not answered, at the policy's days; each reminder is sent once, by its count on the row."""
+    reminded = await tx.fetch_one(
+        f"UPDATE application SET reminder_count = reminder_count + 1 WHERE application_id = :id AND {_SILENT} RETURNING reminder_count",
+        id=application_id,
+        silent_since=await _silent_since(tx),
+    )
+    if reminded is None:
+        return
+    (row,) = await store.applications_of(tx, application_id=application_id)
+    to_seeker = row.state == "accepted"
+    recipient = row.seeker_email if to_seeker else row.host_email
+    if recipient is None:
+        return
+    page = tx.address("/mes-candidatures" if to_seeker else "/mes-offres")
+    await tx.mail(
+        message_key=f"reminder-{reminded.reminder_count}:{application_id}:{to_seeker}",
+        recipient=recipient,
+        subject=f"Rappel : {row.title}",
+        body=f"{'Votre confirmation' if to_seeker else 'Une réponse'} est attendue avant {moment(row.due_at)}.\n\n{page}",
+    )
+
+
+remind = Sweeper("remind", _silent, _remind)

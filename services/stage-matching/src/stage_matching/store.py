@@ -163,10 +163,13 @@ async def _save_week(tx: Transaction, offer_id: UUID, iso_week: str, week: Week 
     )
 
 
-async def offers_due(tx: Transaction, now: datetime, limit: int) -> list[UUID]:
+async def offers_due(tx: Transaction, after: UUID, limit: int) -> list[UUID]:
     """Offers with an application that time has ended and nobody has settled yet."""
     rows = await tx.fetch_all(
-        "SELECT DISTINCT offer_id FROM application WHERE due_at <= :now LIMIT :limit", now=now, limit=limit
+        "SELECT DISTINCT offer_id FROM application WHERE due_at <= :now AND offer_id > :after ORDER BY offer_id LIMIT :limit",
+        now=await tx.now(),
+        after=after,
+        limit=limit,
     )
     return [row.offer_id for row in rows]
 
