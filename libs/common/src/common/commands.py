@@ -5,16 +5,17 @@ Both check the same body, ask for the same roles, take from the same budget, and
 
 from __future__ import annotations
 
+import hashlib
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, HTTPException, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, ValidationError
-from starlette.datastructures import FormData
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from starlette.datastructures import FormData, UploadFile
 
 from common.http import Answer, run_command, run_once
 from common.identity import Identity, Principal, Role, caller_as
@@ -22,6 +23,8 @@ from common.spreadsheet import refused_line
 
 Endpoint = Callable[..., Awaitable[Response]]
 Form = Mapping[str, str]
+# The fields of a body.
+Read = Mapping[str, Any]
 INVALID = "invalid_request"
 
 
@@ -40,6 +43,13 @@ class Sent:
     def typed(self) -> Form:
         """The fields that are texts; of those that come several times, the last."""
         return {name: value for name, value in self.fields.items() if isinstance(value, str)}
+
+    async def file(self, name: str) -> bytes:
+        """What is in a file that was chosen; `ValueError` says to choose one."""
+        chosen = self.fields.get(name)
+        if not isinstance(chosen, UploadFile) or not chosen.filename:
+            raise ValueError("Choisissez un fichier.")
+        return await chosen.read()
 
     @property
     def problem(self) -> str:
@@ -77,17 +87,20 @@ class Command:
     def form(
         self,
         *,
-        then: Callable[[Sent], Response],
+        then: Callable[[Sent], Response] | None = None,
         refused: Callable[..., Awaitable[Response]],
-        read: Callable[[Sent], Mapping[str, Any]] | None = None,
+        read: Callable[[Sent], Read | Awaitable[Read]] | None = None,
         words: Words = Words(),  # it is frozen
         where: Mapping[str, type] | None = None,
+        typed: Collection[str] = (),
         **fixed: Any,
     ) -> Endpoint:
         """The route for a form: on success `then`, else the page `refused(request, principal, sent=…, **path)`.
 
-        `read` makes the body's fields of the form's, where they have other names; a `ValueError` of it says what to do.
-        `fixed` are parameters of `run` that the path does not have; `where`, those of the path that `run` does not have.
+        Without `then` the page is shown either way: it has room for what was found. `read` makes the body's fields of the
+        form's, where they have other names; a `ValueError` of it says what to do. Of the parameters of `run`, the path does
+        not have those that are `fixed`, nor those that are `typed` in fields of the same name; `where` are those of the path
+        that `run` does not have.
         """
         given = inspect.signature(self.run, eval_str=True)
 
@@ -99,24 +112,33 @@ class Command:
             asked: dict[str, Any] = {"principal": principal, **of_run, **fixed}
             headers: Mapping[str, str] = {}
             try:
+                for name in typed:
+                    kind = TypeAdapter(given.parameters[name].annotation)
+                    asked[name] = kind.validate_python(sent.typed.get(name, ""))
                 if "body" in given.parameters:
-                    asked["body"] = _body(given.parameters["body"].annotation, sent, read)
+                    asked["body"] = await _body(given.parameters["body"].annotation, sent, read)
             except ValidationError as error:
                 detail = refused_line(error, words.fields, words.problems).detail
                 sent = replace(sent, status=422, content={"reason": INVALID, "detail": detail})
             except ValueError as error:
                 sent = replace(sent, status=422, content={"reason": INVALID, "detail": str(error)})
             else:
-                facts = sorted((name, value) for name, value in sent.typed.items() if name != "csrf")
                 status, content, headers = await run_once(
-                    request, principal, sent.typed.get("key") or None, facts, partial(self.run, **asked)
+                    request, principal, sent.typed.get("key") or None, await _facts(sent), partial(self.run, **asked)
                 )
                 sent = replace(sent, status=status, content=content)
-            answered = await refused(request, principal, sent=sent, **path) if sent.status >= 400 else then(sent)
+            try:
+                if then is not None and sent.status < 400:
+                    answered = then(sent)
+                else:
+                    answered = await refused(request, principal, sent=sent, **path)
+            except HTTPException as unseen:
+                # They may not see the page either: all that they are told is why the form was refused.
+                raise HTTPException(sent.status, sent.problem, headers) from unseen
             answered.headers.update(headers)
             return answered
 
-        path_only = [one for one in _asked(given) if one.name != "body" and one.name not in fixed]
+        path_only = [one for one in _asked(given) if one.name not in ("body", *typed, *fixed)]
         path_only += [_parameter(name, kind) for name, kind in (where or {}).items()]
         return _named_as(self.run, endpoint, [*_request(), *path_only])
 
@@ -133,10 +155,22 @@ def command(*roles: Role, api: Callable[[Endpoint], Any] | None = None) -> Calla
     return made
 
 
-def _body(model: type[BaseModel], sent: Sent, read: Callable[[Sent], Mapping[str, Any]] | None) -> BaseModel:
+async def _body(model: type[BaseModel], sent: Sent, read: Callable[[Sent], Read | Awaitable[Read]] | None) -> BaseModel:
     typed = sent.typed
     found = read(sent) if read else {name: typed[name] for name in model.model_fields if name in typed}
-    return model.model_validate(found)
+    return model.model_validate(found if isinstance(found, Mapping) else await found)
+
+
+async def _facts(sent: Sent) -> list[tuple[str, str]]:
+    """What a form says, by which a second click is told from another request: all fields, and of a file its digest."""
+    facts = []
+    for name, value in sent.fields.multi_items():
+        if isinstance(value, UploadFile):
+            await value.seek(0)
+            facts.append((name, hashlib.sha256(await value.read()).hexdigest()))
+        elif name != "csrf":
+            facts.append((name, value))
+    return sorted(facts)
 
 
 def _request() -> list[inspect.Parameter]:

@@ -27,12 +27,13 @@ _PROBLEMS = {
     "literal_error": "valeur inconnue",
     "too_short": "manque",
     "too_long": "trop de valeurs",
+    "uuid_parsing": "identifiant illisible",
 }
 
 Line = dict[str, str] | Refusal
 
 
-class UnreadableTable(Exception):
+class UnreadableTable(ValueError):
     """The file as a whole cannot be read; the message says what to do."""
 
 
