@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
 from fastapi import HTTPException, Request
-from fastapi.responses import RedirectResponse, Response
-from pydantic import ValidationError
+from fastapi.responses import Response
 
-from common.commands import Endpoint, Sent, Words, command
+from common.commands import Endpoint, Form, Sent, Words, command
 from common.desk import Desk, Routes, done
 from common.http import Answer, answer
 from common.identity import Principal
 from common.pages import PARIS
-from common.spreadsheet import refused_line
 from common.transaction import Transaction
 from stage_matching import handlers, hosts, http, search, store
-from stage_matching.bodies import OfferBody
 from stage_matching.http import host_of
 from territory import reference, weeks
 
@@ -63,7 +59,12 @@ class HostDesk(Desk):
             "/mes-offres/engagement/reprise": http.reinstate_oneself.form(
                 then=_told("Vos offres sont visibles à nouveau."), refused=self.mine
             ),
-            "/mes-offres/{offer_id}": self.save,
+            "/mes-offres/{offer_id}": http.describe_offer.form(
+                read=_offer_typed,
+                then=lambda sent: done("/mes-offres", "Offre enregistrée.", f"o{sent.path['offer_id']}"),
+                refused=self.offer,
+                words=Words(_FIELDS, _PROBLEMS),
+            ),
             "/mes-offres/{offer_id}/suspension": suspended(True, "Offre suspendue : elle n’est plus proposée."),
             "/mes-offres/{offer_id}/reprise": suspended(False, "Offre proposée à nouveau."),
             "/candidatures-recues/{application_id}/acceptation": host_acts(
@@ -75,7 +76,7 @@ class HostDesk(Desk):
             "/candidatures-recues/{application_id}/vue": host_acts(
                 "view", "Noté : la personne sait que vous l’avez lue."
             ),
-            "/candidatures-recues/{application_id}/signature": sign.form(
+            "/candidatures-recues/{application_id}/signature": http.sign.form(
                 then=_told("Convention signée."), refused=self.mine
             ),
         }
@@ -111,18 +112,18 @@ class HostDesk(Desk):
 
     async def edit(self, request: Request, offer_id: UUID | None = None) -> Response:
         """The form of a new offer, or of one of the host's."""
-        principal = self.who(request, "host")
-        async with self.database.transaction() as tx:
-            known = {row.offer_id: row for row in await store.offers_of(tx, host_of(principal))}
-        if offer_id is not None and offer_id not in known:
-            raise HTTPException(404, "Cette offre n'existe pas.")
-        return await self._form(request, principal, known.get(offer_id) if offer_id else None, offer_id or uuid4())
+        return await self.offer(request, self.who(request, "host"), offer_id)
 
-    async def _form(
-        self, request: Request, principal: Principal, row: Any, offer_id: UUID, *, status: int = 200, problem: str = ""
+    async def offer(
+        self, request: Request, principal: Principal, offer_id: UUID | None, *, sent: Sent | None = None
     ) -> Response:
+        """The form, or the same after it was refused, with what was typed."""
         async with self.database.transaction() as tx:
             today = (await tx.now()).astimezone(PARIS).date()
+            rows = await store.offers_of(tx, host_of(principal))
+        row = next((row for row in rows if row.offer_id == offer_id), None)
+        if offer_id is not None and row is None and sent is None:
+            raise HTTPException(404, "Cette offre n'existe pas.")
         known = {week["iso_week"]: week for week in (row.weeks or [])} if row is not None else {}
         first = weeks.following(today)
         # What is past and was given must stay in the offer; nobody changes it any longer.
@@ -132,79 +133,21 @@ class HostDesk(Desk):
             request,
             "offer.html",
             principal,
-            status,
+            sent=sent,
             row=row,
-            offer_id=offer_id,
+            offer_id=offer_id or uuid4(),
+            audiences=sent.fields.getlist("audience") if sent else row.audiences if row else ["PUPIL"],
             weeks=shown,
             past=past,
             known=known,
             suggestions=reference.suggestions(),
-            problem=problem,
         )
-
-    async def save(self, request: Request, offer_id: UUID) -> Response:
-        """Publishes or changes an offer."""
-        principal, form = await self.posted(request, "host")
-        fields = await request.form()
-        try:
-            body = OfferBody.model_validate(
-                {
-                    "title": form.get("title", ""),
-                    "kind": form.get("kind", ""),
-                    "rome_codes": [one.strip().upper() for one in form.get("rome", "").split(",") if one.strip()],
-                    "commune_code": reference.commune_code(form.get("commune", "")),
-                    "audiences": [str(value) for value in fields.getlist("audience")],
-                    "age_min": form.get("age_min", "14"),
-                    "seats": {
-                        name.removeprefix("seats_"): value
-                        for name, value in form.items()
-                        if name.startswith("seats_") and value not in ("", "0")
-                    },
-                    "reserved": {
-                        name.removeprefix("reserved_"): value
-                        for name, value in form.items()
-                        if name.startswith("reserved_") and value not in ("", "0")
-                    },
-                    "partner_uais": [one.strip().upper() for one in form.get("partners", "").split(",") if one.strip()],
-                    "suspended": form.get("suspended") == "1",
-                }
-            )
-        except ValidationError as error:
-            problem = refused_line(error, _FIELDS, _PROBLEMS).detail
-            return await self._again(request, principal, offer_id, 422, problem)
-
-        async def run(tx: Transaction) -> Answer:
-            if await hosts.find(tx, host_of(principal)) is None:
-                return 409, hosts.NOT_REGISTERED
-            refusal = await handlers.describe_offer(tx, host_of(principal), offer_id, body.description(), body.seats)
-            return answer(refusal, {})
-
-        status, content = await self.execute(request, principal, form, run)
-        if status >= 400:
-            return await self._again(request, principal, offer_id, status, content["detail"])
-        return RedirectResponse(f"/mes-offres?{urlencode({'fait': 'Offre enregistrée.'})}#o{offer_id}", 303)
-
-    async def _again(
-        self, request: Request, principal: Principal, offer_id: UUID, status: int, problem: str
-    ) -> Response:
-        async with self.database.transaction() as tx:
-            known = {row.offer_id: row for row in await store.offers_of(tx, host_of(principal))}
-        return await self._form(request, principal, known.get(offer_id), offer_id, status=status, problem=problem)
 
 
 @command("host")
 async def suspend(tx: Transaction, principal: Principal, offer_id: UUID, suspended: bool) -> Answer:
     """Takes an offer out of sight, or shows it again."""
     return answer(await handlers.suspend_offer(tx, host_of(principal), offer_id, suspended=suspended), {})
-
-
-@command("host")
-async def sign(tx: Transaction, principal: Principal, application_id: UUID) -> Answer:
-    """The host signs the agreement of an application."""
-    rows = await store.applications_of(tx, application_id=application_id)
-    if not rows or rows[0].agreement_id is None:
-        return answer(handlers.NOT_FOUND, None)
-    return answer(await handlers.act_on_agreement(tx, rows[0].agreement_id, "host", "sign", host_of(principal)), {})
 
 
 def _told(said: str) -> Callable[[Sent], Response]:
@@ -217,6 +160,34 @@ def _host_typed(sent: Sent) -> dict[str, Any]:
         "siret": sent.typed.get("siret", "").replace(" ", ""),
         "kind": sent.typed.get("kind", ""),
         "commune_code": reference.commune_code(sent.typed.get("commune", "")),
+    }
+
+
+def _offer_typed(sent: Sent) -> dict[str, Any]:
+    typed = sent.typed
+    return {
+        "title": typed.get("title", ""),
+        "kind": typed.get("kind", ""),
+        "rome_codes": _codes(typed.get("rome", "")),
+        "commune_code": reference.commune_code(typed.get("commune", "")),
+        "audiences": sent.fields.getlist("audience"),
+        "age_min": typed.get("age_min", "14"),
+        "seats": _counts(typed, "seats_"),
+        "reserved": _counts(typed, "reserved_"),
+        "partner_uais": _codes(typed.get("partners", "")),
+        "suspended": typed.get("suspended") == "1",
+    }
+
+
+def _codes(typed: str) -> list[str]:
+    return [one.strip().upper() for one in typed.split(",") if one.strip()]
+
+
+def _counts(typed: Form, prefix: str) -> dict[str, str]:
+    return {
+        name.removeprefix(prefix): value
+        for name, value in typed.items()
+        if name.startswith(prefix) and value not in ("", "0")
     }
 
 

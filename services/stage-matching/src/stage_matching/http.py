@@ -6,11 +6,10 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
-from fastapi.responses import Response
 
 from common.commands import command
 from common.failures import Refusal
-from common.http import Answer, answer, database_of, run_command
+from common.http import Answer, answer, database_of
 from common.identity import Principal, caller, caller_as
 from common.transaction import Transaction
 from stage_matching import handlers, hosts, search, store
@@ -32,7 +31,6 @@ from territory.reference import CommuneCode
 
 Agency = Annotated[Principal, Depends(caller_as("agency"))]
 Host = Annotated[Principal, Depends(caller_as("host"))]
-Seeker = Annotated[Principal, Depends(caller_as("seeker"))]
 Caller = Annotated[Principal, Depends(caller)]
 
 router = APIRouter(prefix="/v1")
@@ -69,50 +67,38 @@ async def reinstate_oneself(tx: Transaction, principal: Principal) -> Answer:
     return answer(await hosts.reinstate(tx, host_id, by_agency=False), {"host_id": host_id})
 
 
-@router.post("/hosts/{host_id}/label-withdrawal")
-async def withdraw_label(request: Request, host_id: UUID, body: LabelEndBody, principal: Agency) -> Response:
+@command("agency", api=router.post("/hosts/{host_id}/label-withdrawal"))
+async def withdraw_label(tx: Transaction, principal: Principal, host_id: UUID, body: LabelEndBody) -> Answer:
     """The agency withdraws the label."""
-
-    async def run(tx: Transaction) -> Answer:
-        return answer(await hosts.withdraw_label(tx, host_id, body.reason), {"host_id": host_id})
-
-    return await run_command(request, principal, body, run)
+    return answer(await hosts.withdraw_label(tx, host_id, body.reason), {"host_id": host_id})
 
 
-@router.post("/hosts/{host_id}/{action}")
+@command("agency", api=router.post("/hosts/{host_id}/{action}"))
 async def act_on_host(
-    request: Request, host_id: UUID, action: Literal["label", "suspension", "reinstatement"], principal: Agency
-) -> Response:
+    tx: Transaction, principal: Principal, host_id: UUID, action: Literal["label", "suspension", "reinstatement"]
+) -> Answer:
     """The agency awards the label, suspends or reinstates."""
-
-    async def run(tx: Transaction) -> Answer:
-        match action:
-            case "label":
-                refusal = await hosts.award_label(tx, host_id)
-            case "suspension":
-                refusal = await hosts.suspend(tx, host_id, SuspensionReason.AGENCY)
-            case _:
-                refusal = await hosts.reinstate(tx, host_id, by_agency=True)
-        return answer(refusal, {"host_id": host_id})
-
-    return await run_command(request, principal, None, run)
+    match action:
+        case "label":
+            refusal = await hosts.award_label(tx, host_id)
+        case "suspension":
+            refusal = await hosts.suspend(tx, host_id, SuspensionReason.AGENCY)
+        case _:
+            refusal = await hosts.reinstate(tx, host_id, by_agency=True)
+    return answer(refusal, {"host_id": host_id})
 
 
 # -- offers
 
 
-@router.put("/offers/{offer_id}")
-async def describe_offer(request: Request, offer_id: UUID, body: OfferBody, principal: Host) -> Response:
+@command("host", api=router.put("/offers/{offer_id}"))
+async def describe_offer(tx: Transaction, principal: Principal, offer_id: UUID, body: OfferBody) -> Answer:
     """A host publishes, changes or suspends an offer; `seats` replaces the seats of every week."""
     host_id = host_of(principal)
-
-    async def run(tx: Transaction) -> Answer:
-        if await hosts.find(tx, host_id) is None:
-            return answer(hosts.NOT_REGISTERED, None)
-        refusal = await handlers.describe_offer(tx, host_id, offer_id, body.description(), body.seats)
-        return answer(refusal, {"offer_id": offer_id})
-
-    return await run_command(request, principal, body, run)
+    if await hosts.find(tx, host_id) is None:
+        return answer(hosts.NOT_REGISTERED, None)
+    refusal = await handlers.describe_offer(tx, host_id, offer_id, body.description(), body.seats)
+    return answer(refusal, {"offer_id": offer_id})
 
 
 @router.get("/offers/mine")
@@ -141,28 +127,20 @@ async def find_offers(
 # -- applications
 
 
-@router.put("/request")
-async def file_request(request: Request, body: RequestBody, principal: Seeker) -> Response:
+@command("seeker", api=router.put("/request"))
+async def file_request(tx: Transaction, principal: Principal, body: RequestBody) -> Answer:
     """A seeker tells who they are, as far as hosts need to know, and what they look for."""
-
-    async def run(tx: Transaction) -> Answer:
-        request_id = await handlers.file_request(tx, principal.subject, principal.contact, body.wish())
-        return 200, {"request_id": request_id}
-
-    return await run_command(request, principal, body, run)
+    request_id = await handlers.file_request(tx, principal.subject, principal.contact, body.wish())
+    return 200, {"request_id": request_id}
 
 
-@router.post("/applications")
-async def apply(request: Request, body: ApplicationBody, principal: Seeker) -> Response:
+@command("seeker", api=router.post("/applications"))
+async def apply(tx: Transaction, principal: Principal, body: ApplicationBody) -> Answer:
     """Applies for an offer: 201 with the application, 409 with the reason."""
-
-    async def run(tx: Transaction) -> Answer:
-        result = await handlers.apply(tx, principal.subject, body.offer_id, tuple(body.iso_weeks), body.letter)
-        if isinstance(result, Refusal):
-            return answer(result, None)
-        return 201, await shown_application(tx, result)
-
-    return await run_command(request, principal, body, run)
+    result = await handlers.apply(tx, principal.subject, body.offer_id, tuple(body.iso_weeks), body.letter)
+    if isinstance(result, Refusal):
+        return answer(result, None)
+    return 201, await shown_application(tx, result)
 
 
 @router.get("/applications")
@@ -177,18 +155,14 @@ async def my_applications(request: Request, principal: Caller) -> list[dict[str,
         return [_shown(row) for row in rows]
 
 
-@router.post("/applications/{application_id}/{action}")
+@command("seeker", "school", api=router.post("/applications/{application_id}/{action}"))
 async def seeker_acts(
-    request: Request, application_id: UUID, action: Literal["confirmation", "withdrawal"], principal: Caller
-) -> Response:
+    tx: Transaction, principal: Principal, application_id: UUID, action: Literal["confirmation", "withdrawal"]
+) -> Answer:
     """The seeker, or the school of a pupil, confirms, which releases the others for these weeks, or withdraws."""
     handler = {"confirmation": handlers.confirm, "withdrawal": handlers.withdraw}[action]
-
-    async def run(tx: Transaction) -> Answer:
-        refusal = await handler(tx, acting(principal), application_id)
-        return answer(refusal, await shown_application(tx, application_id))
-
-    return await run_command(request, principal, None, run)
+    refusal = await handler(tx, acting(principal), application_id)
+    return answer(refusal, await shown_application(tx, application_id))
 
 
 @command("host", api=router.post("/received-applications/{application_id}/refusal"))
@@ -208,13 +182,13 @@ async def host_acts(
     return answer(refusal, await shown_application(tx, application_id))
 
 
-@router.post("/agreements/{agreement_id}/{action}")
+@command("host", "school", "seeker", api=router.post("/agreements/{agreement_id}/{action}"))
 async def act_on_agreement(
-    request: Request,
+    tx: Transaction,
+    principal: Principal,
     agreement_id: UUID,
     action: Literal["signature", "validation", "interruption", "cancellation"],
-    principal: Caller,
-) -> Response:
+) -> Answer:
     """A party signs; the school validates; host or school interrupts; any of them cancels before the first day."""
     acts: dict[str, Literal["sign", "validate", "interrupt", "cancel"]] = {
         "signature": "sign",
@@ -222,13 +196,18 @@ async def act_on_agreement(
         "interruption": "interrupt",
         "cancellation": "cancel",
     }
+    role, party_id = await party_of(tx, principal)
+    refusal = await handlers.act_on_agreement(tx, agreement_id, role, acts[action], party_id)
+    return answer(refusal, {"agreement_id": agreement_id})
 
-    async def run(tx: Transaction) -> Answer:
-        role, party_id = await party_of(tx, principal)
-        refusal = await handlers.act_on_agreement(tx, agreement_id, role, acts[action], party_id)
-        return answer(refusal, {"agreement_id": agreement_id})
 
-    return await run_command(request, principal, None, run)
+@command("host", "seeker")
+async def sign(tx: Transaction, principal: Principal, application_id: UUID) -> Answer:
+    """A party signs the agreement of an application."""
+    rows = await store.applications_of(tx, application_id=application_id)
+    if not rows or rows[0].agreement_id is None:
+        return answer(handlers.NOT_FOUND, None)
+    return await act_on_agreement.run(tx, principal, rows[0].agreement_id, "signature")
 
 
 # -- what routes share
