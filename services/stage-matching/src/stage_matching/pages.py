@@ -35,10 +35,7 @@ def routes(runtime: Runtime) -> APIRouter:
         "/campagnes/{campaign_id}/eleves/{request_id}": leader.pupil,
     }
     sent: Routes = {
-        "/stages/candidature": seeker.apply,
-        "/mes-candidatures/moi": seeker.describe,
-        "/mes-candidatures/{application_id}/{action}": seeker.act,
-        "/convention/{token}": seeker.guardian_signs,
+        **seeker.forms(),
         **host.forms(),
         "/campagnes": leader.open,
         "/campagnes/{campaign_id}/eleves": leader.try_table,

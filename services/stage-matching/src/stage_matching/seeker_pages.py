@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
-from common.commands import Form
-from common.desk import Desk
-from common.failures import Refusal
-from common.http import Answer, answer, status_of
+from common.commands import Endpoint, Form, Sent, Words
+from common.desk import Desk, Routes, done
+from common.http import Answer, answer
 from common.identity import Principal
 from common.links import signed_link, subject_of
 from common.pages import PARIS
 from common.query import Query
-from common.spreadsheet import refused_line
 from common.transaction import Transaction
-from stage_matching import agreement_store, handlers, search, store
-from stage_matching.bodies import WEEKS_MAX, ApplicationBody, RequestBody
-from stage_matching.handlers import Acting
+from stage_matching import agreement_store, handlers, http, search, store
+from stage_matching.bodies import WEEKS_MAX
 from stage_matching.messages import Audience
 from territory import maps, reference, weeks
 
@@ -30,15 +27,19 @@ _SHOWN_COUNT = 12
 _WEEKS_SHOWN = 26
 _GUARDIAN = "guardian-signature"
 _GUARDIAN_DAYS = 60
-_FIELDS = {
-    "audience": "situation",
-    "age": "âge",
-    "commune_code": "commune",
-    "radius_km": "rayon",
-    "iso_weeks": "semaines",
-    "wishes": "métiers",
-    "uai": "établissement",
-}
+WORDS = Words(
+    {
+        "audience": "situation",
+        "age": "âge",
+        "commune_code": "commune",
+        "radius_km": "rayon",
+        "iso_weeks": "semaines",
+        "wishes": "métiers",
+        "uai": "établissement",
+        "offer_id": "offre",
+        "letter": "lettre",
+    }
+)
 
 
 class Wanted(Query):
@@ -59,14 +60,44 @@ class Wanted(Query):
 
 
 class SeekerDesk(Desk):
-    """The routes of a seeker."""
+    """The routes of a seeker, and of the parent of one."""
+
+    def forms(self) -> Routes:
+        """What a seeker may send, and what is said when it is done; a parent signs."""
+
+        def acts(action: str, said: str) -> Endpoint:
+            return http.seeker_acts.form(then=_told(said), refused=self.mine, action=action)
+
+        applied = "Candidature envoyée. L’organisme est prévenu ; nous vous écrivons dès qu’il répond."
+        return {
+            "/stages/candidature": http.apply.form(
+                read=_application_typed, then=_told(applied), refused=self.not_applied, words=WORDS
+            ),
+            "/mes-candidatures/moi": http.file_request.form(
+                read=_request_typed, then=_told("C’est noté."), refused=self.mine, words=WORDS
+            ),
+            "/mes-candidatures/{application_id}/confirmation": acts(
+                "confirmation", "Stage confirmé : signez la convention."
+            ),
+            "/mes-candidatures/{application_id}/retrait": acts("withdrawal", "Candidature retirée."),
+            "/mes-candidatures/{application_id}/signature": http.sign.form(
+                then=_told("Convention signée."), refused=self.mine
+            ),
+            "/convention/{token}": self.guardian_signs,
+        }
 
     async def find(self, request: Request) -> Response:
         """Offers around a place; open to everyone, whole without JavaScript."""
         return await self._found(request, self.identity.session(request), Wanted.read(request.query_params))
 
+    async def not_applied(self, request: Request, principal: Principal, *, sent: Sent) -> Response:
+        """The search with what was typed; who has not told who they are is asked that first."""
+        if sent.content["reason"] == handlers.NO_REQUEST.reason:
+            return RedirectResponse("/mes-candidatures?dabord=1#moi", 303)
+        return await self._found(request, principal, Wanted.read(sent.typed), sent=sent)
+
     async def _found(
-        self, request: Request, principal: Principal | None, wanted: Wanted, *, status: int = 200, problem: str = ""
+        self, request: Request, principal: Principal | None, wanted: Wanted, *, sent: Sent | None = None
     ) -> Response:
         offers: list[dict[str, Any]] = []
         async with self.database.transaction() as tx:
@@ -86,11 +117,14 @@ class SeekerDesk(Desk):
             free = sum(week["free_count"] for week in offer["weeks"] if wanted.semaine in ("", week["iso_week"]))
             seats[offer["commune_code"]] = seats.get(offer["commune_code"], 0) + free
         first = weeks.following(now.astimezone(PARIS).date())
+        # The offer of a form that comes back is shown first, and open.
+        asked = sent.typed.get("offer_id") if sent else None
+        offers.sort(key=lambda offer: str(offer["offer_id"]) != asked)
         return self.page(
             request,
             "find.html",
             principal,
-            status,
+            sent=sent,
             now=now,
             wanted=wanted,
             offers=offers[: wanted.n],
@@ -100,42 +134,18 @@ class SeekerDesk(Desk):
             weeks=weeks.span(first, _WEEKS_SHOWN),
             map=maps.around(seats, wanted.commune, wanted.rayon),
             seeker=principal is not None and "seeker" in principal.roles,
-            problem=problem,
         )
-
-    async def apply(self, request: Request) -> Response:
-        """Applies from the search."""
-        principal, form = await self.posted(request, "seeker")
-        wanted = Wanted.read(form)
-        try:
-            body = ApplicationBody(
-                offer_id=UUID(form.get("offer_id", "")), iso_weeks=_weeks_of(form), letter=form.get("lettre") or None
-            )
-        except ValueError:
-            problem = "Choisissez une semaine de la liste ; la lettre a deux mille signes au plus."
-            return await self._found(request, principal, wanted, status=422, problem=problem)
-
-        async def run(tx: Transaction) -> Answer:
-            result = await handlers.apply(tx, principal.subject, body.offer_id, tuple(body.iso_weeks), body.letter)
-            return answer(result, None) if isinstance(result, Refusal) else (201, {})
-
-        status, content = await self.execute(request, principal, form, run)
-        if status >= 400:
-            if content["reason"] == "no_request":
-                return RedirectResponse(f"/mes-candidatures?{urlencode({'dabord': '1'})}#moi", 303)
-            return await self._found(request, principal, wanted, status=status, problem=content["detail"])
-        said = "Candidature envoyée. L’organisme est prévenu ; nous vous écrivons dès qu’il répond."
-        return RedirectResponse(f"/mes-candidatures?{urlencode({'fait': said})}", 303)
 
     async def applications(self, request: Request) -> Response:
         """What a seeker sent and must confirm or sign, and what they told of themselves."""
-        principal = self.who(request, "seeker")
-        return await self._mine(request, principal)
+        return await self.mine(request, self.who(request, "seeker"))
 
-    async def _mine(self, request: Request, principal: Principal, *, status: int = 200, problem: str = "") -> Response:
+    async def mine(self, request: Request, principal: Principal, *, sent: Sent | None = None, **_: UUID) -> Response:
+        """The page, or the same after a form that was refused."""
         async with self.database.transaction() as tx:
             now = await tx.now()
-            seeker_id = await store.lock_seeker(tx, account=principal.subject, contact_email=principal.contact)
+            account = principal.require("seeker").subject
+            seeker_id = await store.lock_seeker(tx, account=account, contact_email=principal.contact)
             rows = await store.applications_of(tx, seeker_id=seeker_id)
             me = await store.request_of(tx, seeker_id)
         live = [row for row in rows if row.state == "confirmed" or (row.due_at is not None and row.due_at > now)]
@@ -144,7 +154,7 @@ class SeekerDesk(Desk):
             request,
             "applications.html",
             principal,
-            status,
+            sent=sent,
             now=now,
             live=sorted(live, key=lambda row: first.get(row.state, 2)),
             ended=[row for row in rows if row not in live][:30],
@@ -153,75 +163,11 @@ class SeekerDesk(Desk):
             suggestions=reference.suggestions(),
             guardian_link=self._guardian_link,
             first_time=bool(request.query_params.get("dabord")),
-            said=request.query_params.get("fait", ""),
-            problem=problem,
         )
 
     def _guardian_link(self, agreement_id: UUID) -> str:
         token = signed_link(self.runtime.settings.session_secret, _GUARDIAN, str(agreement_id), _GUARDIAN_DAYS)
         return f"{self.runtime.settings.public_url}/convention/{token}"
-
-    async def describe(self, request: Request) -> Response:
-        """A seeker tells who they are, as far as hosts need to know, and what they look for."""
-        principal, form = await self.posted(request, "seeker")
-        try:
-            body = RequestBody.model_validate(
-                {
-                    "audience": form.get("public", ""),
-                    "age": form.get("age", ""),
-                    "commune_code": reference.commune_code(form.get("commune", "")),
-                    "radius_km": form.get("rayon", "30"),
-                    "iso_weeks": _weeks_of(form),
-                    "wishes": list(dict.fromkeys(form[name] for name in ("v1", "v2", "v3") if form.get(name))),
-                    "sex": form.get("sexe") or "UNDECLARED",
-                    "uai": form.get("uai") or None,
-                }
-            )
-        except ValidationError as error:
-            refusal = refused_line(error, _FIELDS, {})
-            return await self._mine(request, principal, status=422, problem=refusal.detail)
-        except ValueError as error:
-            return await self._mine(request, principal, status=422, problem=str(error))
-
-        async def run(tx: Transaction) -> Answer:
-            await handlers.file_request(tx, principal.subject, principal.contact, body.wish())
-            return 200, {}
-
-        status, content = await self.execute(request, principal, form, run)
-        if status >= 400:
-            return await self._mine(request, principal, status=status, problem=content["detail"])
-        return RedirectResponse(f"/mes-candidatures?{urlencode({'fait': 'C’est noté.'})}", 303)
-
-    async def act(self, request: Request, application_id: UUID, action: str) -> Response:
-        """Confirms or withdraws an application, signs its agreement."""
-        principal, form = await self.posted(request, "seeker")
-        acts = {
-            "confirmation": "Stage confirmé : signez la convention.",
-            "retrait": "Candidature retirée.",
-            "signature": "Convention signée.",
-        }
-        if action not in acts:
-            raise HTTPException(404, "Cette action n'existe pas.")
-
-        async def run(tx: Transaction) -> Answer:
-            who = Acting(account=principal.subject)
-            match action:
-                case "confirmation":
-                    refusal = await handlers.confirm(tx, who, application_id)
-                case "retrait":
-                    refusal = await handlers.withdraw(tx, who, application_id)
-                case _:
-                    seeker_id = await store.lock_seeker(tx, account=principal.subject)
-                    rows = await store.applications_of(tx, application_id=application_id)
-                    if not rows or rows[0].agreement_id is None:
-                        return 404, handlers.NOT_FOUND
-                    refusal = await handlers.act_on_agreement(tx, rows[0].agreement_id, "seeker", "sign", seeker_id)
-            return answer(refusal, {})
-
-        status, content = await self.execute(request, principal, form, run)
-        if status >= 400:
-            return await self._mine(request, principal, status=status, problem=content["detail"])
-        return RedirectResponse(f"/mes-candidatures?{urlencode({'fait': acts[action]})}", 303)
 
     # -- a parent, without an account
 
@@ -232,12 +178,13 @@ class SeekerDesk(Desk):
     async def guardian_signs(self, request: Request, token: str) -> Response:
         """The parent signs; the link is what allows it."""
         agreement_id = self._agreement_of(token)
-        async with self.database.transaction() as tx:
-            refusal = await handlers.act_on_agreement(tx, agreement_id, "guardian", "sign", None)
-        problem = refusal.detail if refusal else ""
-        return await self._guardian(
-            request, agreement_id, token, status=status_of(refusal.reason) if refusal else 200, problem=problem
-        )
+
+        async def run(tx: Transaction) -> Answer:
+            return answer(await handlers.act_on_agreement(tx, agreement_id, "guardian", "sign", None), {})
+
+        guardian = Principal(f"guardian/{agreement_id}", frozenset())
+        status, content = await self.execute(request, guardian, {}, run)
+        return await self._guardian(request, agreement_id, token, status=status, problem=content.get("detail", ""))
 
     def _agreement_of(self, token: str) -> UUID:
         subject = subject_of(self.runtime.settings.session_secret, _GUARDIAN, token)
@@ -256,8 +203,34 @@ class SeekerDesk(Desk):
         return self.page(request, "guardian.html", None, status, row=row, token=token, problem=problem)
 
 
-def _weeks_of(form: Form) -> list[str]:
+def _told(said: str) -> Callable[[Sent], Response]:
+    return lambda _: done("/mes-candidatures", said)
+
+
+def _application_typed(sent: Sent) -> dict[str, Any]:
+    return {
+        "offer_id": sent.typed.get("offer_id", ""),
+        "iso_weeks": _weeks_of(sent.typed),
+        "letter": sent.typed.get("lettre", "").replace("\r\n", "\n") or None,
+    }
+
+
+def _request_typed(sent: Sent) -> dict[str, Any]:
+    typed = sent.typed
+    return {
+        "audience": typed.get("public", ""),
+        "age": typed.get("age", ""),
+        "commune_code": reference.commune_code(typed.get("commune", "")),
+        "radius_km": typed.get("rayon", "30"),
+        "iso_weeks": _weeks_of(typed),
+        "wishes": list(dict.fromkeys(typed[name] for name in ("v1", "v2", "v3") if typed.get(name))),
+        "uai": typed.get("uai") or None,
+    }
+
+
+def _weeks_of(typed: Form) -> tuple[str, ...]:
     """The weeks that a form names by the first and their number."""
-    count = form.get("duree", "1")
-    # One week too many is refused like a thousand, without counting them all.
-    return list(weeks.span(form.get("premiere", ""), min(int(count), WEEKS_MAX + 1) if count.isdigit() else 1))
+    count = typed.get("duree", "1")
+    if count not in map(str, range(1, WEEKS_MAX + 1)):
+        raise ValueError("Choisissez une semaine de la liste, et une durée.")
+    return weeks.span(typed.get("premiere", ""), int(count))
