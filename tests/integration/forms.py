@@ -31,6 +31,11 @@ class Sender:
         """The answer to a form, not followed."""
         return await self.client.post(path, data={"csrf": self._csrf, "key": uuid4().hex, **fields})
 
+    async def upload(self, path: str, name: str, content: bytes, **fields: Any) -> httpx.Response:
+        """The answer to a form with a file, not followed."""
+        data = {"csrf": self._csrf, "key": uuid4().hex, **fields}
+        return await self.client.post(path, data=data, files={name: (name, content)})
+
     def through(self, transport: httpx.AsyncBaseTransport) -> Sender:
         """The same person before another process of the same service."""
         client = httpx.AsyncClient(transport=transport, base_url="http://test", headers={"Accept": "text/html"})

@@ -12,15 +12,21 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import Response
 
 from common.bodies import Body, Text
+from common.commands import command
 from common.failures import Refusal
 from common.http import Answer, answer, database_of, problem, run_command
-from common.identity import Principal
+from common.identity import Principal, Role
 from common.spreadsheet import UnreadableTable, read_table
 from common.transaction import Transaction
 from stage_matching import campaign_store, campaigns, handlers, hosts, imports
 from stage_matching.http import Agency, Caller, school_of
 from stage_matching.imports import OFFER_COLUMNS, OFFER_LINES_MAX, PUPIL_COLUMNS, PUPIL_LINES_MAX, PupilLine
 from stage_matching.messages import CampaignScope
+
+LEADERS: tuple[Role, ...] = ("school", "agency")
+OTHER_SCOPE = Refusal(
+    "scope", "Un établissement ouvre une campagne de classe ou d’établissement, l’agence une campagne de territoire."
+)
 
 router = APIRouter(prefix="/v1")
 _CSV = {"requestBody": {"content": {"text/csv": {}}, "required": True}}
@@ -34,24 +40,15 @@ class CampaignBody(Body):
     scope: Literal["CLASS", "SCHOOL", "TERRITORY"]
 
 
-@router.put("/campaigns/{campaign_id}")
-async def open_campaign(request: Request, campaign_id: UUID, body: CampaignBody, principal: Caller) -> Response:
+@command(*LEADERS, api=router.put("/campaigns/{campaign_id}"))
+async def open_campaign(tx: Transaction, principal: Principal, campaign_id: UUID, body: CampaignBody) -> Answer:
     """Opens a campaign."""
     uai = opener(principal)
     if (uai is None) != (body.scope == "TERRITORY"):
-        return problem(
-            422,
-            "Un établissement ouvre une campagne de classe ou d’établissement, l’agence une campagne de territoire.",
-            reason="scope",
-        )
-
-    async def run(tx: Transaction) -> Answer:
-        refusal = await campaigns.open_campaign(
-            tx, campaign_id, title=body.title, scope=CampaignScope(body.scope), uai=uai
-        )
-        return answer(refusal, {"campaign_id": campaign_id})
-
-    return await run_command(request, principal, body, run)
+        return 422, OTHER_SCOPE
+    scope = CampaignScope(body.scope)
+    refusal = await campaigns.open_campaign(tx, campaign_id, title=body.title, scope=scope, uai=uai)
+    return answer(refusal, {"campaign_id": campaign_id})
 
 
 @router.get("/campaigns")
@@ -105,31 +102,23 @@ async def add_pupils(
     return await _table_command(request, principal, content, {"keep": keep, "dry_run": dry_run}, run)
 
 
-@router.post("/campaigns/{campaign_id}/{action}")
+@command(*LEADERS, api=router.post("/campaigns/{campaign_id}/{action}"))
 async def act(
-    request: Request,
+    tx: Transaction,
+    principal: Principal,
     campaign_id: UUID,
     action: Literal["freeze", "computation", "stop", "publication", "closing", "cancellation"],
-    principal: Caller,
-) -> Response:
+) -> Answer:
     """Freezes (and begins to compute), computes again, stops the computation, publishes, closes, gives up."""
-    uai = opener(principal)
-
-    async def run(tx: Transaction) -> Answer:
-        refusal = await ACTS[action](tx, campaign_id, uai)
-        return answer(refusal, {"campaign_id": campaign_id})
-
-    return await run_command(request, principal, None, run)
-
-
-ACTS: dict[str, Callable[[Transaction, UUID, str | None], Awaitable[Refusal | None]]] = {
-    "freeze": campaigns.freeze,
-    "computation": campaigns.compute,
-    "stop": campaigns.stop_work,
-    "publication": campaigns.publish,
-    "closing": campaigns.close,
-    "cancellation": campaigns.give_up,
-}
+    acts = {
+        "freeze": campaigns.freeze,
+        "computation": campaigns.compute,
+        "stop": campaigns.stop_work,
+        "publication": campaigns.publish,
+        "closing": campaigns.close,
+        "cancellation": campaigns.give_up,
+    }
+    return answer(await acts[action](tx, campaign_id, opener(principal)), {"campaign_id": campaign_id})
 
 
 @router.post("/offers/csv", openapi_extra=_CSV)

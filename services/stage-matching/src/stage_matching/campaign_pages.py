@@ -3,59 +3,87 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
+from collections.abc import Callable
 from itertools import groupby
 from typing import Any
-from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
 from fastapi import HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
+from pydantic import BaseModel
 
-from common.desk import Desk
+from common.commands import Endpoint, Sent, Words, command
+from common.desk import Desk, Routes, done
 from common.failures import Refusal
 from common.http import Answer, answer
 from common.identity import Principal
 from common.pages import count
-from common.spreadsheet import UnreadableTable, written_table
+from common.spreadsheet import written_table
 from common.transaction import Transaction
-from stage_matching import campaign_store, campaigns, handlers
+from stage_matching import campaign_http, campaign_store, campaigns, http
 from stage_matching.campaign_http import (
-    ACTS,
+    LEADERS,
+    CampaignBody,
     checked_pupils,
     may_see_results,
     opener,
     pupils_added,
     readable,
 )
-from stage_matching.handlers import Acting
 from stage_matching.imports import PUPIL_COLUMNS
-from stage_matching.messages import CampaignScope
 from territory import reference
 
 _LIST_MAX = 1000
 _SHOWN_REFUSED_MAX = 200
-_ACTIONS = {
-    "gel": ("freeze", "Campagne gelée : le calcul commence."),
-    "calcul": ("computation", "Le calcul recommence."),
-    "arret": ("stop", "Calcul arrêté."),
-    "publication": ("publication", "La publication commence."),
-    "cloture": ("closing", "La clôture commence."),
-    "abandon": ("cancellation", "Campagne abandonnée : les places gardées sont rendues."),
-}
-
-_SCHOOL_SCOPES = {"CLASS": CampaignScope.CLASS, "SCHOOL": CampaignScope.SCHOOL}
+WORDS = Words(
+    {"title": "titre", "scope": "portée", "application_id": "proposition"},
+    {"literal_error": "choisissez une classe ou l’établissement"},
+)
 
 
 class CampaignDesk(Desk):
     """The routes of whoever leads a campaign."""
 
+    def forms(self) -> Routes:
+        """What whoever leads a campaign may send, and what is said when it is done."""
+
+        def acts(action: str, said: str) -> Endpoint:
+            return campaign_http.act.form(then=_told(said), refused=self.one, action=action)
+
+        def answers(action: str) -> Endpoint:
+            return http.seeker_acts.form(
+                then=lambda sent: done(
+                    "/campagnes/{campaign_id}/eleves/{request_id}".format(**sent.path), "C’est enregistré."
+                ),
+                refused=self.result,
+                words=WORDS,
+                where={"campaign_id": UUID, "request_id": UUID},
+                typed=["application_id"],
+                action=action,
+            )
+
+        return {
+            "/campagnes": open_new.form(read=_campaign_typed, then=_opened, refused=self.all, words=WORDS),
+            "/campagnes/{campaign_id}/gel": acts("freeze", "Campagne gelée : le calcul commence."),
+            "/campagnes/{campaign_id}/calcul": acts("computation", "Le calcul recommence."),
+            "/campagnes/{campaign_id}/arret": acts("stop", "Calcul arrêté."),
+            "/campagnes/{campaign_id}/publication": acts("publication", "La publication commence."),
+            "/campagnes/{campaign_id}/cloture": acts("closing", "La clôture commence."),
+            "/campagnes/{campaign_id}/abandon": acts(
+                "cancellation", "Campagne abandonnée : les places gardées sont rendues."
+            ),
+            "/campagnes/{campaign_id}/eleves": try_table.form(read=_table_typed, refused=self.one),
+            "/campagnes/{campaign_id}/eleves/envoi": keep_table.form(then=_kept, refused=self.one),
+            "/campagnes/{campaign_id}/eleves/{request_id}/confirmation": answers("confirmation"),
+            "/campagnes/{campaign_id}/eleves/{request_id}/retrait": answers("withdrawal"),
+        }
+
     async def campaigns(self, request: Request) -> Response:
         """The campaigns, and the form of a new one."""
-        principal = self.who(request, "school", "agency")
-        return await self._all(request, principal)
+        return await self.all(request, self.who(request, *LEADERS))
 
-    async def _all(self, request: Request, principal: Principal, *, status: int = 200, problem: str = "") -> Response:
+    async def all(self, request: Request, principal: Principal, *, sent: Sent | None = None) -> Response:
+        """The page, or the same after a campaign that was refused."""
         uai = opener(principal)
         async with self.database.transaction() as tx:
             rows = await campaign_store.listed(tx, uai)
@@ -63,48 +91,20 @@ class CampaignDesk(Desk):
             request,
             "campaigns.html",
             principal,
-            status,
+            sent=sent,
             rows=rows,
             agency=uai is None,
             school=_school_title(uai),
-            problem=problem,
         )
-
-    async def open(self, request: Request) -> Response:
-        """Opens a campaign."""
-        principal, form = await self.posted(request, "school", "agency")
-        uai, title = opener(principal), form.get("title", "").strip()[:200]
-        if not title.isprintable() or not title:
-            return await self._all(request, principal, status=422, problem="Donnez un titre à la campagne.")
-        scope = CampaignScope.TERRITORY if uai is None else _SCHOOL_SCOPES.get(form.get("scope", "CLASS"))
-        if scope is None:
-            return await self._all(request, principal, status=422, problem="Choisissez une classe ou l’établissement.")
-        campaign_id = uuid4()
-
-        async def run(tx: Transaction) -> Answer:
-            await campaigns.open_campaign(tx, campaign_id, title=title, scope=scope, uai=uai)
-            return 200, {"campaign_id": campaign_id}
-
-        status, content = await self.execute(request, principal, form, run)
-        if status >= 400:
-            return await self._all(request, principal, status=status, problem=content["detail"])
-        return RedirectResponse(f"/campagnes/{content['campaign_id']}", 303)
 
     async def campaign(self, request: Request, campaign_id: UUID) -> Response:
         """One campaign: what to do next, how far the job is, and its figures."""
-        principal = self.who(request, "school", "agency")
-        return await self._one(request, principal, campaign_id)
+        return await self.one(request, self.who(request, *LEADERS), campaign_id)
 
-    async def _one(
-        self,
-        request: Request,
-        principal: Principal,
-        campaign_id: UUID,
-        *,
-        status: int = 200,
-        problem: str = "",
-        report: Any = None,
+    async def one(
+        self, request: Request, principal: Principal, campaign_id: UUID, *, sent: Sent | None = None
     ) -> Response:
+        """The page, or the same after a form: what was refused, or the report on a table that was tried."""
         uai = opener(principal)
         async with self.database.transaction() as tx:
             row = await readable(tx, campaign_id, uai)
@@ -113,81 +113,23 @@ class CampaignDesk(Desk):
             request,
             "campaign.html",
             principal,
-            status,
+            sent=sent,
             row=row,
             leads=uai is None or row.uai == uai,
             school=_school_title(row.uai),
             school_count=len(spans),
             results=may_see_results(row, uai),
             columns=PUPIL_COLUMNS,
-            report=report,
+            report=sent.content if sent and sent.status < 400 else None,
             refused_max=_SHOWN_REFUSED_MAX,
-            said=request.query_params.get("fait", ""),
-            problem=problem,
         )
 
     async def progress(self, request: Request, campaign_id: UUID) -> Response:
         """The part of the page that moves while the job works."""
-        principal = self.who(request, "school", "agency")
+        principal = self.who(request, *LEADERS)
         async with self.database.transaction() as tx:
             row = await readable(tx, campaign_id, opener(principal))
         return self.page(request, "progress.html", principal, row=row)
-
-    async def act(self, request: Request, campaign_id: UUID, action: str) -> Response:
-        """Freezes, computes again, stops, publishes, closes, gives up."""
-        principal, form = await self.posted(request, "school", "agency")
-        if action not in _ACTIONS:
-            raise HTTPException(404, "Cette action n'existe pas.")
-        name, said = _ACTIONS[action]
-
-        async def run(tx: Transaction) -> Answer:
-            refusal = await ACTS[name](tx, campaign_id, opener(principal))
-            return answer(refusal, {})
-
-        status, content = await self.execute(request, principal, form, run)
-        if status >= 400:
-            return await self._one(request, principal, campaign_id, status=status, problem=content["detail"])
-        return RedirectResponse(f"/campagnes/{campaign_id}?{urlencode({'fait': said})}", 303)
-
-    async def try_table(self, request: Request, campaign_id: UUID) -> Response:
-        """A rehearsal with a report line by line; the table is kept until it is sent for good."""
-        principal, form = await self.posted(request, "school", "agency")
-        upload = (await request.form()).get("file")
-        content = b"" if isinstance(upload, str) or upload is None else await upload.read()
-        uai = opener(principal)
-        try:
-            checked = await asyncio.to_thread(checked_pupils, content, uai)
-        except UnreadableTable as error:
-            return await self._one(request, principal, campaign_id, status=422, problem=str(error))
-
-        async def run(tx: Transaction) -> Answer:
-            await readable(tx, campaign_id, uai)
-            await campaign_store.keep_table(tx, campaign_id, content)
-            return await pupils_added(tx, campaign_id, uai, checked, keep="good", dry_run=True)
-
-        asked = {**form, "table": hashlib.sha256(content).hexdigest()}
-        status, report = await self.execute(request, principal, asked, run)
-        if status >= 400:
-            return await self._one(request, principal, campaign_id, status=status, problem=report["detail"])
-        return await self._one(request, principal, campaign_id, report=report)
-
-    async def keep_table(self, request: Request, campaign_id: UUID) -> Response:
-        """Keeps the good lines of the table that was tried; what is wrong in it was shown."""
-        principal, form = await self.posted(request, "school", "agency")
-        uai = opener(principal)
-
-        async def run(tx: Transaction) -> Answer:
-            content = await campaign_store.take_table(tx, campaign_id)
-            if not content:
-                return 409, Refusal("no_table", "Le tableau n’est plus là : envoyez-le à nouveau.")
-            checked = await asyncio.to_thread(checked_pupils, content, uai)
-            return await pupils_added(tx, campaign_id, uai, checked, keep="good", dry_run=False)
-
-        status, report = await self.execute(request, principal, form, run)
-        if status >= 400:
-            return await self._one(request, principal, campaign_id, status=status, problem=report["detail"])
-        said = f"{count(report['kept_count'], 'élève enregistré', 'élèves enregistrés')}."
-        return RedirectResponse(f"/campagnes/{campaign_id}?{urlencode({'fait': said})}", 303)
 
     async def table_template(self, request: Request) -> Response:
         """A table with one example, for a spreadsheet."""
@@ -200,10 +142,8 @@ class CampaignDesk(Desk):
 
     async def lists(self, request: Request, campaign_id: UUID) -> Response:
         """Published lists by school and class, to be printed: who goes where, by the school's own codes."""
-        seen = await self._results(request, campaign_id)
-        if isinstance(seen, Response):
-            return seen
-        principal, row, rows = seen
+        principal = self.who(request, *LEADERS)
+        row, rows = await self._results(request, principal, campaign_id)
         schools = [
             (_school_title(uai), [(group, list(own)) for group, own in groupby(people, key=lambda r: r.class_group)])
             for uai, people in groupby(rows[:_LIST_MAX], key=lambda r: r.uai)
@@ -226,10 +166,13 @@ class CampaignDesk(Desk):
 
     async def pupil(self, request: Request, campaign_id: UUID, request_id: UUID) -> Response:
         """One pupil: what became of each wish and why; the school answers for them."""
-        seen = await self._results(request, campaign_id, request_id)
-        if isinstance(seen, Response):
-            return seen
-        principal, row, rows = seen
+        return await self.result(request, self.who(request, *LEADERS), campaign_id, request_id)
+
+    async def result(
+        self, request: Request, principal: Principal, campaign_id: UUID, request_id: UUID, *, sent: Sent | None = None
+    ) -> Response:
+        """The page, or the same after an answer that was refused."""
+        row, rows = await self._results(request, principal, campaign_id, request_id)
         if not rows:
             raise HTTPException(404, "Cet élève n'est pas de cette campagne.")
         async with self.database.transaction() as tx:
@@ -239,39 +182,18 @@ class CampaignDesk(Desk):
             request,
             "pupil.html",
             principal,
+            sent=sent,
             row=row,
             one=rows[0],
             school=_school_title(rows[0].uai),
             titles=titles,
             proposals=proposals,
             may_answer="school" in principal.roles,
-            said=request.query_params.get("fait", ""),
-            problem=request.query_params.get("refus", ""),
         )
 
-    async def answer(self, request: Request, campaign_id: UUID, request_id: UUID, action: str) -> Response:
-        """The school confirms or gives back a proposal for its pupil."""
-        principal, form = await self.posted(request, "school")
-        handler = {"confirmation": handlers.confirm, "retrait": handlers.withdraw}.get(action)
-        if handler is None:
-            raise HTTPException(404, "Cette action n'existe pas.")
-        try:
-            application_id = UUID(form.get("application_id", ""))
-        except ValueError:
-            raise HTTPException(422, "Cette proposition est illisible.") from None
-
-        async def run(tx: Transaction) -> Answer:
-            refusal = await handler(tx, Acting(uai=opener(principal)), application_id)
-            return answer(refusal, {})
-
-        status, content = await self.execute(request, principal, form, run)
-        said = {"refus": content["detail"]} if status >= 400 else {"fait": "C’est enregistré."}
-        return RedirectResponse(f"/campagnes/{campaign_id}/eleves/{request_id}?{urlencode(said)}", 303)
-
     async def _results(
-        self, request: Request, campaign_id: UUID, request_id: UUID | None = None
-    ) -> tuple[Principal, Any, Any] | Response:
-        principal = self.who(request, "school", "agency")
+        self, request: Request, principal: Principal, campaign_id: UUID, request_id: UUID | None = None
+    ) -> tuple[Any, Any]:
         uai = opener(principal)
         async with self.database.transaction() as tx:
             row = await readable(tx, campaign_id, uai)
@@ -279,7 +201,68 @@ class CampaignDesk(Desk):
                 raise HTTPException(404, "Les listes ne sont pas encore publiées.")
             wanted = uai or request.query_params.get("uai") or None
             rows = await campaign_store.results(tx, campaign_id, wanted, _LIST_MAX + 1, 0, request_id)
-        return principal, row, rows
+        return row, rows
+
+
+@command(*LEADERS)
+async def open_new(tx: Transaction, principal: Principal, body: CampaignBody) -> Answer:
+    """Opens a campaign whose id nobody had to choose."""
+    return await campaign_http.open_campaign.run(tx, principal, uuid4(), body)
+
+
+class TriedTable(BaseModel):
+    """A table of pupils and what its lines came to."""
+
+    content: bytes
+    checked: list[Any]
+
+
+@command(*LEADERS)
+async def try_table(tx: Transaction, principal: Principal, campaign_id: UUID, body: TriedTable) -> Answer:
+    """A rehearsal with a report line by line; the table is kept until it is sent for good."""
+    uai = opener(principal)
+    refusal = await campaigns.why_not_add(tx, campaign_id, uai)
+    if refusal is not None:
+        return answer(refusal, None)
+    await campaign_store.keep_table(tx, campaign_id, body.content)
+    return await pupils_added(tx, campaign_id, uai, body.checked, keep="good", dry_run=True)
+
+
+@command(*LEADERS)
+async def keep_table(tx: Transaction, principal: Principal, campaign_id: UUID) -> Answer:
+    """Keeps the good lines of the table that was tried; what is wrong in it was shown."""
+    uai = opener(principal)
+    refusal = await campaigns.why_not_add(tx, campaign_id, uai)
+    if refusal is not None:
+        return answer(refusal, None)
+    content = await campaign_store.take_table(tx, campaign_id)
+    if not content:
+        return 409, Refusal("no_table", "Le tableau n’est plus là : envoyez-le à nouveau.")
+    checked = await asyncio.to_thread(checked_pupils, content, uai)
+    return await pupils_added(tx, campaign_id, uai, checked, keep="good", dry_run=False)
+
+
+def _told(said: str) -> Callable[[Sent], Response]:
+    return lambda sent: done(f"/campagnes/{sent.path['campaign_id']}", said)
+
+
+def _campaign_typed(sent: Sent) -> dict[str, Any]:
+    scope = "TERRITORY" if opener(sent.principal) is None else sent.typed.get("scope", "CLASS")
+    return {"title": sent.typed.get("title", ""), "scope": scope}
+
+
+async def _table_typed(sent: Sent) -> dict[str, Any]:
+    content = await sent.file("file")
+    return {"content": content, "checked": await asyncio.to_thread(checked_pupils, content, opener(sent.principal))}
+
+
+def _opened(sent: Sent) -> Response:
+    return RedirectResponse(f"/campagnes/{sent.content['campaign_id']}", 303)
+
+
+def _kept(sent: Sent) -> Response:
+    kept = count(sent.content["kept_count"], "élève enregistré", "élèves enregistrés")
+    return done(f"/campagnes/{sent.path['campaign_id']}", f"{kept}.")
 
 
 def _school_title(uai: str | None) -> str:

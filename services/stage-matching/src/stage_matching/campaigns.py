@@ -63,10 +63,14 @@ async def open_campaign(
     return None
 
 
+async def why_not_add(tx: Transaction, campaign_id: UUID, uai: str | None) -> Refusal | None:
+    """Why pupils may not be added by whoever acts, if they may not; the campaign is locked."""
+    return _why_not(await campaign_store.lock(tx, campaign_id), "add", uai)
+
+
 async def add_pupils(tx: Transaction, campaign_id: UUID, uai: str | None, pupils: Sequence[Wish]) -> Refusal | None:
     """Adds pupils, whose lines were checked one by one, to a campaign that is still open."""
-    row = await campaign_store.lock(tx, campaign_id)
-    refusal = _why_not(row, "add", uai)
+    refusal = await why_not_add(tx, campaign_id, uai)
     if refusal is not None:
         return refusal
     known = await campaign_store.spans_of_schools(tx, campaign_id)

@@ -34,15 +34,7 @@ def routes(runtime: Runtime) -> APIRouter:
         "/campagnes/{campaign_id}/listes": leader.lists,
         "/campagnes/{campaign_id}/eleves/{request_id}": leader.pupil,
     }
-    sent: Routes = {
-        **seeker.forms(),
-        **host.forms(),
-        "/campagnes": leader.open,
-        "/campagnes/{campaign_id}/eleves": leader.try_table,
-        "/campagnes/{campaign_id}/eleves/envoi": leader.keep_table,
-        "/campagnes/{campaign_id}/eleves/{request_id}/{action}": leader.answer,
-        "/campagnes/{campaign_id}/{action}": leader.act,
-    }
+    sent: Routes = {**seeker.forms(), **host.forms(), **leader.forms()}
     return page_routes(runtime, pages, shown=shown, sent=sent)
 
 
