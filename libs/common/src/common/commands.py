@@ -49,6 +49,7 @@ class Sent:
         chosen = self.fields.get(name)
         if not isinstance(chosen, UploadFile) or not chosen.filename:
             raise ValueError("Choisissez un fichier.")
+        await chosen.seek(0)
         return await chosen.read()
 
     @property

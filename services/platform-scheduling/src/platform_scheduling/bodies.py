@@ -55,6 +55,7 @@ def _utc(value: datetime) -> datetime:
     return _to_the_minute(value).astimezone(UTC)
 
 
+Note = Annotated[str, StringConstraints(max_length=120, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
 Habilitation = Annotated[str, AfterValidator(checked_habilitation)]
 
@@ -142,11 +143,17 @@ class BlockBody(SlotBody):
     """Time that the owner keeps, for the whole platform or one unit."""
 
     unit_number: int | None = Field(default=None, ge=1, le=UNITS_MAX)
-    note: Annotated[str, StringConstraints(max_length=120, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
+    note: Note = ""
 
     def busy(self) -> Busy:
         """As the rules have it."""
         return Busy(self.span(), self.unit_number)
+
+
+class CalendarBody(Body):
+    """What the owner's own calendar keeps, with a note each."""
+
+    spans: list[tuple[Span, str]]
 
 
 class BookingBody(SlotBody):

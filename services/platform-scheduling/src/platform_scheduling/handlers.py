@@ -19,6 +19,7 @@ from platform_scheduling.messages import (
     PlatformRequested,
     PlatformRequestWithdrawn,
 )
+from platform_scheduling.photos import PHOTOS_MAX
 from platform_scheduling.state import (
     HOLDING,
     Ask,
@@ -168,6 +169,21 @@ async def put_photo(
     if isinstance(platform, Refusal):
         return platform
     await time_store.put_photo(tx, platform_id, number, caption, content)
+    return None
+
+
+async def add_photo(
+    tx: Transaction, owner_code: str, platform_id: UUID, caption: str, content: bytes
+) -> Refusal | None:
+    """The owner shows the platform with one photo more."""
+    platform = await _owned(tx, owner_code, platform_id)
+    if isinstance(platform, Refusal):
+        return platform
+    taken = {row.number for row in await time_store.photos_of(tx, platform_id)}
+    free = [number for number in range(1, PHOTOS_MAX + 1) if number not in taken]
+    if not free:
+        return Refusal("too_many_photos", f"Au plus {PHOTOS_MAX} photos : retirez-en une.")
+    await time_store.put_photo(tx, platform_id, free[0], caption, content)
     return None
 
 

@@ -14,7 +14,7 @@ from common.commands import command
 from common.failures import Refusal
 from common.http import Answer, answer, database_of, tagged
 from common.identity import Principal, Role, caller_as
-from common.transaction import Transaction
+from common.transaction import Database, Transaction
 from platform_scheduling import busy_calendar, calendar_feed, handlers, photos, search, store, time_store
 from platform_scheduling.bodies import CAPACITY_MAX, BookingBody, SlotBody, checked_owner
 from platform_scheduling.handlers import Party
@@ -190,9 +190,9 @@ async def book_as(tx: Transaction, principal: Principal, body: BookingBody) -> R
     )
 
 
-async def busy_spans(request: Request, content: bytes) -> list[tuple[Span, str]]:
+async def busy_spans(database: Database, content: bytes) -> list[tuple[Span, str]]:
     """What an imported calendar keeps from now on; raises `Unreadable`."""
-    async with database_of(request).transaction() as tx:
+    async with database.transaction() as tx:
         now = await tx.now()
     return await busy_calendar.read(content, now, now + CALENDAR_AHEAD)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from common.http import Answer, answer, database_of, problem, run_command
 from common.identity import Principal, caller_as
 from common.transaction import Transaction
 from platform_scheduling import handlers, photos, search, store, time_store
-from platform_scheduling.bodies import BlockBody, PlatformBody, RefusalBody, SlotBody, WindowBody
+from platform_scheduling.bodies import BlockBody, CalendarBody, PlatformBody, RefusalBody, SlotBody, WindowBody
 from platform_scheduling.busy_calendar import Unreadable
 from platform_scheduling.handlers import Party
 from platform_scheduling.http import (
@@ -50,81 +51,66 @@ async def my_platforms(request: Request, principal: Owner) -> list[dict[str, Any
         ]
 
 
-@router.put("/platforms/{platform_id}")
-async def describe_platform(request: Request, platform_id: UUID, body: PlatformBody, principal: Owner) -> Response:
+@command("owner", api=router.put("/platforms/{platform_id}"))
+async def describe_platform(tx: Transaction, principal: Principal, platform_id: UUID, body: PlatformBody) -> Answer:
     """An owner publishes, changes or withdraws a platform; `units` are the titles of its places, in order."""
-
-    async def run(tx: Transaction) -> Answer:
-        owner = owner_of(principal)
-        refusal = await handlers.describe_platform(
-            tx, owner, principal.contact, platform_id, body.description(), body.units
-        )
-        return answer(refusal, {"platform_id": platform_id})
-
-    return await run_command(request, principal, body, run)
+    owner = owner_of(principal)
+    refusal = await handlers.describe_platform(
+        tx, owner, principal.contact, platform_id, body.description(), body.units
+    )
+    return answer(refusal, {"platform_id": platform_id})
 
 
-@router.put("/platforms/{platform_id}/windows/{window_id}")
+@command("owner", api=router.put("/platforms/{platform_id}/windows/{window_id}"))
 async def put_window(
-    request: Request, platform_id: UUID, window_id: UUID, body: WindowBody, principal: Owner
-) -> Response:
+    tx: Transaction, principal: Principal, platform_id: UUID, window_id: UUID, body: WindowBody
+) -> Answer:
     """The owner offers time."""
-
-    async def run(tx: Transaction) -> Answer:
-        refusal = await handlers.put_window(tx, owner_of(principal), platform_id, body.window(window_id))
-        return answer(refusal, {"window_id": window_id})
-
-    return await run_command(request, principal, body, run)
+    refusal = await handlers.put_window(tx, owner_of(principal), platform_id, body.window(window_id))
+    return answer(refusal, {"window_id": window_id})
 
 
-@router.delete("/platforms/{platform_id}/windows/{window_id}")
-async def drop_window(request: Request, platform_id: UUID, window_id: UUID, principal: Owner) -> Response:
+@command("owner", api=router.delete("/platforms/{platform_id}/windows/{window_id}"))
+async def drop_window(tx: Transaction, principal: Principal, platform_id: UUID, window_id: UUID) -> Answer:
     """The owner no longer offers it; bookings stay."""
-
-    async def run(tx: Transaction) -> Answer:
-        refusal = await handlers.drop_window(tx, owner_of(principal), platform_id, window_id)
-        return answer(refusal, {"window_id": window_id})
-
-    return await run_command(request, principal, None, run)
+    refusal = await handlers.drop_window(tx, owner_of(principal), platform_id, window_id)
+    return answer(refusal, {"window_id": window_id})
 
 
-@router.put("/platforms/{platform_id}/blocks/{block_id}")
-async def put_block(request: Request, platform_id: UUID, block_id: UUID, body: BlockBody, principal: Owner) -> Response:
+@command("owner", api=router.put("/platforms/{platform_id}/blocks/{block_id}"))
+async def put_block(
+    tx: Transaction, principal: Principal, platform_id: UUID, block_id: UUID, body: BlockBody
+) -> Answer:
     """The owner keeps time for itself."""
-
-    async def run(tx: Transaction) -> Answer:
-        refusal = await handlers.block(tx, owner_of(principal), platform_id, block_id, body.busy(), body.note)
-        return answer(refusal, {"block_id": block_id})
-
-    return await run_command(request, principal, body, run)
+    refusal = await handlers.block(tx, owner_of(principal), platform_id, block_id, body.busy(), body.note)
+    return answer(refusal, {"block_id": block_id})
 
 
-@router.delete("/platforms/{platform_id}/blocks/{block_id}")
-async def drop_block(request: Request, platform_id: UUID, block_id: UUID, principal: Owner) -> Response:
+@command("owner", api=router.delete("/platforms/{platform_id}/blocks/{block_id}"))
+async def drop_block(tx: Transaction, principal: Principal, platform_id: UUID, block_id: UUID) -> Answer:
     """The owner gives kept time back."""
+    refusal = await handlers.unblock(tx, owner_of(principal), platform_id, block_id)
+    return answer(refusal, {"block_id": block_id})
 
-    async def run(tx: Transaction) -> Answer:
-        refusal = await handlers.unblock(tx, owner_of(principal), platform_id, block_id)
-        return answer(refusal, {"block_id": block_id})
 
-    return await run_command(request, principal, None, run)
+@command("owner")
+async def take_calendar(tx: Transaction, principal: Principal, platform_id: UUID, body: CalendarBody) -> Answer:
+    """What the owner's own calendar keeps, in place of what the one before did."""
+    result = await handlers.import_calendar(tx, owner_of(principal), platform_id, body.spans)
+    if isinstance(result, Refusal):
+        return answer(result, None)
+    return 200, {"span_count": len(body.spans), "bookings_in_the_way": result}
 
 
 @router.put("/platforms/{platform_id}/calendar")
 async def import_calendar(request: Request, platform_id: UUID, principal: Owner) -> Response:
     """The owner's own calendar (text/calendar), which replaces the one before; bookings in its way are named and stay."""
     try:
-        spans = await busy_spans(request, await request.body())
+        spans = await busy_spans(database_of(request), await request.body())
     except Unreadable as error:
         return problem(422, str(error), reason=error.reason)
-
-    async def run(tx: Transaction) -> Answer:
-        result = await handlers.import_calendar(tx, owner_of(principal), platform_id, spans)
-        if isinstance(result, Refusal):
-            return answer(result, None)
-        return 200, {"span_count": len(spans), "bookings_in_the_way": result}
-
     facts = hashlib.sha256(repr(spans).encode()).hexdigest()
+    run = partial(take_calendar.run, principal=principal, platform_id=platform_id, body=CalendarBody(spans=spans))
     return await run_command(request, principal, facts, run)
 
 
@@ -140,7 +126,7 @@ async def put_photo(
     try:
         content = await photos.rewritten(await request.body())
     except ValueError as error:
-        return problem(422, f"{error}.", reason="unreadable_photo")
+        return problem(422, str(error), reason="unreadable_photo")
 
     async def run(tx: Transaction) -> Answer:
         refusal = await handlers.put_photo(tx, owner_of(principal), platform_id, number, caption, content)
@@ -149,14 +135,10 @@ async def put_photo(
     return await run_command(request, principal, hashlib.sha256(content).hexdigest(), run)
 
 
-@router.delete("/platforms/{platform_id}/photos/{number}")
-async def drop_photo(request: Request, platform_id: UUID, number: PhotoNumber, principal: Owner) -> Response:
+@command("owner", api=router.delete("/platforms/{platform_id}/photos/{number}"))
+async def drop_photo(tx: Transaction, principal: Principal, platform_id: UUID, number: PhotoNumber) -> Answer:
     """Takes a photo away."""
-
-    async def run(tx: Transaction) -> Answer:
-        return answer(await handlers.drop_photo(tx, owner_of(principal), platform_id, number), {"number": number})
-
-    return await run_command(request, principal, None, run)
+    return answer(await handlers.drop_photo(tx, owner_of(principal), platform_id, number), {"number": number})
 
 
 @router.get("/received-bookings")

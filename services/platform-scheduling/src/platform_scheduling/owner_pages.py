@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
 from fastapi import HTTPException, Request
 from fastapi.responses import Response
-from pydantic import ValidationError
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData
 
-from common.commands import Endpoint, Form, Sent, Words
+from common.bodies import Body
+from common.commands import Endpoint, Sent, Words, command
 from common.desk import Desk, Routes, done
-from common.failures import Refusal
 from common.http import Answer, answer
 from common.identity import Principal
-from common.spreadsheet import refused_line
 from common.transaction import Transaction
 from platform_scheduling import handlers, owner_http, photos, store, time_store
-from platform_scheduling.bodies import PlatformBody
+from platform_scheduling.bodies import Note, PlatformBody
 from platform_scheduling.http import busy_spans, owner_of
 from platform_scheduling.requester_pages import moved_to
 from territory import reference
@@ -43,6 +40,8 @@ FIELDS = {
     "reason": "raison",
     "starts_at": "début",
     "ends_at": "fin",
+    "unit_number": "place",
+    "caption": "légende",
 }
 WORDS = Words(FIELDS)
 _PROBLEMS = {"string_pattern_mismatch": "écrivez par exemple RNCP37489"}
@@ -58,8 +57,26 @@ class OwnerDesk(Desk):
             return owner_http.owner_acts.form(then=_told(said), refused=self.received, action=action)
 
         return {
-            "/mes-plateaux/{platform_id}": self.save,
-            "/mes-plateaux/{platform_id}/{action}": self.change,
+            "/mes-plateaux/{platform_id}": save.form(
+                read=_platform_typed,
+                then=_changed("Plateau enregistré.", "plages"),
+                refused=self.form,
+                words=Words(FIELDS, _PROBLEMS),
+            ),
+            "/mes-plateaux/{platform_id}/plage-retrait": owner_http.drop_window.form(
+                typed=["window_id"],
+                then=_changed("Plage retirée ; les réservations restent.", "plages"),
+                refused=self.form,
+            ),
+            "/mes-plateaux/{platform_id}/calendrier": owner_http.take_calendar.form(
+                read=self._calendar_sent, then=_calendar_taken, refused=self.form
+            ),
+            "/mes-plateaux/{platform_id}/photo": add_photo.form(
+                read=_photo_sent, then=_changed("Photo ajoutée.", "photos"), refused=self.form, words=WORDS
+            ),
+            "/mes-plateaux/{platform_id}/photo-retrait": owner_http.drop_photo.form(
+                typed=["number"], then=_changed("Photo retirée.", "photos"), refused=self.form
+            ),
             "/reservations-recues/{booking_id}/acceptation": acts(
                 "approval", "Réservation acceptée : la personne est prévenue."
             ),
@@ -116,25 +133,19 @@ class OwnerDesk(Desk):
 
     async def edit(self, request: Request, platform_id: UUID | None = None) -> Response:
         """The form of a new platform, or of one of the owner's."""
-        principal = self.who(request, "owner")
-        return await self._form(request, principal, platform_id or uuid4(), new=platform_id is None)
+        return await self.form(request, self.who(request, "owner"), platform_id)
 
-    async def _form(
-        self,
-        request: Request,
-        principal: Principal,
-        platform_id: UUID,
-        *,
-        new: bool = False,
-        status: int = 200,
-        problem: str = "",
-        typed: Form | None = None,
+    async def form(
+        self, request: Request, principal: Principal, platform_id: UUID | None, *, sent: Sent | None = None
     ) -> Response:
+        """The page, or the same after one of its forms was refused."""
+        described = sent.fields if sent and "title" in sent.fields else None
         async with self.database.transaction() as tx:
             known = {row.platform_id: row for row in await store.platforms_of(tx, owner_of(principal))}
-            row = known.get(platform_id)
-            if row is None and not new:
+            row = known.get(platform_id) if platform_id else None
+            if row is None and platform_id and not described:
                 raise HTTPException(404, "Ce plateau n'existe pas.")
+            platform_id = platform_id or uuid4()
             now = await tx.now()
             policy = await store.policy_at(tx, now)
             units = await store.units_of(tx, platform_id)
@@ -147,10 +158,10 @@ class OwnerDesk(Desk):
             request,
             "edit.html",
             principal,
-            status,
+            sent=sent,
             row=row,
             platform_id=platform_id,
-            typed=typed or {},
+            ticked=_ticked(row, described),
             owner_title=row.owner_title if row else others[0].owner_title if others else principal.display or "",
             units=[unit.title for unit in units],
             photos=shown,
@@ -160,121 +171,31 @@ class OwnerDesk(Desk):
             feed=feed,
             policy=policy,
             suggestions=reference.suggestions(),
-            said=request.query_params.get("fait", ""),
-            problem=problem,
         )
 
-    async def save(self, request: Request, platform_id: UUID) -> Response:
-        """Publishes or changes a platform."""
-        principal, form = await self.posted(request, "owner")
-        fields = await request.form()
-        access = {
-            name.removeprefix("access_"): value for name, value in form.items() if name.startswith("access_") and value
-        }
-        try:
-            body = PlatformBody.model_validate(
-                {
-                    "owner_title": form.get("owner_title", ""),
-                    "title": form.get("title", ""),
-                    "commune_code": reference.commune_code(form.get("commune", "")),
-                    "equipment_codes": [str(one) for one in fields.getlist("equipment")],
-                    "rncp_codes": [one.strip().upper() for one in form.get("rncp", "").split(",") if one.strip()],
-                    "capacity_count": form.get("capacity_count", ""),
-                    "units": [one.strip() for one in form.get("units", "").splitlines() if one.strip()],
-                    "accessible": form.get("accessible") == "1",
-                    "habilitation_codes": [str(one) for one in fields.getlist("habilitation")],
-                    "approval": form.get("approval", "OWNER"),
-                    "access": access,
-                    "rules": form.get("rules", "").replace("\r\n", "\n"),
-                    "withdrawn": form.get("withdrawn") == "1",
-                }
-            )
-        except ValidationError as error:
-            problem = refused_line(error, FIELDS, _PROBLEMS).detail
-            return await self._form(request, principal, platform_id, new=True, status=422, problem=problem, typed=form)
-
-        async def run(tx: Transaction) -> Answer:
-            row = await store.find_platform(tx, platform_id)
-            kept = body.model_copy(update={"fictitious": row.fictitious}) if row is not None else body
-            refusal = await handlers.describe_platform(
-                tx, owner_of(principal), principal.contact, platform_id, kept.description(), kept.units
-            )
-            return answer(refusal, {})
-
-        status, content = await self.execute(request, principal, form, run)
-        if status >= 400:
-            return await self._form(
-                request, principal, platform_id, new=True, status=status, problem=content["detail"], typed=form
-            )
-        return done(f"/mes-plateaux/{platform_id}", "Plateau enregistré.", "plages")
-
-    async def change(self, request: Request, platform_id: UUID, action: str) -> Response:
-        """Photos, windows and the owner's own calendar."""
-        principal, form = await self.posted(request, "owner")
-        owner, fields = owner_of(principal), await request.form()
-        said, anchor = "", ""
-        command: Any = None
-        try:
-            match action:
-                case "photo":
-                    picture = await photos.rewritten(await _uploaded(fields.get("photo")))
-                    number, caption = await self._photo_number(platform_id), form.get("caption", "")[:120]
-                    command = partial(
-                        handlers.put_photo,
-                        owner_code=owner,
-                        platform_id=platform_id,
-                        number=number,
-                        caption=caption,
-                        content=picture,
-                    )
-                    said, anchor = "Photo ajoutée.", "photos"
-                case "photo-retrait":
-                    command = partial(
-                        handlers.drop_photo,
-                        owner_code=owner,
-                        platform_id=platform_id,
-                        number=int(form.get("number", "0")),
-                    )
-                    said, anchor = "Photo retirée.", "photos"
-                case "plage-retrait":
-                    window_id = UUID(form.get("window_id", ""))
-                    command = partial(
-                        handlers.drop_window, owner_code=owner, platform_id=platform_id, window_id=window_id
-                    )
-                    said, anchor = "Plage retirée ; les réservations restent.", "plages"
-                case "calendrier":
-                    spans = await busy_spans(request, await _uploaded(fields.get("calendar")))
-                    command = partial(handlers.import_calendar, owner_code=owner, platform_id=platform_id, spans=spans)
-                    said, anchor = f"Calendrier lu : {len(spans)} créneaux occupés d’ici un an.", "calendrier"
-                case _:
-                    raise HTTPException(404, "Cette action n'existe pas.")
-        except ValueError as error:
-            return await self._form(request, principal, platform_id, status=422, problem=f"{error}".rstrip(".") + ".")
-
-        async def run(tx: Transaction) -> Answer:
-            result = await command(tx)
-            return answer(result, None) if isinstance(result, Refusal) else (200, {"in_the_way": len(result or [])})
-
-        status, content = await self.execute(request, principal, form, run)
-        if status >= 400:
-            return await self._form(request, principal, platform_id, status=status, problem=content["detail"])
-        if content["in_the_way"]:
-            said += f" {content['in_the_way']} réservations tombent dessus : voyez « Mes plateaux »."
-        return done(f"/mes-plateaux/{platform_id}", said, anchor)
-
-    async def _photo_number(self, platform_id: UUID) -> int:
-        async with self.database.transaction() as tx:
-            taken = {row.number for row in await time_store.photos_of(tx, platform_id)}
-        free = [number for number in range(1, photos.PHOTOS_MAX + 1) if number not in taken]
-        if not free:
-            raise ValueError(f"au plus {photos.PHOTOS_MAX} photos : retirez-en une")
-        return free[0]
+    async def _calendar_sent(self, sent: Sent) -> dict[str, Any]:
+        return {"spans": await busy_spans(self.database, await sent.file("calendar"))}
 
 
-async def _uploaded(field: Any) -> bytes:
-    if not isinstance(field, UploadFile) or not field.filename:
-        raise ValueError("Choisissez un fichier")
-    return await field.read()
+class PhotoBody(Body):
+    """A photo that was written anew, and what is on it."""
+
+    content: bytes
+    caption: Note = ""
+
+
+@command("owner")
+async def add_photo(tx: Transaction, principal: Principal, platform_id: UUID, body: PhotoBody) -> Answer:
+    """An owner shows a platform with one photo more, whose number nobody had to choose."""
+    return answer(await handlers.add_photo(tx, owner_of(principal), platform_id, body.caption, body.content), {})
+
+
+@command("owner")
+async def save(tx: Transaction, principal: Principal, platform_id: UUID, body: PlatformBody) -> Answer:
+    """An owner describes a platform; one that is fictitious stays so, which the form does not show."""
+    row = await store.find_platform(tx, platform_id)
+    kept = body.model_copy(update={"fictitious": row.fictitious}) if row is not None else body
+    return await owner_http.describe_platform.run(tx, principal, platform_id, kept)
 
 
 def _told(said: str) -> Callable[[Sent], Response]:
@@ -285,3 +206,50 @@ def _told(said: str) -> Callable[[Sent], Response]:
         return done(back if back.startswith("/mes-plateaux/") else "/mes-plateaux", said)
 
     return then
+
+
+def _changed(said: str, anchor: str) -> Callable[[Sent], Response]:
+    return lambda sent: done(f"/mes-plateaux/{sent.path['platform_id']}", said, anchor)
+
+
+def _calendar_taken(sent: Sent) -> Response:
+    said = f"Calendrier lu : {sent.content['span_count']} créneaux occupés d’ici un an."
+    if in_the_way := sent.content["bookings_in_the_way"]:
+        said += f" {len(in_the_way)} réservations tombent dessus : voyez « Mes plateaux »."
+    return _changed(said, "calendrier")(sent)
+
+
+async def _photo_sent(sent: Sent) -> dict[str, Any]:
+    return {"content": await photos.rewritten(await sent.file("photo")), "caption": sent.typed.get("caption", "")}
+
+
+def _platform_typed(sent: Sent) -> dict[str, Any]:
+    typed = sent.typed
+    return {
+        "owner_title": typed.get("owner_title", ""),
+        "title": typed.get("title", ""),
+        "commune_code": reference.commune_code(typed.get("commune", "")),
+        "equipment_codes": sent.fields.getlist("equipment"),
+        "rncp_codes": [one.strip().upper() for one in typed.get("rncp", "").split(",") if one.strip()],
+        "capacity_count": typed.get("capacity_count", ""),
+        "units": [one.strip() for one in typed.get("units", "").splitlines() if one.strip()],
+        "accessible": typed.get("accessible") == "1",
+        "habilitation_codes": sent.fields.getlist("habilitation"),
+        "approval": typed.get("approval", "OWNER"),
+        "access": {
+            name.removeprefix("access_"): value for name, value in typed.items() if name.startswith("access_") and value
+        },
+        "rules": typed.get("rules", "").replace("\r\n", "\n"),
+        "withdrawn": typed.get("withdrawn") == "1",
+    }
+
+
+def _ticked(row: Any, described: FormData | None) -> set[Any]:
+    """The boxes of the description that are ticked: as they were sent, or as the platform has them."""
+    if described is not None:
+        # A box that is not ticked is not sent.
+        return {*described.getlist("equipment"), *described.getlist("habilitation"), *described}
+    if row is None:
+        return set()
+    flags = [name for name in ("accessible", "withdrawn") if getattr(row, name)]
+    return {*row.equipment_codes, *row.habilitation_codes, *flags}

@@ -28,11 +28,11 @@ def _rewritten(content: bytes) -> bytes:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(content), formats=_FORMATS)
             if image.width * image.height > _PIXELS_MAX:
-                raise ValueError("photo trop grande : 50 millions de pixels au plus")
+                raise ValueError("photo trop grande : 50 millions de pixels au plus.")
             image.draft("RGB", (_SIDE_MAX, _SIDE_MAX))
             upright = ImageOps.exif_transpose(image).convert("RGB")
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise ValueError("photo illisible : envoyez une image JPEG, PNG ou WebP") from None
+        raise ValueError("photo illisible : envoyez une image JPEG, PNG ou WebP.") from None
     upright.thumbnail((_SIDE_MAX, _SIDE_MAX))
     out = io.BytesIO()
     upright.save(out, "JPEG", quality=82, optimize=True)
