@@ -29,11 +29,7 @@ def routes(runtime: Runtime) -> APIRouter:
         "/mes-plateaux/{platform_id}": owner.edit,
         "/mes-plateaux/{platform_id}/semaine": week.week,
     }
-    sent: Routes = {
-        **requester.forms(),
-        "/mes-plateaux/{platform_id}/semaine/{action}": week.plan,
-        **owner.forms(),
-    }
+    sent: Routes = {**requester.forms(), **owner.forms(), **week.forms()}
     return page_routes(runtime, pages, shown=shown, sent=sent)
 
 
