@@ -99,3 +99,9 @@ def done(path: str, said: str, anchor: str = "") -> Response:
     """Back to a page, which says what was done."""
     joint = "&" if "?" in path else "?"
     return RedirectResponse(f"{path}{joint}{urlencode({'fait': said})}{f'#{anchor}' if anchor else ''}", 303)
+
+
+def table_file(name: str, text: str) -> Response:
+    """A table to open in a spreadsheet, which its first character tells that it is UTF-8."""
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+    return Response(f"\ufeff{text}", media_type="text/csv; charset=utf-8", headers=headers)

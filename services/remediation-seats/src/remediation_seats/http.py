@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import date
+from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -20,7 +21,7 @@ from common.identity import Principal, caller, caller_as
 from common.spreadsheet import UnreadableTable
 from common.transaction import Transaction
 from remediation_seats import declarations, handlers, search, store
-from remediation_seats.declarations import LINES_MAX, DeclarationLine, SeatCount, declare_table
+from remediation_seats.declarations import LINES_MAX, DeclarationLine, SeatCount
 from remediation_seats.domain import freshness
 from remediation_seats.messages import DeclarationWay, DeclineReason, EducationLevel, StructureKind
 from remediation_seats.state import Conditions, Profile
@@ -84,6 +85,13 @@ class BulkBody(Body):
     """Many declarations; each line gets its own receipt, so a wrong line does not stop the others."""
 
     declarations: list[dict[str, Any]] = Field(min_length=1, max_length=LINES_MAX)
+
+
+class TableBody(Body):
+    """The lines of a table, each with its number and read on its own; of a dry run nothing is kept."""
+
+    lines: list[tuple[int, Any]]
+    dry_run: bool
 
 
 class HoldBody(Body):
@@ -178,6 +186,12 @@ async def declare_bulk(tx: Transaction, principal: Principal, body: BulkBody) ->
     return 200, {"receipts": [{"line": number, **receipt} for number, receipt in enumerate(receipts, 1)]}
 
 
+@command("partner")
+async def declare_table(tx: Transaction, principal: Principal, body: TableBody) -> Answer:
+    """The report on a table, a receipt per line."""
+    return 200, await declarations.declare_table(tx, structure_of(principal), body.lines, dry_run=body.dry_run)
+
+
 @router.post("/declarations/csv", openapi_extra={"requestBody": {"content": {"text/csv": {}}, "required": True}})
 async def declare_csv(request: Request, principal: Partner, dry_run: bool = False) -> Response:
     """A table `parcours;places;occupees;observe_le`: one receipt per line; with `dry_run` nothing is kept of it.
@@ -186,15 +200,11 @@ async def declare_csv(request: Request, principal: Partner, dry_run: bool = Fals
     """
     content = await request.body()
     try:
-        table = declarations.read_csv(content)
+        table = TableBody(lines=declarations.read_csv(content), dry_run=dry_run)
     except UnreadableTable as error:
         return problem(422, str(error), reason="unreadable_table")
-
-    async def run(tx: Transaction) -> Answer:
-        return 200, await declare_table(tx, structure_of(principal), table, dry_run=dry_run)
-
     facts = {"sha256": hashlib.sha256(content).hexdigest(), "dry_run": dry_run}
-    return await run_command(request, principal, facts, run)
+    return await run_command(request, principal, facts, partial(declare_table.run, principal=principal, body=table))
 
 
 @router.get("/places")

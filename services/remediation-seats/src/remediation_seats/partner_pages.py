@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -12,11 +11,11 @@ from fastapi.responses import Response
 
 from common.commands import Sent, Words, command
 from common.dead_letters import let_go_on
-from common.desk import Desk, Routes, done
+from common.desk import Desk, Routes, done, table_file
 from common.http import Answer
 from common.identity import Principal
 from common.pages import PARIS
-from common.spreadsheet import UnreadableTable, decoded
+from common.spreadsheet import decoded
 from common.transaction import Transaction
 from remediation_seats import declarations, http, search, store
 from remediation_seats.declarations import CSV_COLUMNS, FIELDS, PROBLEMS
@@ -32,7 +31,7 @@ class PartnerDesk(Desk):
         """What a partner may send, and what is said when it is done."""
         words = Words(FIELDS, PROBLEMS)
         return {
-            "/mes-places/tableau": self.send_table,
+            "/mes-places/tableau": http.declare_table.form(read=_table_sent, refused=self.tried),
             "/mes-places/flux": resume_topic.form(then=_resumed, refused=self.mine),
             "/mes-places/{programme_id}": http.declare_now.form(then=_declared, refused=self.mine, words=words),
             "/retenues-recues/{hold_id}/confirmation": http.confirm.form(
@@ -95,30 +94,20 @@ class PartnerDesk(Desk):
 
     async def table(self, request: Request) -> Response:
         """Where a table is chosen."""
-        principal = self.who(request, "partner")
-        return self.page(request, "table.html", principal, report=None, content="", columns=CSV_COLUMNS)
+        return await self.tried(request, self.who(request, "partner"))
 
-    async def send_table(self, request: Request) -> Response:
+    async def tried(self, request: Request, principal: Principal, *, sent: Sent | None = None) -> Response:
         """First a rehearsal with a report per line, then, with the same content sent back, for good."""
-        principal, form = await self.posted(request, "partner")
-        upload = (await request.form()).get("file")
-        content = form.get("content", "").encode() if isinstance(upload, str) or upload is None else await upload.read()
-        dry_run = form.get("step") != "send"
-        facts: dict[str, Any] = {"report": None, "content": "", "columns": CSV_COLUMNS}
-        try:
-            table = declarations.read_csv(content)
-        except UnreadableTable as error:
-            return self.page(request, "table.html", principal, 422, **facts | {"problem": str(error)})
-
-        async def run(tx: Transaction) -> Answer:
-            return 200, await declarations.declare_table(tx, structure_of(principal), table, dry_run=dry_run)
-
-        asked = {**form, "content": hashlib.sha256(content).hexdigest()}
-        status, report = await self.execute(request, principal, asked, run)
-        if status >= 400:
-            return self.page(request, "table.html", principal, status, **facts | {"problem": report["detail"]})
-        facts |= {"report": report, "content": decoded(content)}
-        return self.page(request, "table.html", principal, **facts)
+        reported = sent if sent and sent.status < 400 else None
+        return self.page(
+            request,
+            "table.html",
+            principal,
+            sent=sent,
+            report=reported.content if reported else None,
+            content=decoded(await _content(reported)) if reported else "",
+            columns=CSV_COLUMNS,
+        )
 
     async def table_template(self, request: Request) -> Response:
         """The structure's programmes with their last counts, for a spreadsheet to change."""
@@ -126,9 +115,7 @@ class PartnerDesk(Desk):
         async with self.database.transaction() as tx:
             now = await tx.now()
             rows = await store.catalogue(tx, structure_id=structure_of(principal))
-        text = declarations.written_csv(rows, now)
-        headers = {"Content-Disposition": 'attachment; filename="mes-places.csv"', "Cache-Control": "no-store"}
-        return Response("\ufeff" + text, media_type="text/csv; charset=utf-8", headers=headers)
+        return table_file("mes-places.csv", declarations.written_csv(rows, now))
 
 
 @command("partner")
@@ -136,6 +123,14 @@ async def resume_topic(tx: Transaction, principal: Principal) -> Answer:
     """The partner has repaired its software and lets its own topic go on."""
     topic = SEATS.format(structure_id=structure_of(principal))
     return 200, {"resumed": await let_go_on(tx, topic, 0, principal.subject)}
+
+
+async def _content(sent: Sent) -> bytes:
+    return sent.typed["content"].encode() if "content" in sent.typed else await sent.file("file")
+
+
+async def _table_sent(sent: Sent) -> dict[str, Any]:
+    return {"lines": declarations.read_csv(await _content(sent)), "dry_run": sent.typed.get("step") != "send"}
 
 
 def _resumed(sent: Sent) -> Response:

@@ -13,7 +13,7 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel
 
 from common.commands import Endpoint, Sent, Words, command
-from common.desk import Desk, Routes, done
+from common.desk import Desk, Routes, done, table_file
 from common.failures import Refusal
 from common.http import Answer, answer
 from common.identity import Principal
@@ -134,9 +134,7 @@ class CampaignDesk(Desk):
     async def table_template(self, request: Request) -> Response:
         """A table with one example, for a spreadsheet."""
         example = ("0760017F", "3A", "3A-01", "F", 14, "Canteleu (76)", 30, "2027-W06", 1, "H29, M18, J15")
-        text = written_table(PUPIL_COLUMNS, [example])
-        headers = {"Content-Disposition": 'attachment; filename="eleves.csv"', "Cache-Control": "no-store"}
-        return Response("\ufeff" + text, media_type="text/csv; charset=utf-8", headers=headers)
+        return table_file("eleves.csv", written_table(PUPIL_COLUMNS, [example]))
 
     # -- results
 
