@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import random
 import shutil
@@ -364,6 +365,8 @@ class Cell:
         self.seed = seed
         self.kills = kills
         self.short = short
+        # Enough to reach every failpoint within seconds; the long tier asks as fast as it is answered.
+        self.commands_per_second = 25 if short else math.inf
         self.draw = random.Random(f"{number}/{seed}")
         folder = rig.settings.home / "cells"
         folder.mkdir(exist_ok=True)
@@ -404,7 +407,7 @@ class Cell:
                 rig.start_service(name)
             await asyncio.gather(*(rig.ready(name) for name in (SEATS, PROJECTIONS, LEDGER)))
             await self.workload.prepare()
-            self.workload.start()
+            self.workload.start(per_second=self.commands_per_second)
             self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._sample())]
             self._tasks += [asyncio.create_task(self._pulse(number)) for number in range(4)]
             yield

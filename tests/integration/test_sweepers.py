@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from common import sweepers
 from common.failures import Unavailable
 from common.runtime import Runtime
 from common.sweepers import Rounds, Sweeper
@@ -74,7 +73,7 @@ class Jobs:
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The monotonic clock by which items are set aside, moved by the test."""
     now = [1000.0]
-    monkeypatch.setattr(sweepers.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("common.sweepers.time.monotonic", lambda: now[0])
     return now
 
 
@@ -164,7 +163,7 @@ async def test_one_cafe_that_cannot_be_reviewed_stops_no_pass(fresh_runtime: Fre
         await set_clock(runtime, days_before(3))
         async with runtime.database.transaction() as tx:
             await tx.execute("ALTER TABLE cafe DROP CONSTRAINT IF EXISTS cafe_theme_check")
-            row = await tx.fetch_one("SELECT theme FROM cafe WHERE cafe_id = :id", id=ids[0])
+            (row,) = await tx.fetch_all("SELECT theme FROM cafe WHERE cafe_id = :id", id=ids[0])
             await tx.execute("UPDATE cafe SET theme = 'no such theme' WHERE cafe_id = :id", id=ids[0])
         rounds = Rounds(season_handlers.review_due, runtime)
         assert await rounds.run() == 2
