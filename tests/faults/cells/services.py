@@ -198,12 +198,15 @@ async def kill_cafes(cell: Cell) -> None:
         await rig.ready(CAFES)
         await load.prepare()
         load.start(per_second=cell.commands_per_second)
+
+        async def two_days_on(death_count: int) -> None:
+            """Passes come due while it dies, and the next cafés are planned behind the last."""
+            load.day = 2 * death_count
+            await _clock(cell, days_before(12 - 2 * death_count))
+
         try:
-            for number in range(min(cell.kills, 8)):
-                # Two days on: passes come due while it dies, and the next cafés are planned behind the last.
-                await cell.deaths([(CAFES, points[number % len(points)], cell.draw.randrange(1, 40))])
-                load.day = 2 * number + 2
-                await _clock(cell, days_before(12 - 2 * (number + 1)))
+            plan = [(CAFES, points[n % len(points)], cell.draw.randrange(1, 40)) for n in range(min(cell.kills, 8))]
+            await cell.deaths(plan, then=two_days_on)
             await load.stop()
             await _clock(cell, days_before(-25))
             decided = "SELECT count(*) = 0 FROM cafe WHERE state IN ('open', 'confirmed')"
