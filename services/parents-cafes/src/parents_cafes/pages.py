@@ -40,10 +40,9 @@ def routes(runtime: Runtime) -> APIRouter:
         "/cafes/{cafe_id}": family.ask,
         "/confirmer/{token}": family.confirm,
         "/mon-cafe/{token}/{action}": family.act,
-        "/saison/cafes/{cafe_id}": season.save,
-        "/saison/cafes/{cafe_id}/{action}": season.change,
-        "/lieux/{kind}/{key}": places.save_place,
         "/animation/{token}": season.check_in_by_link,
+        **season.forms(),
+        **places.forms(),
     }
     return page_routes(runtime, pages, shown=shown, sent=sent)
 
