@@ -144,7 +144,8 @@ async def save(tx: Transaction, before: Session, decision: Decision, policy: Pol
 
 
 async def _save_registration(tx: Transaction, session_id: UUID, before: Registration | None, one: Registration) -> None:
-    values = {name: getattr(one, name) for name in REGISTRATION_COLUMNS} | {
+    # Where the draw has put somebody is the draw's to write: who was read before it does not know.
+    values = {name: getattr(one, name) for name in REGISTRATION_COLUMNS if name != "lottery_key"} | {
         "session_id": session_id,
         "party_kind": one.party_kind.value,
         "end_reason": one.end_reason and one.end_reason.value,
