@@ -12,6 +12,7 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from fastapi import Form as FormField
 from fastapi.responses import Response
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData
@@ -30,7 +31,7 @@ class Sent:
     """A form that a person sent, and what became of it: a refusal's page shows again what was typed."""
 
     principal: Principal
-    # The path's parameters, by name.
+    # The path's parameters by name, and those that a field has in its place.
     path: Mapping[str, Any]
     fields: FormData
     status: int = 200
@@ -82,12 +83,14 @@ class Command:
         read: Callable[[Sent], Mapping[str, Any]] | None = None,
         words: Words = Words(),  # it is frozen
         where: Mapping[str, type] | None = None,
+        hidden: Mapping[str, str] | None = None,
         **fixed: Any,
     ) -> Endpoint:
         """The route for a form: on success `then`, else the page `refused(request, principal, sent=…, **path)`.
 
         `read` makes the body's fields of the form's, where they have other names; a `ValueError` of it says what to do.
-        `fixed` are parameters of `run` that the path does not have; `where`, those of the path that `run` does not have.
+        `fixed` are parameters of `run` that the path does not have; `where`, those of the path that `run` does not have;
+        `hidden`, those that a hidden field has instead of the path, with its name.
         """
         given = inspect.signature(self.run, eval_str=True)
 
@@ -116,7 +119,12 @@ class Command:
             answered.headers.update(headers)
             return answered
 
-        path_only = [one for one in _asked(given) if one.name != "body" and one.name not in fixed]
+        in_field = {name: FormField(alias=alias) for name, alias in (hidden or {}).items()}
+        path_only = [
+            one.replace(annotation=Annotated[one.annotation, in_field[one.name]]) if one.name in in_field else one
+            for one in _asked(given)
+            if one.name != "body" and one.name not in fixed
+        ]
         path_only += [_parameter(name, kind) for name, kind in (where or {}).items()]
         return _named_as(self.run, endpoint, [*_request(), *path_only])
 

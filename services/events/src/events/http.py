@@ -11,6 +11,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import JSONResponse, Response
 
+from common.commands import command
 from common.failures import Refusal
 from common.http import Answer, answer, database_of, run_command, tagged
 from common.identity import Principal, Role, caller_as
@@ -173,10 +174,10 @@ def applicant_of(request: Request, event_id: UUID, body: RegistrationBody, princ
 # -- schools
 
 
-@router.post("/events/{event_id}/groups")
-async def register_group(request: Request, event_id: UUID, body: GroupBody, principal: School) -> Response:
+@command("school", api=router.post("/events/{event_id}/groups"))
+async def register_group(tx: Transaction, principal: Principal, event_id: UUID, body: GroupBody) -> Answer:
     """A school registers a group for an arrival slot or a session: all of it, or none."""
-    return await registered(request, event_id, body, group_of(principal, body), principal)
+    return await register_as(tx, event_id, body, group_of(principal, body))
 
 
 @router.get("/groups")
@@ -187,45 +188,31 @@ async def my_groups(request: Request, principal: School) -> list[dict[str, Any]]
         return [shown_registration(row) | {"title": row.party_title, "event_id": row.event_id} for row in rows]
 
 
-@router.post("/groups/{registration_id}/cancellation")
-async def cancel_group(request: Request, registration_id: UUID, principal: School) -> Response:
+@command("school", api=router.post("/groups/{registration_id}/cancellation"))
+async def cancel_group(tx: Transaction, principal: Principal, registration_id: UUID) -> Answer:
     """A school gives a group up."""
-    return await on_group(request, registration_id, principal, handlers.cancel)
+    return await _on_group(tx, principal, registration_id, handlers.cancel)
 
 
-@router.post("/groups/{registration_id}/acceptance")
-async def accept_group(request: Request, registration_id: UUID, principal: School) -> Response:
+@command("school", api=router.post("/groups/{registration_id}/acceptance"))
+async def accept_group(tx: Transaction, principal: Principal, registration_id: UUID) -> Answer:
     """A school takes the seats that its group was offered."""
-    return await on_group(request, registration_id, principal, handlers.accept)
+    return await _on_group(tx, principal, registration_id, handlers.accept)
 
 
-async def on_group(
-    request: Request,
-    registration_id: UUID,
-    principal: Principal,
-    act: Callable[[Transaction, UUID, UUID], Awaitable[Refusal | None]],
-) -> Response:
-    """Acts on a group of the caller's school."""
-
-    async def run(tx: Transaction) -> Answer:
-        return answer(await of_school(tx, principal, registration_id, act), {"registration_id": registration_id})
-
-    return await run_command(request, principal, None, run)
-
-
-async def of_school(
+async def _on_group(
     tx: Transaction,
     principal: Principal,
     registration_id: UUID,
     act: Callable[[Transaction, UUID, UUID], Awaitable[Refusal | None]],
-) -> Refusal | None:
-    """Does something with a group, if it is the school's."""
+) -> Answer:
+    """Does something with a group, if it is of the caller's school."""
     row = await party_store.find_registration(tx, registration_id)
     if row is None:
-        return handlers.NOT_FOUND
+        return answer(handlers.NOT_FOUND, None)
     if row.school_uai != uai_of(principal):
-        return handlers.NOT_YOURS
-    return await act(tx, row.party_id, registration_id)
+        return answer(handlers.NOT_YOURS, None)
+    return answer(await act(tx, row.party_id, registration_id), {"registration_id": registration_id})
 
 
 # -- what routes and pages share
