@@ -10,9 +10,11 @@ from uuid import UUID, uuid4
 import httpx
 
 from common.testing import url_of
+from tests.integration.browsing import link_sent_to
 from tests.integration.events import SCHOOL, SERVICE, Events, register, session_body
 from tests.integration.forms import Sender, logged_in, problem_on
 from tests.integration.platforms import at
+from tests.integration.test_doors import small
 
 NOBODY = str(UUID(int=7))
 DAY = f"{at(20, 12):%Y-%m-%d}"
@@ -278,3 +280,84 @@ async def test_the_door_tells_without_javascript_what_it_read(events: Events) ->
     assert read.json()["receipts"][0]["reason"] == "not_begun"
     unreadable = await mine.send(path, lectures="[")
     assert (unreadable.status_code, unreadable.json()["reason"]) == (422, "invalid_request")
+
+
+async def test_who_needs_no_account_is_refused_alike(events: Events) -> None:
+    """A registration by the API and by the page's form: one status for one reason, and what was typed is still there."""
+    async with await events.organiser() as organiser, events.family() as family:
+        event_id, (session_id,) = await events.event(organiser, {"capacity_count": 3})
+        closed, (inside,) = await events.event(organiser, kind="IMMERSION_DAY", access="PROFESSIONALS")
+        email = f"doors-{uuid4().hex[:6]}@example.org"
+        for event, session, more, typed, status in (
+            (event_id, session_id, {"email": "x"}, {"adresse": "x"}, 422),
+            (event_id, session_id, {"seat_count": 0}, {"personnes": "0"}, 422),
+            (event_id, session_id, {"female_count": 2}, {"femmes": "2"}, 422),
+            (event_id, inside, {}, {}, 404),
+            (event_id, session_id, {"seat_count": 4}, {"personnes": "4"}, 409),
+            (
+                event_id,
+                session_id,
+                {"invitation": "forged", "seat_count": 4},
+                {"personnes": "4", "invitation": "x"},
+                409,
+            ),
+            (closed, inside, {}, {}, 409),
+        ):
+            body = {"email": email, "session_ids": [str(session)], **more}
+            by_api = await family.post(f"/v1/events/{event}/registrations", json=body)
+            form = {"adresse": email, "seance": str(session), "nom": "Une famille", **typed}
+            by_form = await family.post(f"/evenements/{event}", data=form, headers={"Accept": "text/html"})
+            assert (by_api.status_code, by_form.status_code) == (status, status), (more, by_api.text, by_form.text)
+            if status != 422:
+                assert by_api.json()["detail"] in problem_on(by_form)
+            if event == event_id:
+                assert 'value="Une famille"' in by_form.text
+        form = {"adresse": email, "seance": str(session_id), "key": uuid4().hex}
+        made = [await family.post(f"/evenements/{event_id}", data=form) for _ in range(2)]
+        assert [one.status_code for one in made] == [201, 201] and "C’est noté" in made[1].text
+        assert made[1].headers["idempotent-replay"] == "true"
+
+
+async def by_links(events: Events) -> tuple[str, str, str]:
+    """The pages of a party and of somebody who is asked for a visit, and the party's registration."""
+    async with await events.organiser() as organiser, await events.school() as school, events.family() as family:
+        event_id, (session_id,) = await events.event(organiser, {"capacity_count": 3})
+        email = f"link-{uuid4().hex[:6]}@example.org"
+        assert (await register(family, event_id, [session_id], email)).status_code == 201
+        link = await link_sent_to(events.stack, email)
+        (row,) = (await organiser.get(f"/v1/sessions/{session_id}/registrations")).json()
+        somebody = {"email": f"a-{email}", "title": "A", "rome_codes": ["K1601"], "commune_code": "50129"}
+        assert (await organiser.put(f"/v1/ambassadors/{uuid4()}", json=somebody)).status_code == 200
+        wish = {"rome_code": "K1601", "commune_code": "50129", "visit_on": f"{at(40, 9).date()}"}
+        assert (await school.post("/v1/visits", json=wish)).status_code == 201
+        return link, await link_sent_to(events.stack, f"a-{email}"), row["registration_id"]
+
+
+async def test_a_link_is_refused_by_reason_and_takes_from_its_own_budget(events: Events) -> None:
+    """What is not there is 404, what is no number 422, a forged link 403; beyond its budget a link waits, without a login."""
+    party, ambassador, registration_id = await by_links(events)
+    own, html = {"registration_id": registration_id}, {"Accept": "text/html"}
+    async with events.family() as family:
+        for path, fields, status in (
+            (f"{party}/nombre", own | {"personnes": "deux"}, 422),
+            (f"{party}/nombre", own | {"personnes": "0"}, 422),
+            (f"{party}/nombre", own | {"personnes": "4"}, 409),
+            (f"{party}/nombre", {"registration_id": NOBODY, "personnes": "2"}, 404),
+            (f"{party}/acceptation", own, 409),
+            (f"{party}/acceptation", {"registration_id": NOBODY}, 404),
+            (f"{party}/annulation", {"registration_id": "x"}, 422),
+            (f"{party}x/annulation", own, 403),
+            (f"{party}/nombre", own | {"personnes": "2"}, 303),
+            (f"{ambassador}x/oui", {}, 403),
+            (f"{ambassador}/oui", {}, 200),
+            (f"{ambassador}/oui", {}, 409),
+        ):
+            answer = await family.post(path, data=fields, headers=html)
+            assert answer.status_code == status, (path, fields, answer.text)
+            assert status in (200, 303) or problem_on(answer)
+        assert "Vous venez. Merci." in (await family.get(ambassador)).text
+    client = httpx.AsyncClient(transport=small(events.stack, SERVICE), base_url="http://test", headers=html)
+    for path in (f"{party}/annulation", f"{ambassador}/non"):
+        first, second = [await client.post(path, data=own) for _ in range(2)]
+        assert first.status_code != 429 and second.status_code == 429, (path, first.status_code)
+        assert int(second.headers["retry-after"]) >= 1 and "Trop de demandes" in problem_on(second)

@@ -9,12 +9,13 @@ from uuid import UUID, uuid4
 from fastapi import HTTPException, Request
 from fastapi.responses import Response
 
-from common.commands import Endpoint, Sent, Words
+from common.commands import Endpoint, Sent, Words, command
 from common.desk import Desk, Routes, done
-from common.http import status_of
+from common.http import Answer, answer
 from common.identity import Principal
 from common.links import subject_of
 from common.pages import PARIS
+from common.transaction import Transaction
 from events import ambassador_handlers, ambassador_store, event_store, kit_store, lending_http, notices
 from events.http import ORGANISERS, PROFESSIONALS, is_professional
 from events.lending_http import keeps, taken_days
@@ -34,6 +35,8 @@ _FIELDS = {
     "radius_km": "rayon",
 }
 WORDS = Words(_FIELDS)
+# Begins what an ambassador's link stands for.
+_AMBASSADOR = "ambassador/"
 
 
 class LendingDesk(Desk):
@@ -41,6 +44,9 @@ class LendingDesk(Desk):
 
     def forms(self) -> Routes:
         """What may be sent about kits and ambassadors, and what is said when it is done."""
+
+        def by_link(said: AmbassadorAnswer) -> Endpoint:
+            return answer_visit.form(refused=self.asked_of, said=said)
 
         def answers(action: str) -> Endpoint:
             return lending_http.answer_loan.form(then=_noted, refused=self.kits_of, action=action)
@@ -84,6 +90,8 @@ class LendingDesk(Desk):
                 refused=self.directory,
                 words=WORDS,
             ),
+            "/ambassadeur/{token}/oui": by_link(AmbassadorAnswer.ACCEPTED),
+            "/ambassadeur/{token}/non": by_link(AmbassadorAnswer.REFUSED),
         }
 
     # -- kits
@@ -161,10 +169,13 @@ class LendingDesk(Desk):
 
     async def asked(self, request: Request, token: str) -> Response:
         """What somebody of the directory is asked."""
-        return await self._asked(request, token)
+        return await self.asked_of(request, None, token)
 
-    async def _asked(self, request: Request, token: str, *, status: int = 200, problem: str = "") -> Response:
-        ambassador_id, visit_id = self._link(token)
+    async def asked_of(
+        self, request: Request, _: Principal | None, token: str, *, sent: Sent | None = None
+    ) -> Response:
+        """The page, or the same with what became of the answer."""
+        ambassador_id, visit_id = _asked_by(await ambassador_by_link(request, token))
         async with self.database.transaction() as tx:
             rows = await ambassador_store.visits(tx, visit_id=visit_id)
             now = await tx.now()
@@ -178,31 +189,27 @@ class LendingDesk(Desk):
             and row.due_at > now
         )
         comes = row.state == "accepted" and row.ambassador_id == ambassador_id
-        return self.page(
-            request, "asked.html", None, status, row=row, token=token, waits=waits, comes=comes, problem=problem
-        )
+        return self.page(request, "asked.html", None, sent=sent, row=row, token=token, waits=waits, comes=comes)
 
-    async def answer_visit(self, request: Request, token: str, action: str) -> Response:
-        """Comes, or cannot."""
-        ambassador_id, visit_id = self._link(token)
-        said = {"oui": AmbassadorAnswer.ACCEPTED, "non": AmbassadorAnswer.REFUSED}.get(action)
-        if said is None:
-            raise HTTPException(404, "Cette réponse n'existe pas.")
-        async with self.database.transaction() as tx:
-            refusal = await ambassador_handlers.answer(tx, ambassador_id, visit_id, said)
-        return await self._asked(
-            request,
-            token,
-            status=status_of(refusal.reason) if refusal else 200,
-            problem=refusal.detail if refusal else "",
-        )
 
-    def _link(self, token: str) -> tuple[UUID, UUID]:
-        subject = subject_of(self.runtime.settings.session_secret, notices.AMBASSADOR_LINK, token)
-        if subject is None:
-            raise HTTPException(403, "Ce lien n'est pas le bon ou n'est plus valable : reprenez celui du mail.")
-        ambassador_id, _, visit_id = subject.partition("/")
-        return UUID(ambassador_id), UUID(visit_id)
+async def ambassador_by_link(request: Request, token: str) -> Principal:
+    """Stands for somebody of the directory and the visit that they are asked for, by their link."""
+    subject = subject_of(request.app.state.runtime.settings.session_secret, notices.AMBASSADOR_LINK, token)
+    if subject is None:
+        raise HTTPException(403, "Ce lien n'est pas le bon ou n'est plus valable : reprenez celui du mail.")
+    return Principal(f"{_AMBASSADOR}{subject}", frozenset())
+
+
+@command(who=ambassador_by_link)
+async def answer_visit(tx: Transaction, principal: Principal, said: AmbassadorAnswer) -> Answer:
+    """Comes, or cannot."""
+    return answer(await ambassador_handlers.answer(tx, *_asked_by(principal), said), {})
+
+
+def _asked_by(principal: Principal) -> tuple[UUID, UUID]:
+    """The ambassador, and the visit."""
+    ambassador_id, _, visit_id = principal.subject.removeprefix(_AMBASSADOR).partition("/")
+    return UUID(ambassador_id), UUID(visit_id)
 
 
 def _noted(sent: Sent) -> Response:

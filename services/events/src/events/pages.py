@@ -46,13 +46,11 @@ def routes(runtime: Runtime) -> APIRouter:
         "/ambassadeur/{token}": lending.asked,
     }
     sent: Routes = {
+        **public.forms(),
         **school.forms(),
         **organiser.forms(),
         **door.forms(),
         **lending.forms(),
-        "/evenements/{event_id}": public.register,
-        "/inscription/{token}/{action}": public.act,
-        "/ambassadeur/{token}/{action}": lending.answer_visit,
     }
     return page_routes(runtime, pages, shown=shown, sent=sent)
 
