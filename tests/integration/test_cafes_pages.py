@@ -19,6 +19,7 @@ from tests.integration.browsing import WIDTHS, assert_accessible, link_sent_to, 
 from tests.integration.cafes import SERVICE, Cafes, days_before
 from tests.integration.conftest import eventually
 from tests.integration.forms import logged_in, problem_on
+from tests.integration.test_cafes import cafes_token
 
 # Cherbourg, where no other test holds a café; and a point in it.
 _TOWN, _POINT = "50129", Geolocation(latitude=49.63, longitude=-1.62)
@@ -284,11 +285,45 @@ async def test_a_form_of_a_coordinator_that_is_refused_keeps_what_was_typed(cafe
     page = await form.send(f"/saison/cafes/{cafe_id}/pointage", registration_id=uuid4(), venus="1")
     assert page.status_code == 403
     chief = await logged_in(cafes.stack, cafes.url, "/lieux", persona("agency"))
+    page = await chief.send(f"/saison/cafes/{cafe_id}/pointage", registration_id="x", venus="1")
+    assert page.status_code == 422 and "inscription : n’existe pas" in problem_on(page)
     for action, fields in (("pointage", {"venus": "1"}), ("desinscription", {})):
-        page = await chief.send(f"/saison/cafes/{cafe_id}/{action}", registration_id="x", **fields)
-        assert page.status_code == 422 and "inscription : n’existe pas" in problem_on(page)
         page = await chief.send(f"/saison/cafes/{cafe_id}/{action}", registration_id=uuid4(), **fields)
-        assert page.status_code == 404 and "n’existe pas" in problem_on(page)
+        assert page.status_code == 404 and "Ce café ou cette inscription n’existe pas" in problem_on(page)
+
+
+async def test_a_household_is_refused_alike_at_both_doors(cafes: Cafes) -> None:
+    """By its link: one status and one sentence for each reason; what it had chosen is chosen still, or not chosen still."""
+    async with await cafes.coordinator() as coordinator, cafes.family() as family:
+        first, other = [await cafes.cafe(coordinator, on=day, hour=11, capacity_count=2) for day in (17, 18)]
+        body = {"email": f"doors-{uuid4().hex[:8]}@example.org", "seat_count": 2}
+        request_id = (await family.post(f"/v1/cafes/{first}/requests", json=body)).json()["request_id"]
+        link = cafes_token(cafes, request_id)
+        made = (await family.post(f"/v1/requests/{link}/confirmation", json={})).json()
+        link, mine = made["household"], made["registration"]["registration_id"]
+        nobody = str(uuid4())
+        family.headers["Accept"] = "text/html"
+        for api, form, status, asked, typed in (
+            ("cancellation", "annulation", 404, {"registration_id": nobody}, {"registration_id": nobody}),
+            ("acceptance", "acceptation", 409, {"registration_id": mine}, {"registration_id": mine}),
+            ("change", "changement", 422, {"registration_id": mine}, {"registration_id": mine}),
+            ("change", "changement", 404, {"registration_id": mine, "cafe_id": nobody}, {"registration_id": mine, "cafe_id": nobody}),
+            ("size", "nombre", 409, {"registration_id": mine, "seat_count": 9}, {"registration_id": mine, "parents": "9"}),
+        ):  # fmt: skip
+            by_api = await family.post(f"/v1/households/{link}/{api}", json=asked, headers={"Accept": "*/*"})
+            by_form = await family.post(f"/mon-cafe/{link}/{form}", data=typed)
+            assert (by_api.status_code, by_form.status_code) == (status, status), (api, by_api.text)
+            assert by_api.json()["detail"] in problem_on(by_form)
+        wrong = await family.post(f"/mon-cafe/{link}/nombre", data={"registration_id": "x", "parents": "0"})
+        assert wrong.status_code == 422
+        assert "inscription : n’existe pas" in problem_on(wrong) and "nombre de parents : trop petit" in problem_on(
+            wrong
+        )
+        assert (await family.post(f"/mon-cafe/{link[:-1]}/nombre", data={})).status_code == 403
+        assert (await family.post(f"/mon-cafe/{link}/cadeau", data={})).status_code == 404
+        refused = await family.post(f"/cafes/{other}", data={"adresse": "personne", "parents": "2"})
+        assert refused.status_code == 422 and "adresse mail" in problem_on(refused)
+        assert 'name="attente" value="1">' in refused.text and '<option value="2" selected>' in refused.text
 
 
 async def test_who_runs_the_exchange_ticks_who_came(cafes: Cafes, browser: Browser, query: Query) -> None:

@@ -36,15 +36,7 @@ def routes(runtime: Runtime) -> APIRouter:
         "/lieux": places.places,
         "/animation/{token}": season.facilitator,
     }
-    sent: Routes = {
-        "/cafes/{cafe_id}": family.ask,
-        "/confirmer/{token}": family.confirm,
-        "/mon-cafe/{token}/{action}": family.act,
-        "/animation/{token}": season.check_in_by_link,
-        **season.forms(),
-        **places.forms(),
-    }
-    return page_routes(runtime, pages, shown=shown, sent=sent)
+    return page_routes(runtime, pages, shown=shown, sent={**family.forms(), **season.forms(), **places.forms()})
 
 
 class Hall(Desk):

@@ -15,17 +15,16 @@ from parents_cafes import season_http, venue_store
 from parents_cafes.season_http import COORDINATORS, coordinator_of
 from territory import reference
 
-FIELDS = {
-    "title": "nom",
-    "kind": "genre",
-    "commune_code": "commune",
-    "address": "adresse",
-    "capacity_count": "places assises",
-    "email": "adresse mail",
-}
-
-
-WORDS = Words(FIELDS)
+WORDS = Words(
+    {
+        "title": "nom",
+        "kind": "genre",
+        "commune_code": "commune",
+        "address": "adresse",
+        "capacity_count": "places assises",
+        "email": "adresse mail",
+    }
+)
 
 
 class PlaceDesk(Desk):

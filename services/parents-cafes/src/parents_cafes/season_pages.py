@@ -9,16 +9,12 @@ from uuid import UUID, uuid4
 
 from fastapi import HTTPException, Request
 from fastapi.responses import Response
-from pydantic import ValidationError
 
-from common.bodies import Body
-from common.commands import Form, Sent, Words, command
+from common.commands import Sent, Words, command
 from common.desk import Desk, Routes, done
-from common.failures import Refusal
 from common.http import Answer, answer
 from common.identity import Principal
 from common.pages import PARIS
-from common.spreadsheet import refused_line
 from common.transaction import Transaction
 from parents_cafes import (
     domain,
@@ -36,16 +32,19 @@ from parents_cafes.bodies import CheckInBody
 from parents_cafes.season_http import COORDINATORS, coordinator_of, mine
 from territory import reference
 
-FIELDS = {
-    "theme": "thème",
-    "venue_id": "lieu",
-    "facilitator_id": "qui anime",
-    "starts_at": "jour et début",
-    "ends_at": "fin",
-    "capacity_count": "places",
-    "visitor_count": "nombre de parents",
-}
-WORDS = Words({**FIELDS, "registration_id": "inscription"}, {"uuid_parsing": "n’existe pas"})
+WORDS = Words(
+    {
+        "theme": "thème",
+        "venue_id": "lieu",
+        "facilitator_id": "qui anime",
+        "starts_at": "jour et début",
+        "ends_at": "fin",
+        "capacity_count": "places",
+        "registration_id": "inscription",
+        "visitor_count": "nombre de parents",
+    },
+    {"uuid_parsing": "n’existe pas"},
+)
 _DAYS_SHOWN = 2
 
 
@@ -53,7 +52,7 @@ class SeasonDesk(Desk):
     """The routes of coordinators, and of whoever runs an exchange, by a signed link."""
 
     def forms(self) -> Routes:
-        """What a coordinator may send, and what is said when it is done."""
+        """What a coordinator, or whoever runs an exchange, may send, and what is said when it is done."""
         return {
             "/saison/cafes/{cafe_id}": season_http.put_cafe.form(
                 read=_cafe_typed, then=_told("Café enregistré."), refused=self.cafe, words=WORDS
@@ -64,11 +63,21 @@ class SeasonDesk(Desk):
             "/saison/cafes/{cafe_id}/annulation": season_http.cancel_cafe.form(
                 then=_told("Café annulé : les familles sont prévenues et passeront en premier."), refused=self.cafe
             ),
-            "/saison/cafes/{cafe_id}/desinscription": cancel_on_list.form(
-                then=_told("Inscription annulée.", "/liste"), refused=self.list_of_the_day, words=WORDS
+            "/saison/cafes/{cafe_id}/desinscription": season_http.cancel_registration.form(
+                then=_told("Inscription annulée.", "/liste"),
+                refused=self.list_of_the_day,
+                where={"cafe_id": UUID},
+                hidden={"registration_id": "registration_id"},
             ),
             "/saison/cafes/{cafe_id}/pointage": season_http.check_in.form(
                 read=_visitors_typed, then=_told("Noté.", "/liste"), refused=self.list_of_the_day, words=WORDS
+            ),
+            "/animation/{token}": check_in_by_link.form(
+                read=_visitors_typed,
+                then=lambda sent: done(f"/animation/{sent.path['token']}", "Noté."),
+                refused=self.exchanges,
+                words=WORDS,
+                hidden={"cafe_id": "cafe_id"},
             ),
         }
 
@@ -157,7 +166,7 @@ class SeasonDesk(Desk):
         return await self.list_of_the_day(request, self.who(request, *COORDINATORS), cafe_id)
 
     async def list_of_the_day(
-        self, request: Request, principal: Principal, cafe_id: UUID, *, sent: Sent | None = None
+        self, request: Request, principal: Principal, cafe_id: UUID, *, sent: Sent | None = None, **_: UUID
     ) -> Response:
         """The page, or the same after a form that was refused."""
         async with self.database.transaction() as tx:
@@ -167,11 +176,12 @@ class SeasonDesk(Desk):
 
     async def facilitator(self, request: Request, token: str) -> Response:
         """By the link of who runs exchanges: the cafés of these days, with who comes."""
-        return await self._facilitator(request, token, said=request.query_params.get("fait", ""))
+        return await self.exchanges(request, None, token)
 
-    async def _facilitator(
-        self, request: Request, token: str, *, status: int = 200, said: str = "", problem: str = ""
+    async def exchanges(
+        self, request: Request, _: Principal | None, token: str, *, sent: Sent | None = None, **__: UUID
     ) -> Response:
+        """The page, or the same after a form that was refused."""
         facilitator_id = http.subject(request, notices.FACILITATOR_LINK, token)
         async with self.database.transaction() as tx:
             now = await tx.now()
@@ -186,44 +196,20 @@ class SeasonDesk(Desk):
             request,
             "list.html",
             None,
-            status,
+            sent=sent,
             lists=lists,
             coming=coming,
             form=form,
             whole=False,
-            said=said,
-            problem=problem,
         )
 
-    async def check_in_by_link(self, request: Request, token: str) -> Response:
-        """How many of a household came, by who runs the exchange."""
-        facilitator_id = http.subject(request, notices.FACILITATOR_LINK, token)
-        form: Form = {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
 
-        async def run(tx: Transaction) -> Answer:
-            cafe_id = _uuid(form.get("cafe_id", ""))
-            rows = await season_store.cafes(tx, await tx.now(), cafe_ids=[cafe_id], facilitator_id=facilitator_id)
-            if not rows:
-                raise HTTPException(403, "Ce café est animé par quelqu'un d'autre.")
-            return answer(await _checked_in(tx, cafe_id, form), {})
-
-        principal = Principal(f"facilitator/{facilitator_id}", frozenset())
-        status, content = await self.execute(request, principal, form, run)
-        if status >= 400:
-            return await self._facilitator(request, token, status=status, problem=content["detail"])
-        return done(f"/animation/{token}", "Noté.")
-
-
-class OnListBody(Body):
-    """Whose place on a café's list."""
-
-    registration_id: UUID
-
-
-@command(*COORDINATORS)
-async def cancel_on_list(tx: Transaction, principal: Principal, cafe_id: UUID, body: OnListBody) -> Answer:
-    """Cancels for a household on the list of a café."""
-    return await season_http.cancel_registration.run(tx, principal, body.registration_id)
+@command(who=http.by_link("facilitator", notices.FACILITATOR_LINK))
+async def check_in_by_link(tx: Transaction, principal: Principal, cafe_id: UUID, body: CheckInBody) -> Answer:
+    """How many of a household came, by who runs the exchange."""
+    if not await season_store.cafes(tx, await tx.now(), cafe_ids=[cafe_id], facilitator_id=http.id_of(principal)):
+        raise HTTPException(403, "Ce café est animé par quelqu'un d'autre.")
+    return answer(await season_handlers.check_in(tx, cafe_id, body.registration_id, body.visitor_count), {})
 
 
 def wanted_territories(rows: Any, awaited: Any) -> list[dict[str, Any]]:
@@ -276,16 +262,6 @@ async def _list_of(tx: Transaction, row: Any) -> dict[str, Any]:
     }
 
 
-async def _checked_in(tx: Transaction, cafe_id: UUID, form: Form) -> Refusal | None:
-    try:
-        body = CheckInBody.model_validate(
-            {"registration_id": form.get("registration_id", ""), "visitor_count": form.get("venus", "")}
-        )
-    except ValidationError as error:
-        return Refusal("invalid_request", refused_line(error, FIELDS, {}).detail)
-    return await season_handlers.check_in(tx, cafe_id, body.registration_id, body.visitor_count)
-
-
 def _is_near(row: Any, now: datetime) -> bool:
     return bool(abs(row.starts_at - now) <= timedelta(days=_DAYS_SHOWN))
 
@@ -317,10 +293,3 @@ def _visitors_typed(sent: Sent) -> dict[str, Any]:
         "registration_id": sent.typed.get("registration_id", ""),
         "visitor_count": sent.typed.get("venus", ""),
     }
-
-
-def _uuid(typed: str) -> UUID:
-    try:
-        return UUID(typed)
-    except ValueError:
-        raise HTTPException(422, "Cette inscription ou ce café n'existe pas.") from None
