@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import random
 import shutil
@@ -11,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -364,6 +365,8 @@ class Cell:
         self.seed = seed
         self.kills = kills
         self.short = short
+        # Enough to reach every failpoint within seconds; the long tier asks as fast as it is answered.
+        self.commands_per_second = 25 if short else math.inf
         self.draw = random.Random(f"{number}/{seed}")
         folder = rig.settings.home / "cells"
         folder.mkdir(exist_ok=True)
@@ -404,7 +407,7 @@ class Cell:
                 rig.start_service(name)
             await asyncio.gather(*(rig.ready(name) for name in (SEATS, PROJECTIONS, LEDGER)))
             await self.workload.prepare()
-            self.workload.start()
+            self.workload.start(per_second=self.commands_per_second)
             self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._sample())]
             self._tasks += [asyncio.create_task(self._pulse(number)) for number in range(4)]
             yield
@@ -545,10 +548,17 @@ class Cell:
             return _SHORT_TIER_SECONDS
         return RTO_AFTER_LONG_SECONDS if self.long_fault else RTO_SECONDS
 
-    async def deaths(self, plan: Sequence[tuple[str, str, int]], *, seconds_max: float = 120) -> None:
+    async def deaths(
+        self,
+        plan: Sequence[tuple[str, str, int]],
+        *,
+        then: Callable[[int], Awaitable[None]] | None = None,
+        seconds_max: float = 120,
+    ) -> None:
         """For each (service, failpoint, nth): the service runs armed until it exits there; then the next one.
 
-        A service is started again at once, armed for its next death or, after the last, not at all.
+        A service is started again at once, armed for its next death or, after the last, not at all; `then` is told how
+        many have died before that.
         """
         self.supervised = False
         for number, (name, failpoint, nth) in enumerate(plan):
@@ -567,6 +577,8 @@ class Cell:
             said = line in armed.log_path.read_text(errors="replace")
             proof = f"exit status {status}, '{line}' in its log" if status == EXIT_STATUS and said else None
             self.fired(f"{name} dies at {failpoint}", proof)
+            if then is not None:
+                await then(number + 1)
         self.rig.start_service(plan[-1][0])
         self.healed(f"{plan[-1][0]} died at {plan[-1][1]}")
         self.supervised = True

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -43,19 +45,27 @@ class Commands:
         self._processes = processes
         self._tokens: dict[str, str] = {}
         self._op_number = 0
+        self._interval_seconds = self._next_at = 0.0
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._client = httpx.AsyncClient(timeout=_ATTEMPT_SECONDS_MAX, limits=httpx.Limits(max_connections=50))
 
-    def start(self) -> None:
-        """Lets the processes run."""
+    def start(self, *, per_second: float = math.inf) -> None:
+        """Lets the processes run, with at most so many commands a second in all."""
+        self._interval_seconds = 1 / per_second
         self._tasks = [asyncio.create_task(self._run(number)) for number in range(self._processes)]
 
     async def _run(self, number: int) -> None:
         draw = random.Random(self._seed * 1000 + number)
         while not self._stopping.is_set():
             await self._one(draw)
-            await asyncio.sleep(draw.random() * 0.02)
+            await asyncio.sleep(max(draw.random() * 0.02, self._turn()))
+
+    def _turn(self) -> float:
+        """In how many seconds the next command may go; what was missed while nobody answered is not made up for."""
+        now = time.monotonic()
+        self._next_at = max(now, self._next_at) + self._interval_seconds
+        return self._next_at - now
 
     async def _one(self, draw: random.Random) -> None:
         raise NotImplementedError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,6 +18,8 @@ from parents_cafes import words
 from tests.integration.browsing import WIDTHS, assert_accessible, link_sent_to, log_in, opened
 from tests.integration.cafes import SERVICE, Cafes, days_before
 from tests.integration.conftest import eventually
+from tests.integration.forms import logged_in, problem_on
+from tests.integration.test_cafes import cafes_token
 
 # Cherbourg, where no other test holds a café; and a point in it.
 _TOWN, _POINT = "50129", Geolocation(latitude=49.63, longitude=-1.62)
@@ -50,6 +53,12 @@ def persona(role: str = "coordinator") -> dict[str, Any]:
     sub = f"page-{role}-{uuid4().hex[:6]}"
     facts = {"label": f"Persona {sub}", "sub": sub, "roles": [role], "email": f"{sub}@example.org"}
     return {**facts, "name": f"Coordination {sub[-6:]}"}
+
+
+def form_on(page: httpx.Response, action: str) -> str:
+    """The form that goes there, with the head of the box that it is in."""
+    before, _, after = html.unescape(page.text).partition(f'action="{action}"')
+    return before.rpartition("<details")[2] + after.partition("</form>")[0]
 
 
 async def test_a_parent_finds_a_cafe_in_three_taps(cafes: Cafes, browser: Browser) -> None:
@@ -240,6 +249,81 @@ async def test_a_coordinator_plans_opens_and_sees_what_the_pass_would_do(
         await log_in(page, cafes.stack, cafes.url, "/saison", other)
         answer = await page.request.get(f"{cafes.url}/saison/cafes/{quiet}/liste", headers={"Accept": "text/html"})
         assert answer.status == 403
+
+
+async def test_a_form_of_a_coordinator_that_is_refused_keeps_what_was_typed(cafes: Cafes) -> None:
+    """Each in its own box, which is open: a new venue, one that is there, a person, a café; and a list says who is not on it."""
+    form = await logged_in(cafes.stack, cafes.url, "/lieux", persona())
+    venue_id, person_id = uuid4(), uuid4()
+    bar = {"title": "Bar du port", "genre": "CAFE", "commune": "Rouen (76)", "places": "12", "accessible": "1"}
+    page = await form.send(f"/lieux/lieu/{venue_id}", **bar | {"places": "0"})
+    assert page.status_code == 422 and "places assises : trop petit" in problem_on(page)
+    box = form_on(page, f"/lieux/lieu/{venue_id}")
+    for kept in (
+        "open><summary><b>Ajouter un lieu",
+        '"Bar du port"',
+        '"CAFE" selected',
+        '"Rouen (76)"',
+        '"0"',
+        "checked",
+    ):
+        assert kept in box, kept
+    assert (await form.send(f"/lieux/lieu/{venue_id}", **bar)).status_code == 303
+    page = await form.send(f"/lieux/lieu/{venue_id}", **bar | {"title": "", "rue": "Quai 3"})
+    assert "Quai 3" in form_on(page, f"/lieux/lieu/{venue_id}") and page.text.count("Quai 3") == 1
+    page = await form.send(f"/lieux/animation/{person_id}", title="Dominique", adresse="personne")
+    assert page.status_code == 422 and "adresse mail" in problem_on(page)
+    box = form_on(page, f"/lieux/animation/{person_id}")
+    assert "open><summary><b>Ajouter une personne" in box and '"Dominique"' in box and '"personne"' in box
+    assert page.text.count('"Dominique"') == 1
+    planned = {"theme": "TRADES", "venue_id": venue_id, "facilitator_id": "x", "debut": "09:00", "fin": "10:00"}
+    page = await form.send(f"/saison/cafes/{uuid4()}", **planned, jour="2027-01-04", places="7")
+    assert page.status_code == 422 and "qui anime : n’existe pas" in problem_on(page)
+    assert 'name="jour" required value="2027-01-04"' in page.text and 'value="7"' in page.text
+    async with await cafes.coordinator() as other:
+        cafe_id = await cafes.cafe(other, on=19, hour=9)
+    page = await form.send(f"/saison/cafes/{cafe_id}/pointage", registration_id=uuid4(), venus="1")
+    assert page.status_code == 403
+    chief = await logged_in(cafes.stack, cafes.url, "/lieux", persona("agency"))
+    page = await chief.send(f"/saison/cafes/{cafe_id}/pointage", registration_id="x", venus="1")
+    assert page.status_code == 422 and "inscription : n’existe pas" in problem_on(page)
+    for action, fields in (("pointage", {"venus": "1"}), ("desinscription", {})):
+        page = await chief.send(f"/saison/cafes/{cafe_id}/{action}", registration_id=uuid4(), **fields)
+        assert page.status_code == 404 and "Ce café ou cette inscription n’existe pas" in problem_on(page)
+
+
+async def test_a_household_is_refused_alike_at_both_doors(cafes: Cafes) -> None:
+    """By its link: one status and one sentence for each reason; what it had chosen is chosen still, or not chosen still."""
+    async with await cafes.coordinator() as coordinator, cafes.family() as family:
+        first, other = [await cafes.cafe(coordinator, on=day, hour=11, capacity_count=2) for day in (17, 18)]
+        body = {"email": f"doors-{uuid4().hex[:8]}@example.org", "seat_count": 2}
+        request_id = (await family.post(f"/v1/cafes/{first}/requests", json=body)).json()["request_id"]
+        link = cafes_token(cafes, request_id)
+        made = (await family.post(f"/v1/requests/{link}/confirmation", json={})).json()
+        link, mine = made["household"], made["registration"]["registration_id"]
+        nobody = str(uuid4())
+        family.headers["Accept"] = "text/html"
+        for api, form, status, asked, typed in (
+            ("cancellation", "annulation", 404, {"registration_id": nobody}, {"registration_id": nobody}),
+            ("acceptance", "acceptation", 409, {"registration_id": mine}, {"registration_id": mine}),
+            ("change", "changement", 422, {"registration_id": mine}, {"registration_id": mine}),
+            ("change", "changement", 404, {"registration_id": mine, "cafe_id": nobody}, {"registration_id": mine, "cafe_id": nobody}),
+            ("size", "nombre", 409, {"registration_id": mine, "seat_count": 9}, {"registration_id": mine, "parents": "9"}),
+        ):  # fmt: skip
+            by_api = await family.post(f"/v1/households/{link}/{api}", json=asked, headers={"Accept": "*/*"})
+            by_form = await family.post(f"/mon-cafe/{link}/{form}", data=typed)
+            assert (by_api.status_code, by_form.status_code) == (status, status), (api, by_api.text)
+            assert by_api.json()["detail"] in problem_on(by_form)
+        wrong = await family.post(f"/mon-cafe/{link}/nombre", data={"registration_id": "x", "parents": "0"})
+        assert wrong.status_code == 422
+        assert "inscription : n’existe pas" in problem_on(wrong) and "nombre de parents : trop petit" in problem_on(
+            wrong
+        )
+        assert (await family.post(f"/mon-cafe/{link[:-1]}/nombre", data={})).status_code == 403
+        assert (await family.post(f"/mon-cafe/{link}/cadeau", data={})).status_code == 404
+        refused = await family.post(f"/cafes/{other}", data={"adresse": "personne", "parents": "2"})
+        assert refused.status_code == 422 and "adresse mail" in problem_on(refused)
+        assert 'name="attente" value="1">' in refused.text and '<option value="2" selected>' in refused.text
 
 
 async def test_who_runs_the_exchange_ticks_who_came(cafes: Cafes, browser: Browser, query: Query) -> None:

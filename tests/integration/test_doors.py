@@ -115,6 +115,63 @@ CASES = [
 ]
 
 
+def cafe(api: tuple[str, str, dict[str, Any] | None], form: str, status: int, **fields: Any) -> Refused:
+    """What somebody who plans parents' cafés does."""
+    return Refused("parents-cafes", "coordinator", "/saison", api, (form, fields), status)
+
+
+PLANNED = {**SLOT, "theme": "TRADES", "venue_id": str(NOBODY), "facilitator_id": str(NOBODY)}
+PLANNED_FORM = {"venue_id": NOBODY, "facilitator_id": NOBODY, "jour": "2027-01-04", "debut": "09:00", "fin": "10:00"}
+CAME = {"registration_id": str(NOBODY), "visitor_count": 1}
+VENUE = {"title": "Bar du port", "commune_code": "76540"}
+CAFES = [
+    cafe(("POST", "/v1/cafes/{nobody}/opening", None), "/saison/cafes/{nobody}/ouverture", 404),
+    cafe(("POST", "/v1/cafes/{nobody}/cancellation", None), "/saison/cafes/{nobody}/annulation", 404),
+    cafe(
+        ("POST", "/v1/cafes/{nobody}/check-ins", CAME),
+        "/saison/cafes/{nobody}/pointage",
+        404,
+        registration_id=NOBODY,
+        venus="1",
+    ),
+    *(
+        cafe(
+            ("PUT", "/v1/cafes/{nobody}", PLANNED | {"theme": theme}),
+            "/saison/cafes/{nobody}",
+            status,
+            **PLANNED_FORM | {"theme": theme, "places": "20"},
+        )
+        for theme, status in (("TRADES", 404), ("UNKNOWN", 422), ("CAPRICE", 422))
+    ),
+    # A day that the calendar has, before any that a clock of Paris can say in UTC.
+    cafe(
+        ("PUT", "/v1/cafes/{nobody}", PLANNED | {"starts_at": "0001-01-01T00:00:00Z"}),
+        "/saison/cafes/{nobody}",
+        422,
+        **PLANNED_FORM | {"jour": "0001-01-01", "debut": "00:00", "theme": "TRADES", "places": "20"},
+    ),
+    *(
+        cafe(
+            ("PUT", "/v1/venues/{nobody}", VENUE | {"kind": kind}),
+            "/lieux/lieu/{nobody}",
+            422,
+            title="Bar du port",
+            commune="Rouen (76)",
+            genre=kind,
+            places="20",
+        )
+        for kind in ("UNKNOWN", "CAPRICE")
+    ),
+    cafe(
+        ("PUT", "/v1/facilitators/{nobody}", {"title": "Dominique", "email": "personne"}),
+        "/lieux/animation/{nobody}",
+        422,
+        title="Dominique",
+        adresse="personne",
+    ),
+]
+
+
 @dataclass
 class Doors:
     """A person at both doors, one for each role of a service."""
@@ -155,7 +212,7 @@ async def refused_otherwise(stack: Stack, cases: Sequence[Refused]) -> list[tupl
 
 async def test_both_doors_refuse_with_one_status(stack: Stack) -> None:
     """What is not there is 404 and what is no value of a closed list 422, by a form as by the API."""
-    assert not await refused_otherwise(stack, CASES)
+    assert not await refused_otherwise(stack, [*CASES, *CAFES])
 
 
 async def test_what_is_anothers_is_refused_alike(stack: Stack, platforms: Platforms) -> None:
@@ -190,7 +247,7 @@ def small(stack: Stack, service: str) -> httpx.ASGITransport:
     return httpx.ASGITransport(build_app(made, made.settings(**given.model_dump())))
 
 
-BUDGETED = [CASES[0], CASES[9], CASES[17], CASES[-1]]
+BUDGETED = [CASES[0], CASES[9], CASES[17], CASES[-1], CAFES[0]]
 
 
 @pytest.mark.parametrize("case", BUDGETED, ids=lambda case: f"{case.service}-{case.form[0]}")

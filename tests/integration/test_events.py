@@ -352,6 +352,28 @@ async def test_a_draw_is_bound_before_and_can_be_redone(fresh_runtime: FreshRunt
         }
 
 
+async def test_who_acts_when_the_draw_is_due_keeps_its_place_in_it(fresh_runtime: FreshRuntime) -> None:
+    """No sweeper ran: the draw is made by the party that changes how many come, and that was not drawn; its key is not lost."""
+    async with fresh_runtime("events", development=True) as runtime:
+        event_id, (session_id,) = await prepared(
+            runtime, {"capacity_count": 2, "allocation": "LOTTERY", "draw_at": at(5, 12).isoformat(), "days": 20}
+        )
+        for n in range(4):
+            await registered(runtime, event_id, [session_id], f"p{n}", 2)
+        async with runtime.database.transaction() as tx:
+            session = await store.lock_session(tx, session_id)
+        assert session is not None
+        keys = {
+            row.party_title: lottery_key(session.seed, row.registration_id)
+            for row in await _registrations(runtime, session_id)
+        }
+        await set_clock(runtime, 6)
+        second = sorted(keys, key=lambda who: keys[who])[1]
+        assert await party_act(runtime, handlers.resize, session_id, second, seat_count=1) is None
+        rows = await _registrations(runtime, session_id)
+        assert {row.party_title: row.lottery_key for row in rows} == keys
+
+
 async def _registrations(runtime: Runtime, session_id: UUID) -> Any:
     async with runtime.database.transaction() as tx:
         return await party_store.registrations(tx, session_id=session_id)

@@ -97,6 +97,12 @@ async def test_a_silent_structure_is_reminded_once_a_week(fresh_runtime: FreshRu
             id=programme_id,
             structure=structure_id,
         )
+        # Described a moment ago: whoever is about to declare is not told off.
+        assert await remind() == 0
+        await run("UPDATE programme SET described_at = now() - interval '8 days' RETURNING 1")
+        assert await remind() == 1
+        (mail,) = await run("DELETE FROM mail RETURNING body")
+        assert "Parcours : jamais déclaré" in mail.body
         await observed(3)
         assert await remind() == 0
         await observed(8)

@@ -44,10 +44,10 @@ def partner(structure_id: UUID) -> dict[str, Any]:
 
 
 async def mails_to(seats: Seats, recipient: str) -> list[dict[str, str]]:
-    """What the caught-mail page has for an address."""
+    """What the caught-mail page has for an address; one that came twice under its identity, as a mailbox keeps it, once."""
     async with httpx.AsyncClient() as client:
         answer = await client.get(f"http://127.0.0.1:{seats.stack.settings.mail_port}/api/mails")
-    return [mail for mail in answer.json()["mails"] if mail["to"] == recipient]
+    return list({mail["id"]: mail for mail in answer.json()["mails"] if mail["to"] == recipient}.values())
 
 
 async def structure_with_contact(seats: Seats) -> tuple[UUID, httpx.AsyncClient]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from common import sweepers
 from common.failures import Unavailable
 from common.runtime import Runtime
 from common.sweepers import Rounds, Sweeper
@@ -32,16 +31,16 @@ class Jobs:
         self.error: Exception = KeyError("poison")
         self.rounds = Rounds(Sweeper("jobs", self.find, self.one, first=0), runtime)
 
-    async def fill(self) -> None:
-        """Fifty-one that fail, more than a page, then three that do not."""
+    async def fill(self, poison_count: int = _POISON_COUNT) -> None:
+        """So many that fail, more than a page if not said otherwise, then three that do not."""
         async with self.runtime.database.transaction() as tx:
             await tx.execute(
                 "CREATE TABLE job (id int PRIMARY KEY, poisoned boolean, done boolean NOT NULL DEFAULT false)"
             )
             await tx.execute(
                 "INSERT INTO job SELECT n, n <= :poisoned FROM generate_series(1, :count) n",
-                poisoned=_POISON_COUNT,
-                count=_POISON_COUNT + _SOUND_COUNT,
+                poisoned=poison_count,
+                count=poison_count + _SOUND_COUNT,
             )
 
     async def find(self, tx: Transaction, after: int, limit: int) -> Sequence[int]:
@@ -74,7 +73,7 @@ class Jobs:
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The monotonic clock by which items are set aside, moved by the test."""
     now = [1000.0]
-    monkeypatch.setattr(sweepers.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("common.sweepers.time.monotonic", lambda: now[0])
     return now
 
 
@@ -108,11 +107,11 @@ async def test_what_fails_for_ever_is_tried_each_hour(fresh_runtime: FreshRuntim
     """The time between two tries grows to the limit that the settings give; what is due no more is forgotten."""
     async with fresh_runtime("remediation_seats") as runtime:
         jobs = Jobs(runtime)
-        await jobs.fill()
+        await jobs.fill(2)
         for _ in range(20):
             await jobs.rounds.run()
             clock[0] += runtime.settings.sweep_retry_seconds_max
-        assert jobs.failures == 20 * _POISON_COUNT
+        assert jobs.failures == 20 * 2
         async with runtime.database.transaction() as tx:
             await tx.execute("DELETE FROM job")
         assert await jobs.rounds.run() == 0 and jobs.rounds.aside == {}
@@ -164,7 +163,7 @@ async def test_one_cafe_that_cannot_be_reviewed_stops_no_pass(fresh_runtime: Fre
         await set_clock(runtime, days_before(3))
         async with runtime.database.transaction() as tx:
             await tx.execute("ALTER TABLE cafe DROP CONSTRAINT IF EXISTS cafe_theme_check")
-            row = await tx.fetch_one("SELECT theme FROM cafe WHERE cafe_id = :id", id=ids[0])
+            (row,) = await tx.fetch_all("SELECT theme FROM cafe WHERE cafe_id = :id", id=ids[0])
             await tx.execute("UPDATE cafe SET theme = 'no such theme' WHERE cafe_id = :id", id=ids[0])
         rounds = Rounds(season_handlers.review_due, runtime)
         assert await rounds.run() == 2

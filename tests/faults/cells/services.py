@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from contextlib import suppress
 
 import psutil
 
@@ -13,7 +14,7 @@ from tests.faults.cells.processes import nth
 from tests.faults.cells.registry import cell
 from tests.faults.events_workload import EventsWorkload
 from tests.faults.platforms_workload import PlatformsWorkload
-from tests.faults.rig import CAFES, EVENTS, PLATFORMS, STAGES, Cell
+from tests.faults.rig import CAFES, EVENTS, PLATFORMS, STAGES, Cell, Rig
 from tests.faults.stages_workload import StagesWorkload
 from tests.integration.cafes import days_before
 
@@ -30,11 +31,11 @@ async def kill_stages(cell: Cell) -> None:
         rig.start_service(STAGES)
         await rig.ready(STAGES)
         await load.prepare()
-        load.start()
+        load.start(per_second=cell.commands_per_second)
         try:
             campaign = asyncio.create_task(load.campaign())
             for _ in range(2):
-                job = await _job_of_a_campaign()
+                job = await _job_of_a_campaign(rig)
                 job.kill()
                 cell.fired("a campaign's job killed", f"process {job.pid} was alive")
             await campaign
@@ -47,15 +48,18 @@ async def kill_stages(cell: Cell) -> None:
             await load.cancel()
 
 
-async def _job_of_a_campaign(*, seconds_max: float = 40) -> psutil.Process:
+async def _job_of_a_campaign(rig: Rig, *, seconds_max: float = 40) -> psutil.Process:
     """The job's process, once it has worked for a moment."""
     deadline = time.monotonic() + seconds_max
     while time.monotonic() < deadline:
-        for process in psutil.process_iter(["cmdline"]):
-            if "stage_matching.campaign_process" in (process.info["cmdline"] or []):
-                await asyncio.sleep(0.3)
-                if process.is_running():
-                    return process
+        service = rig.children[STAGES].process
+        assert service is not None
+        with suppress(psutil.NoSuchProcess):
+            for process in psutil.Process(service.pid).children():
+                if "stage_matching.campaign_process" in process.cmdline():
+                    await asyncio.sleep(0.3)
+                    if process.is_running():
+                        return process
         await asyncio.sleep(0.02)
     raise AssertionError("no campaign was ever worked on")
 
@@ -88,7 +92,7 @@ async def kill_platforms(cell: Cell) -> None:
         rig.start_service(PLATFORMS)
         await rig.ready(PLATFORMS)
         await load.prepare()
-        load.start()
+        load.start(per_second=cell.commands_per_second)
 
         taken = "SELECT sum(next_offset) >= $1 FROM consumer_position"
 
@@ -149,8 +153,8 @@ async def kill_events(cell: Cell) -> None:
             await rig.ready(name)
         await workshops.prepare()
         await load.prepare()
-        workshops.start()
-        load.start()
+        workshops.start(per_second=cell.commands_per_second)
+        load.start(per_second=cell.commands_per_second)
         try:
             await cell.deaths(
                 [(*points[n % len(points)], cell.draw.randrange(1, 8)) for n in range(min(cell.kills, 8))]
@@ -193,13 +197,16 @@ async def kill_cafes(cell: Cell) -> None:
         rig.start_service(CAFES)
         await rig.ready(CAFES)
         await load.prepare()
-        load.start()
+        load.start(per_second=cell.commands_per_second)
+
+        async def two_days_on(death_count: int) -> None:
+            """Passes come due while it dies, and the next cafés are planned behind the last."""
+            load.day = 2 * death_count
+            await _clock(cell, days_before(12 - 2 * death_count))
+
         try:
-            for number in range(min(cell.kills, 8)):
-                # Two days on: passes come due while it dies, and the next cafés are planned behind the last.
-                await cell.deaths([(CAFES, points[number % len(points)], cell.draw.randrange(1, 40))])
-                load.day = 2 * number + 2
-                await _clock(cell, days_before(12 - 2 * (number + 1)))
+            plan = [(CAFES, points[n % len(points)], cell.draw.randrange(1, 40)) for n in range(min(cell.kills, 8))]
+            await cell.deaths(plan, then=two_days_on)
             await load.stop()
             await _clock(cell, days_before(-25))
             decided = "SELECT count(*) = 0 FROM cafe WHERE state IN ('open', 'confirmed')"

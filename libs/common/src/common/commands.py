@@ -1,20 +1,22 @@
 """A command and its two doors: what software asks by the API, a person asks by a form of a page.
 
-Both check the same body, ask for the same roles, take from the same budget, and refuse with the same status and reason.
+Both check the same body, ask for the same roles or know the caller without a login by the same address or link, take from the
+same budget, and refuse with the same status and reason.
 """
 
 from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Depends, HTTPException, Request
+from fastapi import Form as FormField
 from fastapi.responses import Response
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, UploadFile
 
 from common.http import Answer, run_command, run_once
@@ -23,6 +25,7 @@ from common.spreadsheet import refused_line
 
 Endpoint = Callable[..., Awaitable[Response]]
 Form = Mapping[str, str]
+Who = Callable[..., Awaitable[Principal]]
 # The fields of a body.
 Read = Mapping[str, Any]
 INVALID = "invalid_request"
@@ -32,8 +35,9 @@ INVALID = "invalid_request"
 class Sent:
     """A form that a person sent, and what became of it: a refusal's page shows again what was typed."""
 
-    principal: Principal
-    # The path's parameters, by name.
+    # Who is logged in; nobody has to be, where `who` of the command knows the caller.
+    principal: Principal | None
+    # The path's parameters by name, and those that a field has in its place.
     path: Mapping[str, Any]
     fields: FormData
     status: int = 200
@@ -71,19 +75,21 @@ class Command:
     """What somebody may ask for. `run(tx, principal, …)` names the path's parameters and, if there is one, the `body`."""
 
     run: Callable[..., Awaitable[Answer]]
-    roles: tuple[Role, ...]
+    roles: tuple[Role, ...] = ()
+    # Who calls, where no login is needed: `who(request, …)` names what it needs of the path and the `body`.
+    who: Who | None = None
 
     def api(self) -> Endpoint:
         """The route for software; its documentation is made from the names, types and docstring of `run`."""
 
-        async def endpoint(request: Request, principal: Principal, **asked: Any) -> Response:
-            return await run_command(
-                request, principal, asked.get("body"), partial(self.run, principal=principal, **asked)
-            )
+        async def endpoint(request: Request, **asked: Any) -> Response:
+            if self.who is not None:
+                asked["principal"] = await self.who(request, **_named_by(self.who, asked))
+            command = partial(self.run, **_named_by(self.run, asked))
+            return await run_command(request, asked["principal"], asked.get("body"), command)
 
-        given = inspect.signature(self.run, eval_str=True)
-        who = Annotated[Principal, Depends(caller_as(*self.roles))]
-        return _named_as(self.run, endpoint, [*_request(), _parameter("principal", who), *_asked(given)])
+        login = _parameter("principal", Annotated[Principal, Depends(caller_as(*self.roles))])
+        return _named_as(self.run, endpoint, [*_request(), *([] if self.who else [login]), *self._asked()])
 
     def form(
         self,
@@ -93,73 +99,85 @@ class Command:
         read: Callable[[Sent], Read | Awaitable[Read]] | None = None,
         words: Words = Words(),  # it is frozen
         where: Mapping[str, type] | None = None,
-        typed: Collection[str] = (),
+        hidden: Mapping[str, str] | None = None,
         **fixed: Any,
     ) -> Endpoint:
         """The route for a form: on success `then`, else the page `refused(request, principal, sent=…, **path)`.
 
-        Without `then` the page is shown either way: it has room for what was found. `read` makes the body's fields of the
-        form's, where they have other names; a `ValueError` of it says what to do. Of the parameters of `run`, the path does
-        not have those that are `fixed`, nor those that are `typed` in fields of the same name; `where` are those of the path
-        that `run` does not have.
+        Without `then` that page comes back on success, too. Its principal is who is logged in, if anybody.
+        `read` makes the body's fields of the form's, where they have other names; a `ValueError` of it says what to do.
+        `fixed` are parameters of `run` that the path does not have; `where`, those of the path that `run` does not have;
+        `hidden`, those that a hidden field has instead of the path, with its name.
         """
-        given = inspect.signature(self.run, eval_str=True)
+        parameters = {one.name: one for one in self._asked()}
 
         async def endpoint(request: Request, **path: Any) -> Response:
-            identity: Identity = request.app.state.runtime.identity
-            principal, _ = await identity.checked_form(request)
-            sent = Sent(principal.require(*self.roles), path, await request.form())
-            of_run = {name: value for name, value in path.items() if name in given.parameters}
-            asked: dict[str, Any] = {"principal": principal, **of_run, **fixed}
+            logged_in = await self._logged_in(request)
+            sent = Sent(logged_in, path, await request.form())
+            asked: dict[str, Any] = path | fixed
             headers: Mapping[str, str] = {}
-            try:
-                for name in typed:
-                    kind = TypeAdapter(given.parameters[name].annotation)
-                    asked[name] = kind.validate_python(sent.typed.get(name, ""))
-                if "body" in given.parameters:
-                    asked["body"] = await _body(given.parameters["body"].annotation, sent, read)
-            except ValidationError as error:
-                detail = refused_line(error, words.fields, words.problems).detail
-                sent = replace(sent, status=422, content={"reason": INVALID, "detail": detail})
-            except ValueError as error:
-                sent = replace(sent, status=422, content={"reason": INVALID, "detail": str(error)})
+            if "body" in parameters:
+                asked["body"] = await _body(parameters["body"].annotation, sent, read, words)
+            if isinstance(asked.get("body"), Sent):
+                sent = asked["body"]
             else:
-                status, content, headers = await run_once(
-                    request, principal, sent.typed.get("key") or None, await _facts(sent), partial(self.run, **asked)
-                )
+                caller = await self.who(request, **_named_by(self.who, asked)) if self.who else logged_in
+                assert caller is not None
+                command = partial(self.run, **_named_by(self.run, asked | {"principal": caller}))
+                key = sent.typed.get("key") or None
+                status, content, headers = await run_once(request, caller, key, await _facts(sent), command)
                 sent = replace(sent, status=status, content=content)
+            done = then(sent) if then and sent.status < 400 else None
             try:
-                if then is not None and sent.status < 400:
-                    answered = then(sent)
-                else:
-                    answered = await refused(request, principal, sent=sent, **path)
+                answered = done or await refused(request, logged_in, sent=sent, **path)
             except HTTPException as unseen:
+                if sent.status < 400:
+                    raise
                 # They may not see the page either: all that they are told is why the form was refused.
                 raise HTTPException(sent.status, sent.problem, headers) from unseen
             answered.headers.update(headers)
             return answered
 
-        path_only = [one for one in _asked(given) if one.name not in ("body", *typed, *fixed)]
+        in_field = {name: FormField(alias=alias) for name, alias in (hidden or {}).items()}
+        path_only = [
+            one.replace(annotation=Annotated[one.annotation, in_field[one.name]]) if one.name in in_field else one
+            for one in parameters.values()
+            if one.name != "body" and one.name not in fixed
+        ]
         path_only += [_parameter(name, kind) for name, kind in (where or {}).items()]
         return _named_as(self.run, endpoint, [*_request(), *path_only])
 
+    def _asked(self) -> list[inspect.Parameter]:
+        """What a request must give: the parameters of `who`, then those of `run`, each once."""
+        signatures = [inspect.signature(one, eval_str=True) for one in (self.who, self.run) if one is not None]
+        given = {one.name: one for signature in signatures for one in signature.parameters.values()}
+        kept = [one for name, one in given.items() if name not in ("request", "tx", "principal")]
+        return [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in kept]
 
-def command(*roles: Role, api: Callable[[Endpoint], Any] | None = None) -> Callable[[Callable[..., Any]], Command]:
-    """Makes a command of a function, for who has one of the roles; `api` is a router's decorator, `router.post("/…")`."""
+    async def _logged_in(self, request: Request) -> Principal | None:
+        """Who sent a form of ours: with a role and its CSRF token, or, where no login is needed, whoever it is."""
+        identity: Identity = request.app.state.runtime.identity
+        if self.who is not None:
+            return identity.session(request)
+        principal, _ = await identity.checked_form(request)
+        return principal.require(*self.roles)
+
+
+def command(
+    *roles: Role, who: Who | None = None, api: Callable[[Endpoint], Any] | None = None
+) -> Callable[[Callable[..., Any]], Command]:
+    """Makes a command of a function, for who has one of the roles, or for whoever `who` knows without a login.
+
+    `api` is a router's decorator, `router.post("/…")`.
+    """
 
     def made(run: Callable[..., Awaitable[Answer]]) -> Command:
-        whole = Command(run, roles)
+        whole = Command(run, roles, who)
         if api is not None:
             api(whole.api())
         return whole
 
     return made
-
-
-async def _body(model: type[BaseModel], sent: Sent, read: Callable[[Sent], Read | Awaitable[Read]] | None) -> BaseModel:
-    typed = sent.typed
-    found = read(sent) if read else {name: typed[name] for name in model.model_fields if name in typed}
-    return model.model_validate(found if isinstance(found, Mapping) else await found)
 
 
 async def _facts(sent: Sent) -> list[tuple[str, str]]:
@@ -174,13 +192,27 @@ async def _facts(sent: Sent) -> list[tuple[str, str]]:
     return sorted(facts)
 
 
+async def _body(
+    model: type[BaseModel], sent: Sent, read: Callable[[Sent], Read | Awaitable[Read]] | None, words: Words
+) -> BaseModel | Sent:
+    """The body that a form makes, or the form with what is wrong with it."""
+    typed = sent.typed
+    try:
+        found = read(sent) if read else {name: typed[name] for name in model.model_fields if name in typed}
+        return model.model_validate(found if isinstance(found, Mapping) else await found)
+    except ValidationError as error:
+        problem = refused_line(error, words.fields, words.problems).detail
+    except ValueError as error:
+        problem = str(error)
+    return replace(sent, status=422, content={"reason": INVALID, "detail": problem})
+
+
 def _request() -> list[inspect.Parameter]:
     return [_parameter("request", Request)]
 
 
-def _asked(given: inspect.Signature) -> list[inspect.Parameter]:
-    kept = [one for one in given.parameters.values() if one.name not in ("tx", "principal")]
-    return [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in kept]
+def _named_by(function: Callable[..., Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in asked.items() if name in inspect.signature(function).parameters}
 
 
 def _parameter(name: str, annotation: Any) -> inspect.Parameter:

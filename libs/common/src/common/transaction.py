@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from common.avro import Codec
 from common.contracts import Topic
 from common.failures import Refusal, Unavailable, forever, sqlstate, until_it_stands
-from common.links import keyed_hash, signed_link
+from common.links import keyed_hash, signed_link, subject_of
 from common.messages import Message
 from common.telemetry import carried
 
@@ -74,7 +74,19 @@ class Transaction:
 
     def signed_address(self, path: str, use: str, subject: str, days: int) -> str:
         """Where somebody without an account finds what is theirs: the page's path, then a link for one use and one subject."""
-        return self.address(f"{path}/{signed_link(self._outlet.link_secret, use, subject, days)}")
+        return self.address(f"{path}/{self.signed_link(use, subject, days)}")
+
+    def signed_link(self, use: str, subject: str, days: int) -> str:
+        """The end of such an address."""
+        return signed_link(self._outlet.link_secret, use, subject, days)
+
+    def subject_of(self, use: str, link: str) -> str | None:
+        """For whom a signed link is, if it is ours, made for this use, and still good."""
+        return subject_of(self._outlet.link_secret, use, link)
+
+    def subject_of(self, use: str, link: str) -> str | None:
+        """For whom a signed link is, if it is ours, made for this use, and still good."""
+        return subject_of(self._outlet.link_secret, use, link)
 
     def keyed_hash(self, use: str, text: str) -> str:
         """What stands for a text that is not kept: see `common.links`."""

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -64,6 +64,18 @@ class Place:
     def order(self) -> tuple[int, bool, str, datetime, UUID]:
         """Sorts a line."""
         return (-self.priority, self.lottery_key is None, self.lottery_key or "", self.joined_at, self.entry_id)
+
+
+class InLine(Protocol):
+    """What is served of a registration."""
+
+    @property
+    def place(self) -> Place:
+        """As the waiting list sees it."""
+
+
+L = TypeVar("L")
+E = TypeVar("E", bound=InLine)
 
 
 class Entry(Protocol):
@@ -135,22 +147,29 @@ def served(free_count: int, line: Sequence[Place]) -> list[Place]:
 
 
 async def serve_line(
-    free_count: Callable[[], int],
-    line: Callable[[int, Collection[UUID]], Awaitable[Sequence[Place]]],
-    give: Callable[[Place], Awaitable[bool]],
-) -> None:
+    listed: L,
+    free_count: Callable[[L], int],
+    line: Callable[[int, Collection[UUID]], Awaitable[Sequence[E]]],
+    give: Callable[[L, E], Awaitable[L | None]],
+) -> L:
     """Gives free seats to those in line until they fit nobody; who may have none now is passed over, and keeps its place.
 
-    `line` has the first whom so many seats would fit, without those passed over; `give` says whether it could.
+    `line` has the first whom so many seats would fit, without those passed over; `give` has the list with its seats given,
+    or None when it could not.
     """
     passed: set[UUID] = set()
-    while free := free_count():
-        chosen = served(free, await line(free, passed))
+    while free := free_count(listed):
+        found = {one.place.entry_id: one for one in await line(free, passed)}
+        chosen = served(free, [one.place for one in found.values()])
         if not chosen:
-            return
+            break
         for place in chosen:
-            if not await give(place):
+            given = await give(listed, found[place.entry_id])
+            if given is None:
                 passed.add(place.entry_id)
+            else:
+                listed = given
+    return listed
 
 
 def lottery_key(seed: str, entry_id: UUID) -> str:

@@ -3,32 +3,45 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from fastapi import HTTPException, Request
-from fastapi.responses import Response
-from pydantic import ValidationError
+from fastapi import Request
+from fastapi.responses import JSONResponse, Response
 
-from common.commands import Form
-from common.desk import Desk, done
-from common.failures import Refusal
-from common.http import Answer, answer
-from common.transaction import Transaction
-from events import handlers, party_store
-from events.bodies import CheckInsBody
+from common.commands import Sent, Words
+from common.desk import Desk, Routes, done
+from common.identity import Principal
+from events import organiser_http, party_store
 from events.event_store import description_of
 from events.http import ORGANISERS
 from events.organiser_http import organised_session
-from events.state import CheckIn
+
+# What is read later than now is read now: a code that somebody types has no clock but ours.
+_NOW = "2100-01-01T00:00:00Z"
 
 
 class DoorDesk(Desk):
     """The routes of whoever checks in."""
 
+    def forms(self) -> Routes:
+        """What a device has read; also one code typed in the form, without JavaScript."""
+        return {
+            "/seances/{session_id}/pointage": organiser_http.check_in.form(
+                read=_readings, then=_told, refused=self.expected, words=Words({"check_ins": "code ou personnes"})
+            )
+        }
+
     async def door(self, request: Request, session_id: UUID) -> Response:
         """Check-in: works without a network once it is open; what was read is sent when there is one again."""
-        principal = self.who(request, *ORGANISERS)
+        return await self.expected(request, self.who(request, *ORGANISERS), session_id)
+
+    async def expected(
+        self, request: Request, principal: Principal, session_id: UUID, *, sent: Sent | None = None
+    ) -> Response:
+        """The page, or the same after a code that was refused."""
+        if sent is not None and _is_of_device(sent):
+            return _to_device(sent)
         async with self.database.transaction() as tx:
             row = await organised_session(tx, principal, session_id)
             registrations = await party_store.registrations(tx, session_id=session_id)
@@ -46,44 +59,35 @@ class DoorDesk(Desk):
             request,
             "door.html",
             principal,
+            sent=sent,
             row=row,
             what=description_of(row),
             expected=expected,
-            expected_json=json.dumps(expected, ensure_ascii=False),
         )
 
-    async def read_at_door(self, request: Request, session_id: UUID) -> Response:
-        """What a device has read; also one code typed in the form, without JavaScript."""
-        principal, form = await self.posted(request, *ORGANISERS)
-        async with self.database.transaction() as tx:
-            now = await tx.now()
-        readings = _readings(form, now)
 
-        async def run(tx: Transaction) -> Answer:
-            result = await handlers.check_in(tx, principal.account, session_id, readings)
-            if isinstance(result, Refusal):
-                return answer(result, None)
-            return 200, {"receipts": [one.__dict__ for one in result]}
-
-        status, content = await self.execute(request, principal, form, run)
-        if "application/json" in request.headers.get("accept", ""):
-            return Response(json.dumps(content, default=str), status, media_type="application/json")
-        if status >= 400:
-            raise HTTPException(status, content["detail"])
-        (receipt,) = content["receipts"]
-        said = {"accepted": "Pointé.", "unchanged": "Déjà pointé."}.get(receipt["outcome"], receipt["detail"])
-        return done(f"/seances/{session_id}/pointage", said, "")
+def _is_of_device(sent: Sent) -> bool:
+    return "lectures" in sent.typed
 
 
-def _readings(form: Form, now: datetime) -> list[CheckIn]:
+def _to_device(sent: Sent) -> Response:
+    return JSONResponse(dict(sent.content), sent.status)
+
+
+def _readings(sent: Sent) -> dict[str, Any]:
     """The readings in a form: a JSON list of a device, or one code that somebody typed."""
-    if "lectures" in form:
-        try:
-            body = CheckInsBody.model_validate({"check_ins": json.loads(form["lectures"])})
-        except (ValidationError, ValueError):
-            raise HTTPException(422, "Ces lectures sont illisibles.") from None
-        return [one.reading() for one in body.check_ins]
-    typed = {"code": form.get("code", "")[:40] or "?", "at": now.isoformat()}
-    if form.get("personnes", "").isdigit():
-        typed["visitor_count"] = form["personnes"]
-    return [one.reading() for one in CheckInsBody.model_validate({"check_ins": [typed]}).check_ins]
+    if not _is_of_device(sent):
+        one = {"code": sent.typed.get("code", ""), "visitor_count": sent.typed.get("personnes") or None, "at": _NOW}
+        return {"check_ins": [one]}
+    try:
+        return {"check_ins": json.loads(sent.typed["lectures"])}
+    except ValueError:
+        raise ValueError("Ces lectures sont illisibles.") from None
+
+
+def _told(sent: Sent) -> Response:
+    if _is_of_device(sent):
+        return _to_device(sent)
+    (receipt,) = sent.content["receipts"]
+    said = {"accepted": "Pointé.", "unchanged": "Déjà pointé."}.get(receipt["outcome"], receipt["detail"])
+    return done(f"/seances/{sent.path['session_id']}/pointage", said)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Literal
 from uuid import UUID
 
@@ -15,7 +16,8 @@ from common.transaction import Transaction
 from events import domain, event_store, party_store, store
 from events.messages import EventAccess, PartyKind
 from events.state import Ask, CheckIn, Decision, Policy, Receipt, Registration, Session
-from waiting_list.rules import Place, serve_line
+from waiting_list.rules import serve_line
+from waiting_list.store import DUE_COUNT_MAX, claim
 
 NOT_FOUND = Refusal("not_found", "Cet évènement, cette séance ou cette inscription n’existe pas.")
 NOT_YOURS = Refusal("not_yours", "Cet évènement ou cette inscription appartient à quelqu’un d’autre.")
@@ -214,10 +216,10 @@ async def _release_after_absences(tx: Transaction, found: tuple[UUID, UUID]) -> 
 
 
 # Nothing that reads or decides depends on their having run.
-settle_due = Sweeper("settle_due", store.due_sessions, _settle)
+settle_due = Sweeper("settle_due", store.SESSIONS.due, _settle)
 release_after_absences = Sweeper("release_after_absences", _too_often_absent, _release_after_absences, first=(NIL, NIL))
 # Whether somebody waits beside free seats, whatever has happened: there should be nobody.
-heal = Sweeper("heal", store.with_free_seats_and_a_line, _settle)
+heal = Sweeper("heal", store.SESSIONS.with_free_seats_and_a_line, _settle)
 
 
 # -- the lines around every rule
@@ -258,7 +260,7 @@ async def _settled(tx: Transaction, session: Session, policy: Policy, now: datet
     while True:
         due_count = sum(one.due_at is not None and one.due_at <= now for one in session.registrations)
         session = (await store.save(tx, session, domain.settle(session, now), policy)).session
-        if due_count < store.DUE_COUNT_MAX:
+        if due_count < DUE_COUNT_MAX:
             break
         again = await store.lock_session(tx, session.session_id)
         assert again is not None
@@ -278,24 +280,12 @@ async def _serve(
     if until is None:
         return session
 
-    async def line(free: int, passed: Collection[UUID]) -> list[Place]:
-        nonlocal session
-        found = await store.line(tx, session.session_id, free, passed)
-        session = replace(session, registrations=(*session.registrations, *found.values()))
-        return [one.place for one in found.values()]
+    async def give(at: Session, one: Registration) -> Session | None:
+        if how == "offered" and not await claim(tx, one.registration_id, until):
+            return None
+        at = replace(at, registrations=(*at.registrations, one))
+        decision = domain.give(at, one, now) if how == "given" else domain.offer(at, one, until, now)
+        return (await store.save(tx, at, decision, policy)).session
 
-    async def give(place: Place) -> bool:
-        nonlocal session
-        one = session.known(place.entry_id)
-        assert one is not None
-        if how == "given":
-            decision = domain.give(session, one, now)
-        elif await store.claim(tx, one.registration_id, until):
-            decision = domain.offer(session, one, until, now)
-        else:
-            return False
-        session = (await store.save(tx, session, decision, policy)).session
-        return True
-
-    await serve_line(lambda: domain.seats_to_give(session, policy, now), line, give)
-    return session
+    line = partial(store.line, tx, session.session_id)
+    return await serve_line(session, lambda at: domain.seats_to_give(at, policy, now), line, give)

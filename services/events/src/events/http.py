@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
@@ -11,10 +12,11 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import JSONResponse, Response
 
+from common.commands import command
 from common.failures import Refusal
-from common.http import Answer, answer, database_of, run_command, tagged
-from common.identity import Principal, Role, caller_as
-from common.links import signed_link, subject_of
+from common.http import Answer, answer, database_of, tagged
+from common.identity import Identity, Principal, Role, caller_as
+from common.links import signed_link
 from common.transaction import Transaction
 from events import event_store, handlers, party_store, publication
 from events.bodies import GroupBody, PeopleBody, RegistrationBody
@@ -123,29 +125,31 @@ async def event_calendar(request: Request, event_id: UUID) -> Response:
 # -- families
 
 
-@router.post("/events/{event_id}/registrations")
-async def register(request: Request, event_id: UUID, body: RegistrationBody) -> Response:
+async def registrant(request: Request, body: RegistrationBody) -> Principal:
+    """Stands for an address; a professional's token, or session on the pages, opens what is for professionals."""
+    identity: Identity = request.app.state.runtime.identity
+    known = await identity.bearer(request) if "authorization" in request.headers else identity.session(request)
+    return replace(public(body.email), roles=known.roles if known is not None else frozenset())
+
+
+@command(who=registrant, api=router.post("/events/{event_id}/registrations"))
+async def register(tx: Transaction, principal: Principal, event_id: UUID, body: RegistrationBody) -> Answer:
     """A family registers, without an account: 201 with each session's state; the link to change it goes by mail only.
 
     A professional's token opens what is for professionals.
     """
-    identity = request.app.state.runtime.identity
-    who = await identity.bearer(request) if "authorization" in request.headers else None
-    return await registered(request, event_id, body, applicant_of(request, event_id, body, who), public(body.email))
+    applicant = Applicant(
+        body.email,
+        body.title or None,
+        female_count=body.female_count,
+        male_count=body.male_count,
+        professional=is_professional(principal),
+        invited=is_invited(tx, event_id, body.invitation),
+    )
+    return await _registered(tx, event_id, body, applicant)
 
 
-async def registered(
-    request: Request, event_id: UUID, body: PeopleBody, applicant: Applicant, principal: Principal
-) -> Response:
-    """Registers an applicant once for its idempotency key."""
-
-    async def run(tx: Transaction) -> Answer:
-        return await register_as(tx, event_id, body, applicant)
-
-    return await run_command(request, principal, body, run)
-
-
-async def register_as(tx: Transaction, event_id: UUID, body: PeopleBody, applicant: Applicant) -> Answer:
+async def _registered(tx: Transaction, event_id: UUID, body: PeopleBody, applicant: Applicant) -> Answer:
     """Registers an applicant: 201 with what became of each session, or why not."""
     seats = dict.fromkeys(body.session_ids, body.seat_count)
     result = await handlers.register(tx, applicant, event_id, seats, wait=body.wait)
@@ -158,25 +162,13 @@ async def register_as(tx: Transaction, event_id: UUID, body: PeopleBody, applica
     return 201, {"registrations": shown}
 
 
-def applicant_of(request: Request, event_id: UUID, body: RegistrationBody, principal: Principal | None) -> Applicant:
-    """Who registers by an address; whoever is known as a professional is one."""
-    return Applicant(
-        body.email,
-        body.title or None,
-        female_count=body.female_count,
-        male_count=body.male_count,
-        professional=is_professional(principal),
-        invited=is_invited(request, event_id, body.invitation),
-    )
-
-
 # -- schools
 
 
-@router.post("/events/{event_id}/groups")
-async def register_group(request: Request, event_id: UUID, body: GroupBody, principal: School) -> Response:
+@command("school", api=router.post("/events/{event_id}/groups"))
+async def register_group(tx: Transaction, principal: Principal, event_id: UUID, body: GroupBody) -> Answer:
     """A school registers a group for an arrival slot or a session: all of it, or none."""
-    return await registered(request, event_id, body, group_of(principal, body), principal)
+    return await _registered(tx, event_id, body, _group_of(principal, body))
 
 
 @router.get("/groups")
@@ -187,45 +179,31 @@ async def my_groups(request: Request, principal: School) -> list[dict[str, Any]]
         return [shown_registration(row) | {"title": row.party_title, "event_id": row.event_id} for row in rows]
 
 
-@router.post("/groups/{registration_id}/cancellation")
-async def cancel_group(request: Request, registration_id: UUID, principal: School) -> Response:
+@command("school", api=router.post("/groups/{registration_id}/cancellation"))
+async def cancel_group(tx: Transaction, principal: Principal, registration_id: UUID) -> Answer:
     """A school gives a group up."""
-    return await on_group(request, registration_id, principal, handlers.cancel)
+    return await _on_group(tx, principal, registration_id, handlers.cancel)
 
 
-@router.post("/groups/{registration_id}/acceptance")
-async def accept_group(request: Request, registration_id: UUID, principal: School) -> Response:
+@command("school", api=router.post("/groups/{registration_id}/acceptance"))
+async def accept_group(tx: Transaction, principal: Principal, registration_id: UUID) -> Answer:
     """A school takes the seats that its group was offered."""
-    return await on_group(request, registration_id, principal, handlers.accept)
+    return await _on_group(tx, principal, registration_id, handlers.accept)
 
 
-async def on_group(
-    request: Request,
-    registration_id: UUID,
-    principal: Principal,
-    act: Callable[[Transaction, UUID, UUID], Awaitable[Refusal | None]],
-) -> Response:
-    """Acts on a group of the caller's school."""
-
-    async def run(tx: Transaction) -> Answer:
-        return answer(await of_school(tx, principal, registration_id, act), {"registration_id": registration_id})
-
-    return await run_command(request, principal, None, run)
-
-
-async def of_school(
+async def _on_group(
     tx: Transaction,
     principal: Principal,
     registration_id: UUID,
     act: Callable[[Transaction, UUID, UUID], Awaitable[Refusal | None]],
-) -> Refusal | None:
-    """Does something with a group, if it is the school's."""
+) -> Answer:
+    """Does something with a group, if it is of the caller's school."""
     row = await party_store.find_registration(tx, registration_id)
     if row is None:
-        return handlers.NOT_FOUND
+        return answer(handlers.NOT_FOUND, None)
     if row.school_uai != uai_of(principal):
-        return handlers.NOT_YOURS
-    return await act(tx, row.party_id, registration_id)
+        return answer(handlers.NOT_YOURS, None)
+    return answer(await act(tx, row.party_id, registration_id), {"registration_id": registration_id})
 
 
 # -- what routes and pages share
@@ -247,7 +225,7 @@ async def visible(
     if not rows or rows[0].event_state == "draft":
         raise HTTPException(404, "Cet évènement n'existe pas, ou n'est pas encore annoncé.")
     closed = description_of(rows[0]).access == EventAccess.INVITATION
-    if closed and not is_invited(request, event_id, invitation):
+    if closed and not is_invited(tx, event_id, invitation):
         principal = request.app.state.runtime.identity.session(request)
         if principal is None or principal.account != rows[0].organiser_account:
             raise HTTPException(404, "Cet évènement n'existe pas, ou n'est pas encore annoncé.")
@@ -259,10 +237,9 @@ def is_professional(principal: Principal | None) -> bool:
     return principal is not None and not principal.roles.isdisjoint(PROFESSIONALS)
 
 
-def is_invited(request: Request, event_id: UUID, invitation: str | None) -> bool:
+def is_invited(tx: Transaction, event_id: UUID, invitation: str | None) -> bool:
     """Whether somebody shows the invitation of an event."""
-    secret = request.app.state.runtime.settings.session_secret
-    return bool(invitation) and subject_of(secret, INVITATION, str(invitation)) == str(event_id)
+    return bool(invitation) and tx.subject_of(INVITATION, str(invitation)) == str(event_id)
 
 
 def invitation_of(request: Request, event_id: UUID) -> str:
@@ -275,7 +252,7 @@ def public(email: str) -> Principal:
     return Principal(f"public/{hashlib.sha256(email.encode()).hexdigest()}", frozenset())
 
 
-def group_of(principal: Principal, body: GroupBody) -> Applicant:
+def _group_of(principal: Principal, body: GroupBody) -> Applicant:
     """A group of the caller's school."""
     if principal.contact is None:
         raise HTTPException(422, "Ce compte n'a pas d'adresse mail : elle sert à prévenir le groupe.")

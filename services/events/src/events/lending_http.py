@@ -6,10 +6,10 @@ from typing import Annotated, Any
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Depends, HTTPException, Request
-from fastapi.responses import Response
 
+from common.commands import command
 from common.failures import Refusal
-from common.http import Answer, answer, database_of, run_command
+from common.http import Answer, answer, database_of
 from common.identity import Principal, Role, caller_as
 from common.pages import PARIS
 from common.transaction import Transaction
@@ -27,6 +27,11 @@ Keeper = Annotated[Principal, Depends(caller_as(*KEEPERS))]
 Professional = Annotated[Principal, Depends(caller_as(*PROFESSIONALS))]
 
 router = APIRouter(prefix="/v1")
+
+
+def keeps(principal: Principal | None) -> bool:
+    """Whether somebody is one of those who keep kits and the directory."""
+    return principal is not None and not principal.roles.isdisjoint(KEEPERS)
 
 
 # -- kits
@@ -52,33 +57,17 @@ async def taken_days(tx: Transaction, kit_ids: list[UUID]) -> dict[UUID, list[di
     return found
 
 
-@router.put("/kits/{kit_id}")
-async def describe_kit(request: Request, kit_id: UUID, body: KitBody, principal: Keeper) -> Response:
+@command(*KEEPERS, api=router.put("/kits/{kit_id}"))
+async def describe_kit(tx: Transaction, principal: Principal, kit_id: UUID, body: KitBody) -> Answer:
     """A keeper adds, changes or withdraws a kit."""
-
-    async def run(tx: Transaction) -> Answer:
-        refusal = await kit_handlers.describe_kit(tx, principal.account, principal.contact, kit_id, body.description())
-        return answer(refusal, {"kit_id": kit_id})
-
-    return await run_command(request, principal, body, run)
+    refusal = await kit_handlers.describe_kit(tx, principal.account, principal.contact, kit_id, body.description())
+    return answer(refusal, {"kit_id": kit_id})
 
 
-@router.post("/kits/{kit_id}/loans")
-async def ask_for_kit(request: Request, kit_id: UUID, body: LoanBody, principal: Professional) -> Response:
+@command(*PROFESSIONALS, api=router.post("/kits/{kit_id}/loans"))
+async def ask_for_kit(tx: Transaction, principal: Principal, kit_id: UUID, body: LoanBody) -> Answer:
     """Somebody asks for a kit: 201 with the loan, asked for or reserved; 409 with the days that are taken."""
-
-    async def run(tx: Transaction) -> Answer:
-        result = await ask_as(tx, principal, kit_id, body)
-        if isinstance(result, Refusal):
-            return answer(result, None)
-        return 201, {"loan_id": result.loan_id, "state": result.state}
-
-    return await run_command(request, principal, body, run)
-
-
-async def ask_as(tx: Transaction, principal: Principal, kit_id: UUID, body: LoanBody) -> Refusal | kits.Loan:
-    """Asks for a kit for a person's structure."""
-    return await kit_handlers.ask(
+    result = await kit_handlers.ask(
         tx,
         principal.account,
         principal.contact,
@@ -86,8 +75,11 @@ async def ask_as(tx: Transaction, principal: Principal, kit_id: UUID, body: Loan
         body.first_on,
         body.last_on,
         event_id=body.event_id,
-        keeps_kits=not principal.roles.isdisjoint(KEEPERS),
+        keeps_kits=keeps(principal),
     )
+    if isinstance(result, Refusal):
+        return answer(result, None)
+    return 201, {"loan_id": result.loan_id, "state": result.state}
 
 
 @router.get("/loans")
@@ -118,58 +110,37 @@ KEEPER_ACTIONS: dict[str, OnLoan] = {
 }
 
 
-@router.post("/loans/{loan_id}/return")
-async def return_kit(request: Request, loan_id: UUID, body: ReturnBody, principal: Keeper) -> Response:
+@command(*KEEPERS, api=router.post("/loans/{loan_id}/return"))
+async def return_kit(tx: Transaction, principal: Principal, loan_id: UUID, body: ReturnBody) -> Answer:
     """A kit came back, damaged or not."""
-
-    async def run(tx: Transaction) -> Answer:
-        refusal = await give_back(tx, principal, loan_id, damaged=body.damaged)
-        return answer(refusal, {"loan_id": loan_id})
-
-    return await run_command(request, principal, body, run)
-
-
-async def give_back(tx: Transaction, principal: Principal, loan_id: UUID, *, damaged: bool) -> Refusal | None:
-    """A kit of the caller's came back."""
-    return await kit_handlers.answer(
+    refusal = await kit_handlers.answer(
         tx,
         principal.account,
         loan_id,
-        lambda kit, loan, now, today: kits.give_back(kit, loan, damaged=damaged, today=today, now=now),
+        lambda kit, loan, now, today: kits.give_back(kit, loan, damaged=body.damaged, today=today, now=now),
     )
+    return answer(refusal, {"loan_id": loan_id})
 
 
-@router.post("/loans/{loan_id}/cancellation")
-async def give_loan_up(request: Request, loan_id: UUID, principal: Professional) -> Response:
+@command(*PROFESSIONALS, api=router.post("/loans/{loan_id}/cancellation"))
+async def give_loan_up(tx: Transaction, principal: Principal, loan_id: UUID) -> Answer:
     """A borrower no longer needs it."""
-
-    async def run(tx: Transaction) -> Answer:
-        return answer(await kit_handlers.give_up(tx, principal.account, loan_id), {"loan_id": loan_id})
-
-    return await run_command(request, principal, None, run)
+    return answer(await kit_handlers.give_up(tx, principal.account, loan_id), {"loan_id": loan_id})
 
 
-@router.post("/loans/{loan_id}/{action}")
-async def answer_loan(request: Request, loan_id: UUID, action: str, principal: Keeper) -> Response:
+@command(*KEEPERS, api=router.post("/loans/{loan_id}/{action}"))
+async def answer_loan(tx: Transaction, principal: Principal, loan_id: UUID, action: str) -> Answer:
     """A keeper reserves, refuses, hands over."""
     if action not in KEEPER_ACTIONS:
         raise HTTPException(404, f"Actions possibles : {', '.join(KEEPER_ACTIONS)}, return, cancellation.")
-
-    async def run(tx: Transaction) -> Answer:
-        refusal = await kit_handlers.answer(tx, principal.account, loan_id, KEEPER_ACTIONS[action])
-        return answer(refusal, {"loan_id": loan_id})
-
-    return await run_command(request, principal, None, run)
+    refusal = await kit_handlers.answer(tx, principal.account, loan_id, KEEPER_ACTIONS[action])
+    return answer(refusal, {"loan_id": loan_id})
 
 
-@router.post("/kits/{kit_id}/repair")
-async def repair_kit(request: Request, kit_id: UUID, principal: Keeper) -> Response:
+@command(*KEEPERS, api=router.post("/kits/{kit_id}/repair"))
+async def repair_kit(tx: Transaction, principal: Principal, kit_id: UUID) -> Answer:
     """A damaged kit is in order again."""
-
-    async def run(tx: Transaction) -> Answer:
-        return answer(await kit_handlers.mend(tx, principal.account, kit_id), {"kit_id": kit_id})
-
-    return await run_command(request, principal, None, run)
+    return answer(await kit_handlers.mend(tx, principal.account, kit_id), {"kit_id": kit_id})
 
 
 # -- ambassadors
@@ -183,40 +154,27 @@ async def list_ambassadors(request: Request, principal: Keeper) -> list[dict[str
         return [{name: getattr(row, name) for name in names} for row in await ambassador_store.people(tx)]
 
 
-@router.put("/ambassadors/{ambassador_id}")
+@command(*KEEPERS, api=router.put("/ambassadors/{ambassador_id}"))
 async def describe_ambassador(
-    request: Request, ambassador_id: UUID, body: AmbassadorBody, principal: Keeper
-) -> Response:
+    tx: Transaction, principal: Principal, ambassador_id: UUID, body: AmbassadorBody
+) -> Answer:
     """A coordinator adds somebody who agreed to be in the directory, or changes what it says."""
-
-    async def run(tx: Transaction) -> Answer:
-        await ambassador_handlers.describe(tx, ambassador_id, body.email, body.title, body.description())
-        return 200, {"ambassador_id": ambassador_id}
-
-    return await run_command(request, principal, body, run)
+    await ambassador_handlers.describe(tx, ambassador_id, body.email, body.title, body.description())
+    return 200, {"ambassador_id": ambassador_id}
 
 
-@router.post("/visits")
-async def ask_for_visit(request: Request, body: VisitBody, principal: Professional) -> Response:
+@command(*PROFESSIONALS, api=router.post("/visits"))
+async def ask_for_visit(tx: Transaction, principal: Principal, body: VisitBody) -> Answer:
     """A school or an organiser wishes to hear somebody: 201, the first who fits is asked; 409 when nobody does."""
-
-    async def run(tx: Transaction) -> Answer:
-        result = await visit_as(tx, principal, body)
-        if isinstance(result, Refusal):
-            return answer(result, None)
-        return 201, {"visit_id": result.visit_id, "state": result.state, "due_at": result.due_at}
-
-    return await run_command(request, principal, body, run)
-
-
-async def visit_as(tx: Transaction, principal: Principal, body: VisitBody) -> Refusal | Visit:
-    """Asks for a visit in the name of a person's structure; for one of their own events, if for one."""
     account = principal.account
     if body.event_id is not None and not await event_store.is_organised_by(tx, body.event_id, account):
-        return ambassador_handlers.NOT_YOURS
+        return answer(ambassador_handlers.NOT_YOURS, None)
     asker = Asker(account, principal.display, principal.contact, body.details, body.event_id)
     visit = Visit(uuid4(), account, body.rome_code, body.kind, body.commune_code, body.visit_on)
-    return await ambassador_handlers.ask_for(tx, asker, visit)
+    result = await ambassador_handlers.ask_for(tx, asker, visit)
+    if isinstance(result, Refusal):
+        return answer(result, None)
+    return 201, {"visit_id": result.visit_id, "state": result.state, "due_at": result.due_at}
 
 
 @router.get("/visits")
@@ -238,11 +196,7 @@ async def my_visits(request: Request, principal: Professional) -> list[dict[str,
         return [{name: getattr(row, name) for name in names} for row in rows]
 
 
-@router.post("/visits/{visit_id}/cancellation")
-async def cancel_visit(request: Request, visit_id: UUID, principal: Professional) -> Response:
+@command(*PROFESSIONALS, api=router.post("/visits/{visit_id}/cancellation"))
+async def cancel_visit(tx: Transaction, principal: Principal, visit_id: UUID) -> Answer:
     """Whoever asked gives up; who was to come is told."""
-
-    async def run(tx: Transaction) -> Answer:
-        return answer(await ambassador_handlers.cancel(tx, principal.account, visit_id), {"visit_id": visit_id})
-
-    return await run_command(request, principal, None, run)
+    return answer(await ambassador_handlers.cancel(tx, principal.account, visit_id), {"visit_id": visit_id})

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, HTTPException, Request
-from fastapi.responses import Response
 
+from common.commands import command
 from common.failures import Refusal
-from common.http import Answer, answer, database_of, run_command
+from common.http import Answer, answer, database_of
 from common.identity import Principal, caller_as
 from common.transaction import Transaction
 from events import event_handlers, event_store, handlers, party_store
@@ -49,82 +48,53 @@ async def my_events(request: Request, principal: Organiser) -> list[dict[str, An
         ]
 
 
-@router.put("/events/{event_id}")
-async def describe_event(request: Request, event_id: UUID, body: EventBody, principal: Organiser) -> Response:
+@command(*ORGANISERS, api=router.put("/events/{event_id}"))
+async def describe_event(tx: Transaction, principal: Principal, event_id: UUID, body: EventBody) -> Answer:
     """An organiser writes or changes an event."""
-
-    async def run(tx: Transaction) -> Answer:
-        refusal = await event_handlers.describe_event(
-            tx, principal.account, principal.contact, event_id, body.description()
-        )
-        return answer(refusal, {"event_id": event_id})
-
-    return await run_command(request, principal, body, run)
+    refusal = await event_handlers.describe_event(
+        tx, principal.account, principal.contact, event_id, body.description()
+    )
+    return answer(refusal, {"event_id": event_id})
 
 
-@router.put("/events/{event_id}/sessions/{session_id}")
+@command(*ORGANISERS, api=router.put("/events/{event_id}/sessions/{session_id}"))
 async def put_session(
-    request: Request, event_id: UUID, session_id: UUID, body: SessionBody, principal: Organiser
-) -> Response:
+    tx: Transaction, principal: Principal, event_id: UUID, session_id: UUID, body: SessionBody
+) -> Answer:
     """An organiser adds or changes a session."""
-
-    async def run(tx: Transaction) -> Answer:
-        refusal = await event_handlers.put_session(tx, principal.account, event_id, session_id, body.plan())
-        return answer(refusal, {"session_id": session_id})
-
-    return await run_command(request, principal, body, run)
+    refusal = await event_handlers.put_session(tx, principal.account, event_id, session_id, body.plan())
+    return answer(refusal, {"session_id": session_id})
 
 
-@router.put("/events/{event_id}/platform")
-async def need_platform(request: Request, event_id: UUID, body: NeedBody, principal: Organiser) -> Response:
+@command(*ORGANISERS, api=router.put("/events/{event_id}/platform"))
+async def need_platform(tx: Transaction, principal: Principal, event_id: UUID, body: NeedBody) -> Answer:
     """The event needs a technical platform: it is confirmed when platform scheduling has booked it."""
-
-    async def run(tx: Transaction) -> Answer:
-        refusal = await event_handlers.need_platform(tx, principal.account, event_id, body.need())
-        return answer(refusal, {"event_id": event_id})
-
-    return await run_command(request, principal, body, run)
+    refusal = await event_handlers.need_platform(tx, principal.account, event_id, body.need())
+    return answer(refusal, {"event_id": event_id})
 
 
-async def _on_event(
-    request: Request,
-    event_id: UUID,
-    principal: Principal,
-    act: Callable[[Transaction, str, UUID], Awaitable[Refusal | None]],
-) -> Response:
-    async def run(tx: Transaction) -> Answer:
-        return answer(await act(tx, principal.account, event_id), {"event_id": event_id})
-
-    return await run_command(request, principal, None, run)
-
-
-@router.delete("/events/{event_id}/platform")
-async def drop_platform(request: Request, event_id: UUID, principal: Organiser) -> Response:
+@command(*ORGANISERS, api=router.delete("/events/{event_id}/platform"))
+async def drop_platform(tx: Transaction, principal: Principal, event_id: UUID) -> Answer:
     """The event needs no platform any more."""
-    return await _on_event(request, event_id, principal, event_handlers.drop_platform)
+    return answer(await event_handlers.drop_platform(tx, principal.account, event_id), {"event_id": event_id})
 
 
-@router.post("/events/{event_id}/publication")
-async def publish(request: Request, event_id: UUID, principal: Organiser) -> Response:
+@command(*ORGANISERS, api=router.post("/events/{event_id}/publication"))
+async def publish(tx: Transaction, principal: Principal, event_id: UUID) -> Answer:
     """The event is announced: confirmed at once, or when its platform is booked."""
-    return await _on_event(request, event_id, principal, event_handlers.publish)
+    return answer(await event_handlers.publish(tx, principal.account, event_id), {"event_id": event_id})
 
 
-@router.post("/events/{event_id}/cancellation")
-async def cancel_event(request: Request, event_id: UUID, principal: Organiser) -> Response:
+@command(*ORGANISERS, api=router.post("/events/{event_id}/cancellation"))
+async def cancel_event(tx: Transaction, principal: Principal, event_id: UUID) -> Answer:
     """The event is called off; whoever is registered is told once."""
-    return await _on_event(request, event_id, principal, event_handlers.cancel)
+    return answer(await event_handlers.cancel(tx, principal.account, event_id), {"event_id": event_id})
 
 
-@router.post("/sessions/{session_id}/cancellation")
-async def cancel_session(request: Request, session_id: UUID, principal: Organiser) -> Response:
+@command(*ORGANISERS, api=router.post("/sessions/{session_id}/cancellation"))
+async def cancel_session(tx: Transaction, principal: Principal, session_id: UUID) -> Answer:
     """One session is called off."""
-
-    async def run(tx: Transaction) -> Answer:
-        refusal = await event_handlers.cancel_session(tx, principal.account, session_id)
-        return answer(refusal, {"session_id": session_id})
-
-    return await run_command(request, principal, None, run)
+    return answer(await event_handlers.cancel_session(tx, principal.account, session_id), {"session_id": session_id})
 
 
 @router.get("/sessions/{session_id}/registrations")
@@ -138,28 +108,20 @@ async def registrations(request: Request, session_id: UUID, principal: Organiser
         ]
 
 
-@router.post("/registrations/{registration_id}/cancellation")
-async def cancel_registration(request: Request, registration_id: UUID, principal: Organiser) -> Response:
+@command(*ORGANISERS, api=router.post("/registrations/{registration_id}/cancellation"))
+async def cancel_registration(tx: Transaction, principal: Principal, registration_id: UUID) -> Answer:
     """The organiser cancels a registration; its party is told."""
-
-    async def run(tx: Transaction) -> Answer:
-        refusal = await handlers.cancel_for(tx, principal.account, registration_id)
-        return answer(refusal, {"registration_id": registration_id})
-
-    return await run_command(request, principal, None, run)
+    refusal = await handlers.cancel_for(tx, principal.account, registration_id)
+    return answer(refusal, {"registration_id": registration_id})
 
 
-@router.post("/sessions/{session_id}/check-ins")
-async def check_in(request: Request, session_id: UUID, body: CheckInsBody, principal: Organiser) -> Response:
+@command(*ORGANISERS, api=router.post("/sessions/{session_id}/check-ins"))
+async def check_in(tx: Transaction, principal: Principal, session_id: UUID, body: CheckInsBody) -> Answer:
     """What a device at the door has read, as often as it likes: one receipt for each reading."""
-
-    async def run(tx: Transaction) -> Answer:
-        result = await handlers.check_in(tx, principal.account, session_id, [one.reading() for one in body.check_ins])
-        if isinstance(result, Refusal):
-            return answer(result, None)
-        return 200, {"receipts": [one.__dict__ for one in result]}
-
-    return await run_command(request, principal, body, run)
+    result = await handlers.check_in(tx, principal.account, session_id, [one.reading() for one in body.check_ins])
+    if isinstance(result, Refusal):
+        return answer(result, None)
+    return 200, {"receipts": [one.__dict__ for one in result]}
 
 
 async def organised_session(tx: Transaction, principal: Principal, session_id: UUID) -> Any:

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
 from fastapi import HTTPException, Request
 from fastapi.responses import Response
-from pydantic import ValidationError
 
-from common.commands import Form
-from common.desk import Desk, done
-from common.failures import Refusal
-from common.http import Answer, answer
+from common.commands import Command, Endpoint, Form, Sent, Words, command
+from common.desk import Desk, Routes, done
+from common.http import Answer
 from common.identity import Principal
 from common.pages import PARIS
-from common.spreadsheet import refused_line, written_table
+from common.spreadsheet import written_table
 from common.transaction import Transaction
-from events import event_handlers, event_store, handlers, kit_store, party_store, words
-from events.bodies import EventBody, NeedBody, SessionBody
+from events import event_store, kit_store, organiser_http, party_store, words
+from events.bodies import EventBody
 from events.event_store import description_of, event_of
 from events.http import ORGANISERS, invitation_of
 from events.messages import EventAccess
 from events.organiser_http import organised_session
 from territory import reference
 
-FIELDS = {
+_FIELDS = {
     "organiser_title": "organisateur",
     "kind": "genre",
     "title": "titre",
@@ -47,11 +44,64 @@ FIELDS = {
     "platform_id": "plateau",
     "group_size": "personnes",
 }
+WORDS = Words(_FIELDS, {"uuid_parsing": "donnez l’adresse de sa page"})
 _CSV_COLUMNS = ("seance", "debut", "nom", "adresse", "etablissement", "personnes", "etat", "venus", "code")
 
 
 class OrganiserDesk(Desk):
     """The routes of an organiser."""
+
+    def forms(self) -> Routes:
+        """What an organiser may send, and what is said when it is done."""
+
+        def of_event(what: Command, said: str, anchor: str = "", **how: Any) -> Endpoint:
+            return what.form(
+                then=lambda sent: done(f"/mes-evenements/{sent.path['event_id']}", said, anchor),
+                refused=self.edited,
+                words=WORDS,
+                **how,
+            )
+
+        return {
+            "/mes-evenements/{event_id}": of_event(
+                describe_on_page, "Évènement enregistré.", "seances", read=_event_typed
+            ),
+            "/mes-evenements/{event_id}/seance": of_event(
+                organiser_http.put_session,
+                "Séance enregistrée.",
+                "seances",
+                read=_session_typed,
+                hidden={"session_id": "session_id"},
+            ),
+            "/mes-evenements/{event_id}/seance-annulation": of_event(
+                organiser_http.cancel_session,
+                "Séance annulée : les inscrits sont prévenus.",
+                "seances",
+                where={"event_id": UUID},
+                hidden={"session_id": "session_id"},
+            ),
+            "/mes-evenements/{event_id}/plateau": of_event(
+                organiser_http.need_platform,
+                "Plateau demandé ; l’évènement est confirmé quand il est réservé.",
+                "plateau",
+                read=_need_typed,
+            ),
+            "/mes-evenements/{event_id}/plateau-retrait": of_event(
+                organiser_http.drop_platform, "L’évènement n’a plus besoin de plateau.", "plateau"
+            ),
+            "/mes-evenements/{event_id}/publication": of_event(organiser_http.publish, "Évènement publié."),
+            "/mes-evenements/{event_id}/annulation": of_event(
+                organiser_http.cancel_event, "Évènement annulé : les inscrits sont prévenus."
+            ),
+            "/seances/{session_id}/annulation": organiser_http.cancel_registration.form(
+                then=lambda sent: done(
+                    f"/seances/{sent.path['session_id']}", "Inscription annulée : la personne est prévenue."
+                ),
+                refused=self.expected,
+                where={"session_id": UUID},
+                hidden={"registration_id": "registration_id"},
+            ),
+        }
 
     async def mine(self, request: Request) -> Response:
         """The organiser's events: those to come with their fill, then those in preparation, then what is over."""
@@ -73,37 +123,29 @@ class OrganiserDesk(Desk):
             now=now,
             live=[one for one in shown if one not in over],
             over=over[::-1],
-            said=request.query_params.get("fait", ""),
         )
 
     async def edit(self, request: Request, event_id: UUID | None = None) -> Response:
         """The form of a new event, or one of the organiser's with its sessions, its platform and its kits."""
         principal = self.who(request, *ORGANISERS)
-        return await self._form(
-            request,
-            principal,
-            event_id or uuid4(),
-            new=event_id is None,
-            said=request.query_params.get("fait", ""),
-        )
+        return await self.edited(request, principal, event_id or uuid4(), new=event_id is None)
 
-    async def _form(
+    async def edited(
         self,
         request: Request,
         principal: Principal,
         event_id: UUID,
         *,
         new: bool = False,
-        status: int = 200,
-        problem: str = "",
-        said: str = "",
-        typed: Form | None = None,
+        sent: Sent | None = None,
+        **_: UUID,
     ) -> Response:
+        """The page; after a form that was refused also for what is not there, or not the organiser's."""
         async with self.database.transaction() as tx:
             now = await tx.now()
             known = {row.event_id: row for row in await event_store.events_of(tx, principal.account)}
             row = known.get(event_id)
-            if row is None and not new:
+            if row is None and not new and sent is None:
                 raise HTTPException(404, "Cet évènement n'existe pas.")
             sessions = await event_store.sessions(tx, now, event_id=event_id) if row is not None else []
             loans = await kit_store.loans(tx, event_id=event_id)
@@ -112,7 +154,7 @@ class OrganiserDesk(Desk):
             request,
             "edit.html",
             principal,
-            status,
+            sent=sent,
             event_id=event_id,
             row=row,
             what=what,
@@ -124,124 +166,20 @@ class OrganiserDesk(Desk):
             public_url=self.runtime.settings.public_url,
             stand_lines="\n".join(_stand_line(one) for one in what.stands) if what else "",
             now=now,
-            typed=typed or {},
             suggestions=reference.suggestions(),
-            said=said,
-            problem=problem,
         )
-
-    async def save(self, request: Request, event_id: UUID) -> Response:
-        """Writes or changes an event."""
-        principal, form = await self.posted(request, *ORGANISERS)
-        fields = await request.form()
-        try:
-            body = EventBody.model_validate(
-                {
-                    **{
-                        name: form.get(name, "").strip() or None
-                        for name in ("place_title", "host_siret", "online_url", "chat_url", "test_url")
-                    },
-                    "organiser_title": form.get("organiser_title", ""),
-                    "kind": form.get("kind", ""),
-                    "title": form.get("title", ""),
-                    "summary": form.get("summary", "").replace("\r\n", "\n"),
-                    "access": form.get("access", "OPEN"),
-                    "attendance_mode": form.get("attendance_mode", "ON_SITE"),
-                    "commune_code": reference.commune_code(form.get("commune", "")) or None,
-                    "audiences": [str(one) for one in fields.getlist("audience")],
-                    "rome_codes": [one.strip().upper() for one in form.get("rome", "").split(",") if one.strip()],
-                    "under_represented": form.get("under_represented") == "1",
-                    "stands": [_stand(line) for line in form.get("stands", "").splitlines() if line.strip()],
-                }
-            )
-        except ValidationError as error:
-            problem = refused_line(error, FIELDS, {}).detail
-            return await self._form(request, principal, event_id, new=True, status=422, problem=problem, typed=form)
-
-        async def run(tx: Transaction) -> Answer:
-            event = await event_store.find_event(tx, event_id)
-            fictitious = event.description.fictitious if event is not None else False
-            kept = body.model_copy(update={"fictitious": fictitious})
-            refusal = await event_handlers.describe_event(
-                tx, principal.account, principal.contact, event_id, kept.description()
-            )
-            return answer(refusal, {})
-
-        status, content = await self.execute(request, principal, form, run)
-        if status >= 400:
-            return await self._form(
-                request, principal, event_id, new=True, status=status, problem=content["detail"], typed=form
-            )
-        return done(f"/mes-evenements/{event_id}", "Évènement enregistré.", "seances")
-
-    async def change(self, request: Request, event_id: UUID, action: str) -> Response:
-        """Sessions, the platform, publication, cancellation."""
-        principal, form = await self.posted(request, *ORGANISERS)
-        account = principal.account
-        said, anchor = "", ""
-        command: Any = None
-        try:
-            match action:
-                case "seance":
-                    session_id = UUID(form.get("session_id", ""))
-                    plan = _session_body(form).plan()
-                    command = partial(
-                        event_handlers.put_session, account=account, event_id=event_id, session_id=session_id, plan=plan
-                    )
-                    said, anchor = "Séance enregistrée.", "seances"
-                case "seance-annulation":
-                    session_id = UUID(form.get("session_id", ""))
-                    command = partial(event_handlers.cancel_session, account=account, session_id=session_id)
-                    said, anchor = "Séance annulée : les inscrits sont prévenus.", "seances"
-                case "plateau":
-                    command = partial(
-                        event_handlers.need_platform, account=account, event_id=event_id, need=_need_body(form).need()
-                    )
-                    said, anchor = "Plateau demandé ; l’évènement est confirmé quand il est réservé.", "plateau"
-                case "plateau-retrait":
-                    command = partial(event_handlers.drop_platform, account=account, event_id=event_id)
-                    said, anchor = "L’évènement n’a plus besoin de plateau.", "plateau"
-                case "publication":
-                    command = partial(event_handlers.publish, account=account, event_id=event_id)
-                    said = "Évènement publié."
-                case "annulation":
-                    command = partial(event_handlers.cancel, account=account, event_id=event_id)
-                    said = "Évènement annulé : les inscrits sont prévenus."
-                case _:
-                    raise HTTPException(404, "Cette action n'existe pas.")
-        except ValidationError as error:
-            problem = refused_line(error, FIELDS, {}).detail
-            return await self._form(request, principal, event_id, status=422, problem=problem, typed=form)
-        except ValueError:
-            problem = "Écrivez le jour, le début et la fin, et un nombre de places."
-            return await self._form(request, principal, event_id, status=422, problem=problem, typed=form)
-
-        async def run(tx: Transaction) -> Answer:
-            refusal: Refusal | None = await command(tx)
-            return answer(refusal, {})
-
-        status, content = await self.execute(request, principal, form, run)
-        if status >= 400:
-            return await self._form(request, principal, event_id, status=status, problem=content["detail"], typed=form)
-        return done(f"/mes-evenements/{event_id}", said, anchor)
 
     # -- who comes
 
     async def session(self, request: Request, session_id: UUID) -> Response:
         """Who is registered, who waits in which order, who came."""
         principal = self.who(request, *ORGANISERS)
-        return await self._session(request, principal, session_id, said=request.query_params.get("fait", ""))
+        return await self.expected(request, principal, session_id)
 
-    async def _session(
-        self,
-        request: Request,
-        principal: Principal,
-        session_id: UUID,
-        *,
-        status: int = 200,
-        said: str = "",
-        problem: str = "",
+    async def expected(
+        self, request: Request, principal: Principal, session_id: UUID, *, sent: Sent | None = None, **_: UUID
     ) -> Response:
+        """The page, or the same after a form that was refused."""
         async with self.database.transaction() as tx:
             row = await organised_session(tx, principal, session_id)
             registrations = await party_store.registrations(tx, session_id=session_id)
@@ -251,7 +189,7 @@ class OrganiserDesk(Desk):
             request,
             "session.html",
             principal,
-            status,
+            sent=sent,
             row=row,
             what=description_of(row),
             seated=[one for one in live if one.state in ("registered", "attended", "absent")],
@@ -259,28 +197,7 @@ class OrganiserDesk(Desk):
             waiting=[one for one in live if one.state == "waiting"],
             now=now,
             door_open=row.state == "open" and row.starts_at - timedelta(hours=12) <= now,
-            said=said,
-            problem=problem,
         )
-
-    async def answer(self, request: Request, session_id: UUID, action: str) -> Response:
-        """Cancels a registration for a party."""
-        principal, form = await self.posted(request, *ORGANISERS)
-        if action != "annulation":
-            raise HTTPException(404, "Cette action n'existe pas.")
-        try:
-            registration_id = UUID(form.get("registration_id", ""))
-        except ValueError:
-            raise HTTPException(422, "Cette inscription n'existe pas.") from None
-
-        async def run(tx: Transaction) -> Answer:
-            refusal = await handlers.cancel_for(tx, principal.account, registration_id)
-            return answer(refusal, {})
-
-        status, content = await self.execute(request, principal, form, run)
-        if status >= 400:
-            return await self._session(request, principal, session_id, status=status, problem=content["detail"])
-        return done(f"/seances/{session_id}", "Inscription annulée : la personne est prévenue.", "")
 
     async def table(self, request: Request, session_id: UUID) -> Response:
         """Who is registered, as a table for a spreadsheet."""
@@ -309,37 +226,61 @@ class OrganiserDesk(Desk):
         return Response(content, media_type="text/csv; charset=utf-8", headers=headers)
 
 
-def _session_body(form: Form) -> SessionBody:
-    """A session as a form has it; `ValueError` when it does not read."""
-    day = form.get("jour", "")
-    draw = form.get("tirage", "")
-    return SessionBody.model_validate(
-        {
-            "title": form.get("title", ""),
-            "purpose": form.get("purpose", "CONFERENCE"),
-            "starts_at": words.paris(day, form.get("debut", "")),
-            "ends_at": words.paris(day, form.get("fin", "")),
-            "hall": form.get("hall") or None,
-            "speaker": form.get("speaker") or None,
-            "online_url": form.get("online_url") or None,
-            "admission": form.get("admission", "EVERYONE"),
-            "capacity_count": form.get("places") or None,
-            "allocation": "LOTTERY" if draw else "FIRST_COME",
-            "draw_at": words.paris(draw, "12:00") if draw else None,
-        }
-    )
+@command(*ORGANISERS)
+async def describe_on_page(tx: Transaction, principal: Principal, event_id: UUID, body: EventBody) -> Answer:
+    """Writes or changes an event; the form does not ask whether it is fictitious: it stays what it is."""
+    event = await event_store.find_event(tx, event_id)
+    fictitious = event is not None and event.description.fictitious
+    kept = body.model_copy(update={"fictitious": fictitious})
+    return await organiser_http.describe_event.run(tx, principal, event_id, kept)
 
 
-def _need_body(form: Form) -> NeedBody:
-    """A need for a platform as a form has it: the platform's address or id; `ValueError` when it does not read."""
-    typed = form.get("platform", "").rstrip("/").rsplit("/", 1)[-1]
-    day = form.get("jour", "")
-    return NeedBody(
-        platform_id=UUID(typed),
-        starts_at=words.paris(day, form.get("debut", "")),
-        ends_at=words.paris(day, form.get("fin", "")),
-        group_size=int(form.get("personnes", "")),
-    )
+def _event_typed(sent: Sent) -> dict[str, Any]:
+    typed = sent.typed
+    links = ("place_title", "host_siret", "online_url", "chat_url", "test_url")
+    return {
+        **{name: typed.get(name, "").strip() or None for name in links},
+        "organiser_title": typed.get("organiser_title", ""),
+        "kind": typed.get("kind", ""),
+        "title": typed.get("title", ""),
+        "summary": typed.get("summary", "").replace("\r\n", "\n"),
+        "access": typed.get("access", "OPEN"),
+        "attendance_mode": typed.get("attendance_mode", "ON_SITE"),
+        "commune_code": reference.commune_code(typed.get("commune", "")) or None,
+        "audiences": [str(one) for one in sent.fields.getlist("audience")],
+        "rome_codes": [one.strip().upper() for one in typed.get("rome", "").split(",") if one.strip()],
+        "under_represented": typed.get("under_represented") == "1",
+        "stands": [_stand(line) for line in typed.get("stands", "").splitlines() if line.strip()],
+    }
+
+
+def _session_typed(sent: Sent) -> dict[str, Any]:
+    typed, draw = sent.typed, sent.typed.get("tirage", "")
+    return _when(typed) | {
+        "title": typed.get("title", ""),
+        "purpose": typed.get("purpose", "CONFERENCE"),
+        "hall": typed.get("hall") or None,
+        "speaker": typed.get("speaker") or None,
+        "online_url": typed.get("online_url") or None,
+        "admission": typed.get("admission", "EVERYONE"),
+        "capacity_count": typed.get("places") or None,
+        "allocation": "LOTTERY" if draw else "FIRST_COME",
+        "draw_at": words.paris(draw, "12:00") if draw else None,
+    }
+
+
+def _need_typed(sent: Sent) -> dict[str, Any]:
+    """A need for a platform as a form has it: the platform's address or id."""
+    platform_id = sent.typed.get("platform", "").rstrip("/").rsplit("/", 1)[-1]
+    return _when(sent.typed) | {"platform_id": platform_id, "group_size": sent.typed.get("personnes", "")}
+
+
+def _when(typed: Form) -> dict[str, Any]:
+    day = typed.get("jour", "")
+    return {
+        "starts_at": words.paris(day, typed.get("debut", "")),
+        "ends_at": words.paris(day, typed.get("fin", "")),
+    }
 
 
 def _stand(line: str) -> dict[str, Any]:

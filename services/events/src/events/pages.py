@@ -46,22 +46,11 @@ def routes(runtime: Runtime) -> APIRouter:
         "/ambassadeur/{token}": lending.asked,
     }
     sent: Routes = {
-        "/evenements/{event_id}": public.register,
-        "/inscription/{token}/{action}": public.act,
-        "/mes-groupes": school.register,
-        "/mes-groupes/{registration_id}/{action}": school.act,
-        "/mes-evenements/{event_id}": organiser.save,
-        "/mes-evenements/{event_id}/{action}": organiser.change,
-        "/seances/{session_id}/pointage": door.read_at_door,
-        "/seances/{session_id}/{action}": organiser.answer,
-        "/kits/{kit_id}/prets": lending.ask_for_kit,
-        "/kits/{kit_id}/remise-en-etat": lending.mend_kit,
-        "/kits/{kit_id}": lending.save_kit,
-        "/prets/{loan_id}/{action}": lending.act_on_loan,
-        "/ambassadeurs/visites": lending.ask_for_visit,
-        "/ambassadeurs/visites/{visit_id}/annulation": lending.cancel_visit,
-        "/ambassadeurs/{ambassador_id}": lending.save_ambassador,
-        "/ambassadeur/{token}/{action}": lending.answer_visit,
+        **public.forms(),
+        **school.forms(),
+        **organiser.forms(),
+        **door.forms(),
+        **lending.forms(),
     }
     return page_routes(runtime, pages, shown=shown, sent=sent)
 

@@ -10,38 +10,27 @@ from uuid import UUID
 
 import segno
 from fastapi import HTTPException, Request
-from fastapi.responses import RedirectResponse, Response
-from pydantic import Field, ValidationError, field_validator
+from fastapi.responses import Response
+from pydantic import Field, field_validator
 
-from common.bodies import YEARS
-from common.commands import Form
-from common.desk import Desk
-from common.failures import Refusal
+from common.bodies import YEARS, Body
+from common.commands import Command, Endpoint, Sent, Words, command
+from common.desk import Desk, Routes, done
 from common.http import Answer, answer
 from common.identity import Principal
 from common.links import subject_of
 from common.pages import PARIS
 from common.query import Query
-from common.spreadsheet import refused_line
 from common.transaction import Transaction
-from events import event_store, handlers, notices, party_store, personal_data, publication, store, words
-from events.bodies import RegistrationBody
+from events import event_store, handlers, http, notices, party_store, personal_data, publication, store, words
+from events.bodies import Seats
 from events.event_store import description_of
-from events.http import (
-    AHEAD_MAX,
-    applicant_of,
-    calendar_response,
-    is_professional,
-    public,
-    register_as,
-    shown_lottery,
-    visible,
-)
+from events.http import AHEAD_MAX, calendar_response, is_professional, shown_lottery, visible
 from events.kinds import KINDS
 from events.messages import EventAccess, EventKind
 from territory import maps, reference, rome
 
-FIELDS = {
+_FIELDS = {
     "email": "adresse mail",
     "title": "nom",
     "seat_count": "nombre de personnes",
@@ -49,7 +38,10 @@ FIELDS = {
     "female_count": "femmes et filles",
     "male_count": "hommes et garçons",
 }
+WORDS = Words(_FIELDS, {"too_short": "choisissez au moins une séance"})
 PERIODS = {"": "À venir", "7": "7 prochains jours", "30": "30 prochains jours", "90": "3 prochains mois"}
+# Begins what a party's link stands for.
+_PARTY = "party/"
 _SHOWN_COUNT = 20
 _SCHOOL_YEAR_MONTH = 9
 
@@ -82,6 +74,32 @@ class Wanted(Query):
 
 class PublicDesk(Desk):
     """The routes of everybody, and of whoever has a link."""
+
+    def forms(self) -> Routes:
+        """What somebody without an account may send, and what is said when it is done."""
+
+        def of_party(what: Command, said: str, **how: Any) -> Endpoint:
+            return what.form(
+                then=lambda sent: done(f"/inscription/{sent.path['token']}", said),
+                refused=self.registered,
+                words=WORDS,
+                hidden={"registration_id": "registration_id"},
+                **how,
+            )
+
+        return {
+            "/evenements/{event_id}": http.register.form(read=_registration_typed, refused=self.shown, words=WORDS),
+            "/inscription/{token}/acceptation": of_party(accept, "Les places sont à vous."),
+            "/inscription/{token}/annulation": of_party(
+                cancel, "C’est annulé : vos places vont à d’autres. Merci d’avoir prévenu."
+            ),
+            "/inscription/{token}/nombre": of_party(
+                resize,
+                "Le nombre de personnes est changé.",
+                read=lambda sent: {"seat_count": sent.typed.get("personnes", "1")},
+            ),
+            "/inscription/{token}/effacement": self.erase,
+        }
 
     async def find(self, request: Request) -> Response:
         """Events to come, day by day, with what is left in each; open to everyone, whole without JavaScript."""
@@ -141,21 +159,14 @@ class PublicDesk(Desk):
 
     async def event(self, request: Request, event_id: UUID) -> Response:
         """One event: when, where, what is left; and the form to register."""
-        return await self._event(request, event_id, request.query_params)
+        return await self.shown(request, self.identity.session(request), event_id)
 
-    async def _event(
-        self,
-        request: Request,
-        event_id: UUID,
-        typed: Mapping[str, str],
-        *,
-        chosen: frozenset[str] = frozenset(),
-        status: int = 200,
-        problem: str = "",
-        can_wait: bool = False,
-        done: list[dict[str, Any]] | None = None,
+    async def shown(
+        self, request: Request, principal: Principal | None, event_id: UUID, *, sent: Sent | None = None
     ) -> Response:
-        principal, invitation = self.identity.session(request), typed.get("invitation") or None
+        """The page, or the same after the form was sent: what became of it, or why it was refused."""
+        typed: Mapping[str, str] = sent.typed if sent else request.query_params
+        invitation = typed.get("invitation") or None
         async with self.database.transaction() as tx:
             now = await tx.now()
             rows = await visible(request, tx, event_id, invitation, now)
@@ -167,7 +178,7 @@ class PublicDesk(Desk):
             request,
             "event.html",
             principal,
-            status,
+            sent=sent,
             event_id=event_id,
             what=what,
             state=rows[0].event_state,
@@ -183,67 +194,24 @@ class PublicDesk(Desk):
             party_seats_max=policy.party_seats_max,
             now=now,
             typed=typed,
-            chosen=chosen,
+            chosen=sent.fields.getlist("seance") if sent else [],
             invitation=invitation or "",
             document=publication.embedded(publication.json_ld(event_id, rows, address)),
-            problem=problem,
-            can_wait=can_wait,
-            done=done,
+            can_wait=bool(sent and sent.content.get("can_wait")),
+            done=sent.content.get("registrations") if sent else None,
         )
-
-    async def register(self, request: Request, event_id: UUID) -> Response:
-        """A family registers: no account, an address and a click; the link to change it comes by mail."""
-        fields = await request.form()
-        form: Form = {name: value for name, value in fields.items() if isinstance(value, str)}
-        chosen = [str(one) for one in fields.getlist("seance")]
-        try:
-            body = RegistrationBody.model_validate(
-                {
-                    "email": form.get("adresse", ""),
-                    "title": form.get("nom", ""),
-                    "seat_count": form.get("personnes", "1"),
-                    "female_count": form.get("femmes") or 0,
-                    "male_count": form.get("hommes") or 0,
-                    "session_ids": chosen,
-                    "wait": form.get("attente") == "1",
-                    "invitation": form.get("invitation") or None,
-                }
-            )
-        except ValidationError as error:
-            problem = refused_line(error, FIELDS, {"too_short": "choisissez au moins une séance"}).detail
-            return await self._event(request, event_id, form, chosen=frozenset(chosen), status=422, problem=problem)
-        applicant = applicant_of(request, event_id, body, self.identity.session(request))
-        principal = public(body.email)
-
-        async def run(tx: Transaction) -> Answer:
-            return await register_as(tx, event_id, body, applicant)
-
-        status, content = await self.execute(request, principal, form, run)
-        if status == 404:
-            raise HTTPException(404, content["detail"])
-        if status >= 400:
-            can_wait = bool(content.get("can_wait"))
-            return await self._event(
-                request,
-                event_id,
-                form,
-                chosen=frozenset(chosen),
-                status=status,
-                problem=content["detail"],
-                can_wait=can_wait,
-            )
-        return await self._event(request, event_id, form, status=201, done=content["registrations"])
 
     # -- by a signed link
 
     async def party(self, request: Request, token: str) -> Response:
         """What a party has registered for: its ticket, what it may change."""
-        return await self._party(request, token, said=request.query_params.get("fait", ""))
+        return await self.registered(request, None, token)
 
-    async def _party(
-        self, request: Request, token: str, *, status: int = 200, said: str = "", problem: str = ""
+    async def registered(
+        self, request: Request, _: Principal | None, token: str, *, sent: Sent | None = None, **__: UUID
     ) -> Response:
-        party_id = self._party_of(token)
+        """The page, or the same after a form that was refused."""
+        party_id = _party_id(request, token)
         async with self.database.transaction() as tx:
             now = await tx.now()
             party = await party_store.find_party(tx, party_id)
@@ -262,7 +230,7 @@ class PublicDesk(Desk):
             request,
             "party.html",
             None,
-            status,
+            sent=sent,
             token=token,
             party=party,
             what=what,
@@ -274,58 +242,23 @@ class PublicDesk(Desk):
                 border=2, dark="#000", light="#fff", omitsize=True
             ),
             party_seats_max=policy.party_seats_max,
-            said=said,
-            problem=problem,
         )
 
-    async def act(self, request: Request, token: str, action: str) -> Response:
-        """Takes an offer, leaves it, cancels, changes how many come, or erases everything."""
-        party_id = self._party_of(token)
-        form = {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
-        if action == "effacement":
+    async def erase(self, request: Request, token: str) -> Response:
+        """Erases everything that the service knows of whoever has the link."""
+        party_id = _party_id(request, token)
 
-            async def erase(tx: Transaction) -> None:
-                party = await party_store.find_party(tx, party_id)
-                if party is not None and party.email is not None:
-                    await personal_data.erase_address(tx, party.email)
+        async def run(tx: Transaction) -> None:
+            party = await party_store.find_party(tx, party_id)
+            if party is not None and party.email is not None:
+                await personal_data.erase_address(tx, party.email)
 
-            await self.database.run(erase)
-            return self.page(request, "erased.html", None)
-        said = {
-            "acceptation": "Les places sont à vous.",
-            "annulation": "C’est annulé : vos places vont à d’autres. Merci d’avoir prévenu.",
-            "nombre": "Le nombre de personnes est changé.",
-        }
-        if action not in said:
-            raise HTTPException(404, "Cette action n'existe pas.")
-        try:
-            registration_id = UUID(form.get("registration_id", ""))
-            seat_count = int(form.get("personnes", "1"))
-        except ValueError:
-            return await self._party(request, token, status=422, problem="Choisissez un nombre de personnes.")
-        if not 1 <= seat_count <= 10_000:
-            return await self._party(request, token, status=422, problem="Au moins une personne.")
-
-        async def run(tx: Transaction) -> Answer:
-            refusal: Refusal | None
-            match action:
-                case "acceptation":
-                    refusal = await handlers.accept(tx, party_id, registration_id)
-                case "annulation":
-                    refusal = await handlers.cancel(tx, party_id, registration_id)
-                case _:
-                    refusal = await handlers.resize(tx, party_id, registration_id, seat_count)
-            return answer(refusal, {})
-
-        principal = Principal(f"party/{party_id}", frozenset())
-        status, content = await self.execute(request, principal, form, run)
-        if status >= 400:
-            return await self._party(request, token, status=status, problem=content["detail"])
-        return RedirectResponse(f"/inscription/{token}?fait={said[action]}", 303)
+        await self.database.run(run)
+        return self.page(request, "erased.html", None)
 
     async def calendar(self, request: Request, token: str) -> Response:
         """The sessions of a party, for its own calendar."""
-        party_id = self._party_of(token)
+        party_id = _party_id(request, token)
         async with self.database.transaction() as tx:
             now = await tx.now()
             party = await party_store.find_party(tx, party_id)
@@ -346,7 +279,7 @@ class PublicDesk(Desk):
     async def data(self, request: Request, token: str) -> Response:
         """Everything that the service knows of whoever has the link."""
         async with self.database.transaction() as tx:
-            party = await party_store.find_party(tx, self._party_of(token))
+            party = await party_store.find_party(tx, _party_id(request, token))
             found = await personal_data.export_address(tx, party.email) if party is not None and party.email else None
         if found is None:
             raise HTTPException(404, "Nous ne savons plus rien de vous.")
@@ -354,11 +287,58 @@ class PublicDesk(Desk):
         headers = {"Content-Disposition": 'attachment; filename="mes-donnees.json"', "Cache-Control": "no-store"}
         return Response(content, media_type="application/json", headers=headers)
 
-    def _party_of(self, token: str) -> UUID:
-        subject = subject_of(self.runtime.settings.session_secret, notices.PARTY_LINK, token)
-        if subject is None:
-            raise HTTPException(403, "Ce lien n'est pas le bon ou n'est plus valable : reprenez celui du dernier mail.")
-        return UUID(subject)
+
+class SizeBody(Body):
+    """How many of a party come."""
+
+    seat_count: Seats
+
+
+async def party_by_link(request: Request, token: str) -> Principal:
+    """Stands for the party that a link is for."""
+    return Principal(f"{_PARTY}{_party_id(request, token)}", frozenset())
+
+
+@command(who=party_by_link)
+async def accept(tx: Transaction, principal: Principal, registration_id: UUID) -> Answer:
+    """Takes the seats that were offered."""
+    return answer(await handlers.accept(tx, _party_of(principal), registration_id), {})
+
+
+@command(who=party_by_link)
+async def cancel(tx: Transaction, principal: Principal, registration_id: UUID) -> Answer:
+    """Leaves an offer or a place in line, or gives a registration up."""
+    return answer(await handlers.cancel(tx, _party_of(principal), registration_id), {})
+
+
+@command(who=party_by_link)
+async def resize(tx: Transaction, principal: Principal, registration_id: UUID, body: SizeBody) -> Answer:
+    """Changes how many come."""
+    return answer(await handlers.resize(tx, _party_of(principal), registration_id, body.seat_count), {})
+
+
+def _party_id(request: Request, token: str) -> UUID:
+    subject = subject_of(request.app.state.runtime.settings.session_secret, notices.PARTY_LINK, token)
+    if subject is None:
+        raise HTTPException(403, "Ce lien n'est pas le bon ou n'est plus valable : reprenez celui du dernier mail.")
+    return UUID(subject)
+
+
+def _party_of(principal: Principal) -> UUID:
+    return UUID(principal.subject.removeprefix(_PARTY))
+
+
+def _registration_typed(sent: Sent) -> dict[str, Any]:
+    return {
+        "email": sent.typed.get("adresse", ""),
+        "title": sent.typed.get("nom", ""),
+        "seat_count": sent.typed.get("personnes", "1"),
+        "female_count": sent.typed.get("femmes") or 0,
+        "male_count": sent.typed.get("hommes") or 0,
+        "session_ids": sent.fields.getlist("seance"),
+        "wait": sent.typed.get("attente") == "1",
+        "invitation": sent.typed.get("invitation") or None,
+    }
 
 
 def _fits(row: Any, wanted: Wanted, distances: Mapping[str, float]) -> bool:

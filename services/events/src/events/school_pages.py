@@ -5,43 +5,48 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from fastapi import HTTPException, Request
+from fastapi import Request
 from fastapi.responses import Response
-from pydantic import ValidationError
 
-from common.commands import Form
-from common.desk import Desk, done
-from common.http import Answer, answer
+from common.commands import Sent, Words
+from common.desk import Desk, Routes, done
 from common.identity import Principal
-from common.spreadsheet import refused_line
-from common.transaction import Transaction
-from events import event_store, handlers, party_store, publication
-from events.bodies import GroupBody
+from events import event_store, http, party_store, publication
 from events.event_store import description_of
-from events.http import AHEAD_MAX, group_of, of_school, register_as, uai_of
+from events.http import AHEAD_MAX, uai_of
 
-FIELDS = {"title": "classe ou groupe", "seat_count": "nombre de personnes", "session_ids": "créneau"}
+_FIELDS = {"title": "classe ou groupe", "seat_count": "nombre de personnes", "session_ids": "créneau"}
 
 
 class SchoolDesk(Desk):
     """The routes of a school."""
 
+    def forms(self) -> Routes:
+        """What a school may send, and what is said when it is done."""
+        return {
+            "/mes-groupes": http.register_group.form(
+                read=_group_typed,
+                then=_registered,
+                refused=self.groups_of,
+                words=Words(_FIELDS, {"too_short": "choisissez-en un"}),
+                hidden={"event_id": "evenement"},
+            ),
+            "/mes-groupes/{registration_id}/annulation": http.cancel_group.form(
+                then=lambda _: done("/mes-groupes", "Groupe annulé."), refused=self.groups_of
+            ),
+            "/mes-groupes/{registration_id}/acceptation": http.accept_group.form(
+                then=lambda _: done("/mes-groupes", "Les places sont à vous."), refused=self.groups_of
+            ),
+        }
+
     async def groups(self, request: Request) -> Response:
         """The school's groups, and events that receive some."""
-        principal = self.who(request, "school")
-        return await self._groups(request, principal, said=request.query_params.get("fait", ""))
+        return await self.groups_of(request, self.who(request, "school"))
 
-    async def _groups(
-        self,
-        request: Request,
-        principal: Principal,
-        *,
-        status: int = 200,
-        said: str = "",
-        problem: str = "",
-        can_wait: bool = False,
-        typed: Form | None = None,
+    async def groups_of(
+        self, request: Request, principal: Principal, *, sent: Sent | None = None, **_: UUID
     ) -> Response:
+        """The page, or the same after a form that was refused."""
         async with self.database.transaction() as tx:
             now = await tx.now()
             mine = await party_store.registrations(tx, school_uai=uai_of(principal))
@@ -60,74 +65,34 @@ class SchoolDesk(Desk):
             for row in mine
             if row.state != "ended" and row.ends_at > now and not (row.due_at is not None and row.due_at <= now)
         ]
-        asked = (typed or {}).get("evenement") or request.query_params.get("evenement", "")
         return self.page(
             request,
             "groups.html",
             principal,
-            status,
+            sent=sent,
             live=live,
             over=[row for row in reversed(mine) if row not in live][:20],
             # Those that receive groups above all come first.
             events=publication.by_event(sorted(slots, key=lambda row: row.admission != "GROUPS")),
             titles=titles,
-            asked=asked,
+            asked=(sent.typed if sent else request.query_params).get("evenement", ""),
             now=now,
-            typed=typed or {},
-            can_wait=can_wait,
-            said=said,
-            problem=problem,
+            can_wait=bool(sent and sent.content.get("can_wait")),
         )
 
-    async def register(self, request: Request) -> Response:
-        """Registers a group."""
-        principal, form = await self.posted(request, "school")
-        try:
-            event_id = UUID(form.get("evenement", ""))
-            body = GroupBody.model_validate(
-                {
-                    "title": form.get("groupe", ""),
-                    "seat_count": form.get("personnes", ""),
-                    "female_count": form.get("filles") or 0,
-                    "male_count": form.get("garcons") or 0,
-                    "session_ids": [form["creneau"]] if form.get("creneau") else [],
-                    "wait": form.get("attente") == "1",
-                }
-            )
-        except ValidationError as error:
-            problem = refused_line(error, FIELDS, {"too_short": "choisissez-en un"}).detail
-            return await self._groups(request, principal, status=422, problem=problem, typed=form)
-        except ValueError:
-            raise HTTPException(422, "Choisissez un évènement.") from None
 
-        async def run(tx: Transaction) -> Answer:
-            return await register_as(tx, event_id, body, group_of(principal, body))
+def _group_typed(sent: Sent) -> dict[str, Any]:
+    slot = sent.typed.get("creneau")
+    return {
+        "title": sent.typed.get("groupe", ""),
+        "seat_count": sent.typed.get("personnes", ""),
+        "female_count": sent.typed.get("filles") or 0,
+        "male_count": sent.typed.get("garcons") or 0,
+        "session_ids": [slot] if slot else [],
+        "wait": sent.typed.get("attente") == "1",
+    }
 
-        status, content = await self.execute(request, principal, form, run)
-        if status >= 400:
-            return await self._groups(
-                request,
-                principal,
-                status=status,
-                problem=content["detail"],
-                can_wait=bool(content.get("can_wait")),
-                typed=form,
-            )
-        state: Any = content["registrations"][0]["state"]
-        return done("/mes-groupes", "Groupe inscrit." if state == "registered" else "Groupe en liste d’attente.")
 
-    async def act(self, request: Request, registration_id: UUID, action: str) -> Response:
-        """Gives a group up, or takes the seats that it was offered."""
-        principal, form = await self.posted(request, "school")
-        acts = {"annulation": handlers.cancel, "acceptation": handlers.accept}
-        if action not in acts:
-            raise HTTPException(404, "Cette action n'existe pas.")
-
-        async def run(tx: Transaction) -> Answer:
-            refusal = await of_school(tx, principal, registration_id, acts[action])
-            return answer(refusal, {})
-
-        status, content = await self.execute(request, principal, form, run)
-        if status >= 400:
-            return await self._groups(request, principal, status=status, problem=content["detail"])
-        return done("/mes-groupes", "Groupe annulé." if action == "annulation" else "Les places sont à vous.")
+def _registered(sent: Sent) -> Response:
+    state = sent.content["registrations"][0]["state"]
+    return done("/mes-groupes", "Groupe inscrit." if state == "registered" else "Groupe en liste d’attente.")

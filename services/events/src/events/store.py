@@ -16,10 +16,10 @@ from events import domain
 from events.domain import Attendance
 from events.messages import Admission, Allocation, PartyKind, RegistrationEndReason, SessionPurpose
 from events.state import Decision, Plan, Policy, Registration, Session
-from waiting_list.rules import ORDER, Counts, lottery_key
-from waiting_list.tables import LIVE, TAKING, counts_sql
+from waiting_list.rules import ORDER, lottery_key
+from waiting_list.store import Lists
+from waiting_list.tables import TAKING, counts_sql
 
-DUE_COUNT_MAX, LINE_COUNT_MAX = 500, 50
 _PLAN_COLUMNS = (
     "title",
     "purpose",
@@ -52,6 +52,7 @@ REGISTRATION_COLUMNS = (
     "ended_at",
     "revision",
 )
+SESSIONS = Lists("session", "session_id", REGISTRATION_COLUMNS, open_states=("open",), due_at="due_at")
 # Seats as they are at `:now`, whether time was settled or not: a lapsed offer holds nothing.
 SEATS = f"({counts_sql('registration', 'session_id = s.session_id', lapsing=True)})"
 
@@ -85,35 +86,19 @@ async def lock_session(
     row = await tx.fetch_one("SELECT * FROM session WHERE session_id = :id FOR UPDATE", id=session_id)
     if row is None:
         return None
-    rows = await tx.fetch_all(
-        f"""(SELECT {", ".join(REGISTRATION_COLUMNS)} FROM registration
-             WHERE session_id = :id AND due_at <= :now ORDER BY due_at, registration_id LIMIT {DUE_COUNT_MAX})
-            UNION SELECT {", ".join(REGISTRATION_COLUMNS)} FROM registration
-             WHERE session_id = :id AND (registration_id = :registration_id OR (holder_id = :holder_id AND {LIVE}))""",
-        id=session_id,
-        now=await tx.now(),
-        holder_id=holder_id,
-        registration_id=registration_id,
-    )
+    rows = await SESSIONS.looked_at(tx, session_id, holder_id=holder_id, registration_id=registration_id)
     return Session(
         session_id,
         row.event_id,
         plan_of(row),
         row.state,
-        await counts_of(tx, session_id),
+        await SESSIONS.counts(tx, session_id),
         row.seed,
         row.drawn_at,
         tuple(_registration(one) for one in rows),
         row.revision,
         row.version,
     )
-
-
-async def counts_of(tx: Transaction, session_id: UUID) -> Counts:
-    """Seats by what became of them, summed from the rows."""
-    row = await tx.fetch_one(counts_sql("registration", "session_id = :id"), id=session_id)
-    assert row is not None
-    return Counts(row.registered, row.offered, row.waiting, row.attended)
 
 
 async def attendance_of(tx: Transaction, session_id: UUID) -> Attendance:
@@ -159,7 +144,8 @@ async def save(tx: Transaction, before: Session, decision: Decision, policy: Pol
 
 
 async def _save_registration(tx: Transaction, session_id: UUID, before: Registration | None, one: Registration) -> None:
-    values = {name: getattr(one, name) for name in REGISTRATION_COLUMNS} | {
+    # Where the draw has put somebody is the draw's to write: who was read before it does not know.
+    values = {name: getattr(one, name) for name in REGISTRATION_COLUMNS if name != "lottery_key"} | {
         "session_id": session_id,
         "party_kind": one.party_kind.value,
         "end_reason": one.end_reason and one.end_reason.value,
@@ -167,29 +153,15 @@ async def _save_registration(tx: Transaction, session_id: UUID, before: Registra
     # Who checks in is not written to; who was registered, offered, put in line, resized or ended is, once.
     tells = one.state not in ("attended", "absent") and (before is None or before.state != "attended")
     tells = tells and (before is None or before.revision != one.revision)
-    await tx.execute(
-        f"""INSERT INTO registration ({", ".join(values)}, owed) VALUES ({", ".join(":" + name for name in values)}, :owed)
-            ON CONFLICT (registration_id) DO UPDATE SET owed = COALESCE(excluded.owed, registration.owed),
-                {", ".join(f"{name} = excluded.{name}" for name in values if name != "registration_id")}""",
-        **values,
-        owed=one.state if tells else None,
-    )
+    await SESSIONS.save(tx, values, owed=one.state if tells else None)
 
 
 async def _save_all_registrations(tx: Transaction, before: Session, after: Session, policy: Policy) -> None:
     """What the session's own change means for every registration in it, in one statement each."""
     if after.state == "cancelled" and before.state != "cancelled":
-        await tx.execute(
-            f"""UPDATE registration SET state = 'ended', end_reason = 'SESSION_CANCELLED', ended_at = :now, due_at = NULL,
-                    revision = revision + 1, owed = 'cancelled' WHERE session_id = :id AND {LIVE}""",
-            id=after.session_id,
-            now=await tx.now(),
-        )
+        await SESSIONS.end_all(tx, after.session_id, "SESSION_CANCELLED")
     if after.state == "held" and before.state != "held" and after.counts.attended:
-        await tx.execute(
-            "UPDATE registration SET state = 'absent' WHERE session_id = :id AND state = 'registered'",
-            id=after.session_id,
-        )
+        await SESSIONS.miss_all(tx, after.session_id)
     then, now = before.plan, after.plan
     if before.version == 0 or (then.starts_at, then.ends_at, then.hall) == (now.starts_at, now.ends_at, now.hall):
         return
@@ -213,58 +185,12 @@ async def tell_of_move(tx: Transaction, session_id: UUID) -> None:
     )
 
 
-async def due_sessions(tx: Transaction, after: UUID, limit: int) -> list[UUID]:
-    """Sessions in which time made something due that nobody has settled yet."""
-    rows = await tx.fetch_all(
-        """SELECT session_id FROM session WHERE due_at <= :now AND session_id > :after
-           UNION SELECT session_id FROM registration WHERE due_at <= :now AND session_id > :after
-           ORDER BY session_id LIMIT :limit""",
-        now=await tx.now(),
-        after=after,
-        limit=limit,
-    )
-    return [row.session_id for row in rows]
-
-
-async def with_free_seats_and_a_line(tx: Transaction, after: UUID, limit: int) -> list[UUID]:
-    """Sessions in which somebody waits whom the free seats would fit."""
-    rows = await tx.fetch_all(
-        """SELECT session_id FROM session s WHERE state = 'open' AND starts_at > :now AND session_id > :after AND EXISTS
-               (SELECT 1 FROM registration r WHERE r.session_id = s.session_id AND r.state = 'waiting'
-                    AND r.seat_count <= s.capacity_count - s.taken_count)
-           ORDER BY session_id LIMIT :limit""",
-        now=await tx.now(),
-        after=after,
-        limit=limit,
-    )
-    return [row.session_id for row in rows]
-
-
 # -- the line
 
 
-async def line(
-    tx: Transaction, session_id: UUID, free_count: int, passed: Collection[UUID]
-) -> dict[UUID, Registration]:
+async def line(tx: Transaction, session_id: UUID, free_count: int, passed: Collection[UUID]) -> list[Registration]:
     """The first in line whom the free seats would fit, in order; without those who were passed over."""
-    rows = await tx.fetch_all(
-        f"""SELECT {", ".join(REGISTRATION_COLUMNS)} FROM registration
-            WHERE session_id = :id AND state = 'waiting' AND seat_count <= :free AND NOT registration_id = ANY(:passed)
-            ORDER BY {ORDER} LIMIT {LINE_COUNT_MAX}""",
-        id=session_id,
-        free=free_count,
-        passed=list(passed),
-    )
-    return {row.registration_id: _registration(row) for row in rows}
-
-
-async def claim(tx: Transaction, registration_id: UUID, until: datetime) -> bool:
-    """Marks a place in line as offered; False when its holder has a pending offer elsewhere."""
-    return await tx.execute_unless_taken(
-        "UPDATE registration SET state = 'offered', due_at = :until WHERE registration_id = :id",
-        id=registration_id,
-        until=until,
-    )
+    return [_registration(row) for row in await SESSIONS.line(tx, session_id, free_count, passed)]
 
 
 async def draw(tx: Transaction, session_id: UUID, seed: str) -> None:

@@ -98,8 +98,11 @@ def long_date(value: date) -> str:
 
 
 def paris(day_typed: str, hour_typed: str) -> datetime:
-    """A wall clock in Paris as a form has it, in UTC; `ValueError` when it does not read."""
-    return datetime.combine(date.fromisoformat(day_typed), time.fromisoformat(hour_typed), PARIS).astimezone(UTC)
+    """A wall clock in Paris as a form has it, in UTC; `ValueError` says what to write."""
+    try:
+        return datetime.combine(date.fromisoformat(day_typed), time.fromisoformat(hour_typed), PARIS).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError("Écrivez le jour, le début et la fin, et un nombre de places.") from None
 
 
 def seats_words(row: Any, now: datetime) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,30 +11,29 @@ import segno
 from fastapi import HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 from icalendar import Calendar, Event
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
-from common.commands import Form
-from common.desk import Desk
-from common.http import Answer, tagged
+from common.commands import Endpoint, Sent, Words
+from common.desk import Desk, Routes, done
+from common.http import tagged
 from common.identity import Principal
 from common.query import Query
-from common.spreadsheet import refused_line
 from common.transaction import Transaction
 from parents_cafes import domain, household_store, http, notices, personal_data, season_store, store, words
-from parents_cafes.bodies import ActBody, ConfirmationBody, RequestBody
 from parents_cafes.messages import CafePeriod, CafeTheme
 from parents_cafes.state import Period, Policy
 from territory import maps, reference
 
-FIELDS = {"email": "adresse mail", "title": "prénom ou nom", "seat_count": "nombre de parents"}
-ACTIONS: dict[str, tuple[http.Action, str]] = {
-    "acceptation": ("acceptance", "Les places sont à vous."),
-    "garder": ("keeping", "C’est noté : vous venez."),
-    "annulation": ("cancellation", "C’est annulé. Merci d’avoir prévenu : vos places vont à d’autres."),
-    "nombre": ("size", "Le nombre de parents est changé."),
-    "changement": ("change", "C’est fait : voici votre nouveau café."),
-    "inscription": ("registration", "C’est noté."),
-}
+WORDS = Words(
+    {
+        "email": "adresse mail",
+        "title": "prénom ou nom",
+        "seat_count": "nombre de parents",
+        "registration_id": "inscription",
+        "cafe_id": "café",
+    },
+    {"uuid_parsing": "n’existe pas"},
+)
 _CHANGES_SHOWN = 5
 _DEGREES_DIGITS = 2
 
@@ -55,6 +53,36 @@ class Wanted(Query):
 
 class FamilyDesk(Desk):
     """The routes of everybody, and of whoever has a link."""
+
+    def forms(self) -> Routes:
+        """What somebody without an account may send, and what is said when it is done."""
+
+        def act(action: http.Action, said: str) -> Endpoint:
+            return http.act.form(
+                read=_act_typed,
+                then=lambda sent: done(f"/mon-cafe/{sent.path['token']}", said),
+                refused=self.household,
+                words=WORDS,
+                action=action,
+            )
+
+        return {
+            "/cafes/{cafe_id}": http.ask.form(read=_request_typed, refused=self.shown, words=WORDS),
+            "/confirmer/{token}": http.confirm.form(
+                read=lambda sent: {"wait": sent.typed.get("attente") == "1" or None},
+                then=lambda sent: RedirectResponse(f"/mon-cafe/{sent.content['household']}", 303),
+                refused=self.asked,
+            ),
+            "/mon-cafe/{token}/acceptation": act("acceptance", "Les places sont à vous."),
+            "/mon-cafe/{token}/garder": act("keeping", "C’est noté : vous venez."),
+            "/mon-cafe/{token}/annulation": act(
+                "cancellation", "C’est annulé. Merci d’avoir prévenu : vos places vont à d’autres."
+            ),
+            "/mon-cafe/{token}/nombre": act("size", "Le nombre de parents est changé."),
+            "/mon-cafe/{token}/changement": act("change", "C’est fait : voici votre nouveau café."),
+            "/mon-cafe/{token}/inscription": act("registration", "C’est noté."),
+            "/mon-cafe/{token}/effacement": self.erase,
+        }
 
     async def find(self, request: Request) -> Response:
         """Cafés to come, nearest first where a place is given, by day otherwise; open to everyone."""
@@ -101,18 +129,12 @@ class FamilyDesk(Desk):
 
     async def cafe(self, request: Request, cafe_id: UUID) -> Response:
         """One café: when, where, what is left; and the form to ask for it."""
-        return await self._cafe(request, cafe_id, {})
+        return await self.shown(request, self.identity.session(request), cafe_id)
 
-    async def _cafe(
-        self,
-        request: Request,
-        cafe_id: UUID,
-        typed: Mapping[str, str],
-        *,
-        status: int = 200,
-        problem: str = "",
-        sent_to: str = "",
+    async def shown(
+        self, request: Request, principal: Principal | None, cafe_id: UUID, *, sent: Sent | None = None
     ) -> Response:
+        """The page, or the same after the form was sent: where its link has gone, or why it was refused."""
         async with self.database.transaction() as tx:
             row = await http.announced(tx, cafe_id)
             now = await tx.now()
@@ -121,8 +143,8 @@ class FamilyDesk(Desk):
         return self.page(
             request,
             "cafe.html",
-            self.identity.session(request),
-            status,
+            principal,
+            sent=sent,
             row=row,
             closed=domain.why_closed(store.cafe_of(row), 1, now),
             into=next(iter(into), None),
@@ -131,44 +153,19 @@ class FamilyDesk(Desk):
             request_hours=policy.request_hours,
             early=row.opens_at is not None and now < row.opens_at,
             now=now,
-            typed=typed,
-            problem=problem,
-            sent_to=sent_to,
+            sent_to=sent.typed["adresse"] if sent and not sent.problem else "",
         )
-
-    async def ask(self, request: Request, cafe_id: UUID) -> Response:
-        """A parent asks for a café: an address and a click; the rest is in the mail."""
-        form: Form = {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
-        try:
-            body = RequestBody.model_validate(
-                {
-                    "email": form.get("adresse", ""),
-                    "title": form.get("nom", ""),
-                    "seat_count": form.get("parents", "1"),
-                    "wait": form.get("attente") == "1",
-                }
-            )
-        except ValidationError as error:
-            problem = refused_line(error, FIELDS, {}).detail
-            return await self._cafe(request, cafe_id, form, status=422, problem=problem)
-
-        async def run(tx: Transaction) -> Answer:
-            return await http.asked(tx, cafe_id, body)
-
-        status, content = await self.execute(request, http.public(body.email), form, run)
-        if status >= 400:
-            return await self._cafe(request, cafe_id, form, status=status, problem=content["detail"])
-        return await self._cafe(request, cafe_id, form, status=202, sent_to=body.email)
 
     # -- the link of a request
 
     async def verify(self, request: Request, token: str) -> Response:
         """What the link confirms. Opening it changes nothing: mail filters open links too."""
-        return await self._verify(request, token)
+        return await self.asked(request, None, token)
 
-    async def _verify(
-        self, request: Request, token: str, *, status: int = 200, content: Mapping[str, Any] | None = None
-    ) -> Response:
+    async def asked(self, request: Request, _: Principal | None, token: str, *, sent: Sent | None = None) -> Response:
+        """The page, or the same after a confirmation that was refused, with what else there is."""
+        if sent and sent.status == 404:
+            raise HTTPException(404, sent.problem)
         request_id = http.subject(request, notices.REQUEST_LINK, token)
         async with self.database.transaction() as tx:
             asked = await household_store.lock_request(tx, request_id)
@@ -181,44 +178,27 @@ class FamilyDesk(Desk):
             request,
             "verify.html",
             None,
-            status,
+            sent=sent,
             token=token,
             asked=asked,
             row=row,
             now=now,
-            problem=content["detail"] if content else "",
-            reason=content.get("reason", "") if content else "",
-            can_wait=bool(content.get("can_wait")) if content else False,
-            household=content.get("household", "") if content else "",
-            others=others if content else [],
+            reason=sent.content["reason"] if sent else "",
+            can_wait=bool(sent and sent.content.get("can_wait")),
+            household=sent.content.get("household", "") if sent else "",
+            others=others if sent else [],
         )
-
-    async def confirm(self, request: Request, token: str) -> Response:
-        """The click that makes it certain: on to the household's own page, or what else there is."""
-        request_id = http.subject(request, notices.REQUEST_LINK, token)
-        form: Form = {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
-        body = ConfirmationBody(wait=True if form.get("attente") == "1" else None)
-
-        async def run(tx: Transaction) -> Answer:
-            return await http.confirmed(request, tx, request_id, body)
-
-        principal = Principal(f"request/{request_id}", frozenset())
-        status, content = await self.execute(request, principal, form, run)
-        if status == 404:
-            raise HTTPException(404, content["detail"])
-        if status >= 400:
-            return await self._verify(request, token, status=status, content=content)
-        return RedirectResponse(f"/mon-cafe/{content['household']}", 303)
 
     # -- the household's own page
 
     async def mine(self, request: Request, token: str) -> Response:
         """What a household is registered for, and all that it may do about it."""
-        return await self._mine(request, token, said=request.query_params.get("fait", ""))
+        return await self.household(request, None, token)
 
-    async def _mine(
-        self, request: Request, token: str, *, status: int = 200, said: str = "", problem: str = "", late: str = ""
+    async def household(
+        self, request: Request, _: Principal | None, token: str, *, sent: Sent | None = None
     ) -> Response:
+        """The page, or the same after a form that was refused; who leaves late is warned beside what it leaves."""
         household_id = http.subject(request, notices.HOUSEHOLD_LINK, token)
         async with self.database.transaction() as tx:
             now = await tx.now()
@@ -255,7 +235,7 @@ class FamilyDesk(Desk):
             request,
             "mine.html",
             None,
-            status,
+            sent=sent,
             token=token,
             shown=shown,
             over=[row for row in rows if row not in live],
@@ -263,41 +243,14 @@ class FamilyDesk(Desk):
             household_seats_max=policy.household_seats_max,
             late_hours=policy.late_hours,
             now=now,
-            said=said,
-            problem=problem,
-            warned=late,
+            warned=sent.typed.get("registration_id") if sent and sent.content["reason"] == "late_warning" else None,
         )
 
-    async def act(self, request: Request, token: str, action: str) -> Response:
-        """Takes an offer, keeps, cancels, changes, or erases everything."""
+    async def erase(self, request: Request, token: str) -> Response:
+        """Erases everything that the service knows of whoever has the link."""
         household_id = http.subject(request, notices.HOUSEHOLD_LINK, token)
-        form: Form = {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
-        if action == "effacement":
-            await self.database.run(lambda tx: personal_data.erase_household(tx, household_id))
-            return self.page(request, "erased.html", None)
-        if action not in ACTIONS:
-            raise HTTPException(404, "Cette action n'existe pas.")
-        command, said = ACTIONS[action]
-        try:
-            body = ActBody.model_validate(
-                {
-                    "registration_id": form.get("registration_id") or UUID(int=0),
-                    "seat_count": form.get("parents", "1"),
-                    "cafe_id": form.get("cafe_id") or None,
-                    "warned": form.get("prevenu") == "1",
-                }
-            )
-        except ValidationError as error:
-            return await self._mine(request, token, status=422, problem=refused_line(error, FIELDS, {}).detail)
-
-        async def run(tx: Transaction) -> Answer:
-            return await http.acted(request, tx, household_id, command, body)
-
-        status, content = await self.execute(request, http.household(household_id), form, run)
-        if status >= 400:
-            late = form.get("registration_id", "") if content["reason"] == "late_warning" else ""
-            return await self._mine(request, token, status=status, problem=content["detail"], late=late)
-        return RedirectResponse(f"/mon-cafe/{token}?fait={said}", 303)
+        await self.database.run(lambda tx: personal_data.erase_household(tx, household_id))
+        return self.page(request, "erased.html", None)
 
     async def calendar(self, request: Request, token: str) -> Response:
         """The cafés of a household, for its own calendar."""
@@ -317,6 +270,24 @@ class FamilyDesk(Desk):
         content = json.dumps(found, ensure_ascii=False, indent=1, default=str)
         headers = {"Content-Disposition": 'attachment; filename="mes-donnees.json"', "Cache-Control": "no-store"}
         return Response(content, media_type="application/json", headers=headers)
+
+
+def _request_typed(sent: Sent) -> dict[str, Any]:
+    return {
+        "email": sent.typed.get("adresse", ""),
+        "title": sent.typed.get("nom", ""),
+        "seat_count": sent.typed.get("parents", "1"),
+        "wait": sent.typed.get("attente") == "1",
+    }
+
+
+def _act_typed(sent: Sent) -> dict[str, Any]:
+    return {
+        "registration_id": sent.typed.get("registration_id") or UUID(int=0),
+        "seat_count": sent.typed.get("parents", "1"),
+        "cafe_id": sent.typed.get("cafe_id") or None,
+        "warned": sent.typed.get("prevenu") == "1",
+    }
 
 
 async def _openings(

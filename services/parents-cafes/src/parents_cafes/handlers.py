@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from common.failures import Refusal
@@ -12,7 +13,8 @@ from common.sweepers import Sweeper
 from common.transaction import Transaction
 from parents_cafes import domain, household_store, notices, season_store, store
 from parents_cafes.state import Ask, Cafe, Decision, Policy, Registration
-from waiting_list.rules import Place, serve_line
+from waiting_list.rules import serve_line
+from waiting_list.store import claim
 
 NOT_FOUND = Refusal("not_found", "Ce café ou cette inscription n’existe pas.")
 LINK_IS_OVER = Refusal(
@@ -234,10 +236,10 @@ async def _forget(tx: Transaction, household_id: UUID) -> None:
     await household_store.forget(tx, await store.policy_at(tx, now), now, household_id)
 
 
-# Nothing that reads or decides depends on their having run.
-settle_due = Sweeper("settle_due", season_store.due_cafes, _settle)
+# Nothing that reads or decides depends on their having run; the pass has its own way.
+settle_due = Sweeper("settle_due", store.CAFES.due, _settle)
 # Whether somebody waits beside free seats, whatever has happened: there should be nobody.
-heal = Sweeper("heal", season_store.with_free_seats_and_a_line, _settle)
+heal = Sweeper("heal", store.CAFES.with_free_seats_and_a_line, _settle)
 # Addresses that are of no more use are gone by themselves.
 forget_requests = Sweeper("forget_requests", household_store.never_verified, household_store.forget_request)
 forget_households = Sweeper("forget_households", _of_no_more_use, _forget)
@@ -288,20 +290,11 @@ async def serve(tx: Transaction, cafe: Cafe, policy: Policy, now: datetime) -> C
     if until is None:
         return cafe
 
-    async def line(free: int, passed: Collection[UUID]) -> list[Place]:
-        nonlocal cafe
-        found = await store.line(tx, cafe.cafe_id, free, passed)
-        cafe = replace(cafe, registrations=(*cafe.registrations, *found))
-        return [one.place for one in found]
+    async def give(at: Cafe, one: Registration) -> Cafe | None:
+        if not await claim(tx, one.registration_id, until):
+            return None
+        at = replace(at, registrations=(*at.registrations, one))
+        return (await store.save(tx, at, domain.offer(at, one, until, now), policy)).cafe
 
-    async def give(place: Place) -> bool:
-        nonlocal cafe
-        one = cafe.known(place.entry_id)
-        assert one is not None
-        if not await store.claim(tx, one.registration_id, until):
-            return False
-        cafe = (await store.save(tx, cafe, domain.offer(cafe, one, until, now), policy)).cafe
-        return True
-
-    await serve_line(lambda: domain.seats_to_give(cafe, policy, now), line, give)
-    return cafe
+    line = partial(store.line, tx, cafe.cafe_id)
+    return await serve_line(cafe, lambda at: domain.seats_to_give(at, policy, now), line, give)

@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, HTTPException, Query, Request
-from fastapi.responses import Response
 
+from common.commands import Who, command
 from common.failures import Refusal
-from common.http import Answer, answer, database_of, run_command
+from common.http import Answer, answer, database_of
 from common.identity import Principal
-from common.links import signed_link, subject_of
+from common.links import subject_of
 from common.transaction import Transaction
 from parents_cafes import handlers, notices, season_store
 from parents_cafes.bodies import ActBody, ConfirmationBody, RequestBody
@@ -61,67 +61,42 @@ async def show_cafe(request: Request, cafe_id: UUID) -> dict[str, Any]:
 # -- families
 
 
-@router.post("/cafes/{cafe_id}/requests")
-async def ask(request: Request, cafe_id: UUID, body: RequestBody) -> Response:
+async def by_address(request: Request, body: RequestBody) -> Principal:
+    """Stands for an address that nobody has verified."""
+    return public(body.email)
+
+
+def by_link(kind: str, use: str) -> Who:
+    """Stands for the request, the household or the facilitator that a link is for: what each sends has one budget."""
+
+    async def who(request: Request, token: str) -> Principal:
+        return Principal(f"{kind}/{subject(request, use, token)}", frozenset())
+
+    return who
+
+
+@command(who=by_address, api=router.post("/cafes/{cafe_id}/requests"))
+async def ask(tx: Transaction, principal: Principal, cafe_id: UUID, body: RequestBody) -> Answer:
     """Somebody asks for a café: 202, and a link goes to the address; the answer is the same whoever it is."""
-
-    async def run(tx: Transaction) -> Answer:
-        return await asked(tx, cafe_id, body)
-
-    return await run_command(request, public(body.email), body, run)
-
-
-async def asked(tx: Transaction, cafe_id: UUID, body: RequestBody) -> Answer:
-    """Files a request: 202 with its id, which opens nothing by itself; or why not."""
     result = await handlers.ask(tx, cafe_id, body.email, body.title or None, body.seat_count, wait=body.wait)
+    # The id opens nothing by itself.
     return answer(result, None) if isinstance(result, Refusal) else (202, {"request_id": result})
 
 
-@router.post("/requests/{token}/confirmation")
-async def confirm(request: Request, token: str, body: ConfirmationBody) -> Response:
+@command(who=by_link("request", notices.REQUEST_LINK), api=router.post("/requests/{token}/confirmation"))
+async def confirm(tx: Transaction, principal: Principal, body: ConfirmationBody) -> Answer:
     """The link was followed: 201 with the registration and the household's own link, or why there is none."""
-    request_id = subject(request, notices.REQUEST_LINK, token)
-
-    async def run(tx: Transaction) -> Answer:
-        return await confirmed(request, tx, request_id, body)
-
-    return await run_command(request, Principal(f"request/{request_id}", frozenset()), body, run)
+    result = await handlers.confirm(tx, id_of(principal), wait=body.wait)
+    return answer(result, None) if isinstance(result, Refusal) else _outcome(tx, result)
 
 
-async def confirmed(request: Request, tx: Transaction, request_id: UUID, body: ConfirmationBody) -> Answer:
-    """Confirms a request; what the rule refuses comes with the household's link all the same, as the address is verified."""
-    result = await handlers.confirm(tx, request_id, wait=body.wait)
-    return answer(result, None) if isinstance(result, Refusal) else outcome(request, result)
-
-
-def outcome(request: Request, result: Registered) -> Answer:
-    """What became of a request, with the household's link."""
-    token = household_link(request, result.household_id)
-    if result.refusal is not None:
-        facts = {**result.refusal.facts, "household": token}
-        return 409, Refusal(result.refusal.reason, result.refusal.detail, facts)
-    one = result.registration
-    shown = {"registration_id": one.registration_id, "state": one.state, "seat_count": one.seat_count} if one else None
-    return 201, {"household": token, "cafe_id": result.cafe_id, "registration": shown}
-
-
-@router.post("/households/{token}/{action}")
-async def act(request: Request, token: str, action: Action, body: ActBody) -> Response:
+@command(who=by_link("household", notices.HOUSEHOLD_LINK), api=router.post("/households/{token}/{action}"))
+async def act(tx: Transaction, principal: Principal, action: Action, body: ActBody) -> Answer:
     """What a household does with its registration, by its link; `registration` asks for another café without a new mail."""
-    household_id = subject(request, notices.HOUSEHOLD_LINK, token)
-
-    async def run(tx: Transaction) -> Answer:
-        return await acted(request, tx, household_id, action, body)
-
-    return await run_command(request, household(household_id), body, run)
-
-
-async def acted(request: Request, tx: Transaction, household_id: UUID, action: Action, body: ActBody) -> Answer:
-    """Runs one act of a household: 200, or why not."""
     if body.cafe_id is None and action in ("change", "registration"):
         return 422, Refusal("invalid_request", "Choisissez un café.")
     refusal: Refusal | None = None
-    one = body.registration_id
+    household_id, one = id_of(principal), body.registration_id
     match action:
         case "acceptance":
             refusal = await handlers.accept(tx, household_id, one)
@@ -137,8 +112,19 @@ async def acted(request: Request, tx: Transaction, household_id: UUID, action: A
         case "registration":
             assert body.cafe_id is not None
             made = await handlers.register(tx, household_id, body.cafe_id, body.seat_count, wait=True)
-            return answer(made, None) if isinstance(made, Refusal) else outcome(request, made)
+            return answer(made, None) if isinstance(made, Refusal) else _outcome(tx, made)
     return answer(refusal, {"registration_id": one})
+
+
+def _outcome(tx: Transaction, result: Registered) -> Answer:
+    """What became of a request, with the household's link: its address is verified, also where a rule refuses."""
+    token = tx.signed_link(notices.HOUSEHOLD_LINK, str(result.household_id), _LINK_DAYS)
+    if result.refusal is not None:
+        facts = {**result.refusal.facts, "household": token}
+        return 409, Refusal(result.refusal.reason, result.refusal.detail, facts)
+    one = result.registration
+    shown = {"registration_id": one.registration_id, "state": one.state, "seat_count": one.seat_count} if one else None
+    return 201, {"household": token, "cafe_id": result.cafe_id, "registration": shown}
 
 
 # -- what routes and pages share
@@ -160,20 +146,14 @@ def subject(request: Request, use: str, token: str) -> UUID:
     return UUID(found)
 
 
-def household_link(request: Request, household_id: UUID) -> str:
-    """The token of a household's page."""
-    secret = request.app.state.runtime.settings.session_secret
-    return signed_link(secret, notices.HOUSEHOLD_LINK, str(household_id), _LINK_DAYS)
-
-
 def public(email: str) -> Principal:
     """Stands for an address without an account, so that a repeated request is answered once."""
     return Principal(f"public/{hashlib.sha256(email.encode()).hexdigest()}", frozenset())
 
 
-def household(household_id: UUID) -> Principal:
-    """Stands for a household, by its link."""
-    return Principal(f"household/{household_id}", frozenset())
+def id_of(principal: Principal) -> UUID:
+    """Which request, household or facilitator a link is for."""
+    return UUID(principal.subject.partition("/")[2])
 
 
 def shown_cafe(row: Any) -> dict[str, Any]:

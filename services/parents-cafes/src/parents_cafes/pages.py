@@ -36,16 +36,7 @@ def routes(runtime: Runtime) -> APIRouter:
         "/lieux": places.places,
         "/animation/{token}": season.facilitator,
     }
-    sent: Routes = {
-        "/cafes/{cafe_id}": family.ask,
-        "/confirmer/{token}": family.confirm,
-        "/mon-cafe/{token}/{action}": family.act,
-        "/saison/cafes/{cafe_id}": season.save,
-        "/saison/cafes/{cafe_id}/{action}": season.change,
-        "/lieux/{kind}/{key}": places.save_place,
-        "/animation/{token}": season.check_in_by_link,
-    }
-    return page_routes(runtime, pages, shown=shown, sent=sent)
+    return page_routes(runtime, pages, shown=shown, sent={**family.forms(), **season.forms(), **places.forms()})
 
 
 class Hall(Desk):

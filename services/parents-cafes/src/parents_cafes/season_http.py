@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, HTTPException, Request
-from fastapi.responses import Response
 
-from common.failures import Refusal
-from common.http import Answer, answer, database_of, run_command
+from common.commands import command
+from common.http import Answer, answer, database_of
 from common.identity import Principal, Role, caller_as
 from common.transaction import Transaction
 from parents_cafes import household_store, season_handlers, season_store, store, venue_store, words
@@ -24,15 +22,11 @@ Caller = Annotated[Principal, Depends(caller_as(*COORDINATORS))]
 router = APIRouter(prefix="/v1")
 
 
-@router.put("/venues/{venue_id}")
-async def put_venue(request: Request, venue_id: UUID, body: VenueBody, principal: Caller) -> Response:
+@command(*COORDINATORS, api=router.put("/venues/{venue_id}"))
+async def put_venue(tx: Transaction, principal: Principal, venue_id: UUID, body: VenueBody) -> Answer:
     """Describes a venue, whole."""
-
-    async def run(tx: Transaction) -> Answer:
-        refusal = await season_handlers.describe_venue(tx, coordinator_of(principal), body.venue(venue_id))
-        return answer(refusal, {"venue_id": venue_id})
-
-    return await run_command(request, principal, body, run)
+    refusal = await season_handlers.describe_venue(tx, coordinator_of(principal), body.venue(venue_id))
+    return answer(refusal, {"venue_id": venue_id})
 
 
 @router.get("/venues")
@@ -44,17 +38,12 @@ async def list_venues(request: Request, principal: Caller) -> list[dict[str, Any
     return [{name: getattr(row, name) for name in names} for row in rows]
 
 
-@router.put("/facilitators/{facilitator_id}")
-async def put_facilitator(request: Request, facilitator_id: UUID, body: FacilitatorBody, principal: Caller) -> Response:
+@command(*COORDINATORS, api=router.put("/facilitators/{facilitator_id}"))
+async def put_facilitator(tx: Transaction, principal: Principal, facilitator_id: UUID, body: FacilitatorBody) -> Answer:
     """Describes who runs exchanges."""
-
-    async def run(tx: Transaction) -> Answer:
-        refusal = await season_handlers.describe_facilitator(
-            tx, coordinator_of(principal), facilitator_id, body.title, body.email
-        )
-        return answer(refusal, {"facilitator_id": facilitator_id})
-
-    return await run_command(request, principal, body, run)
+    who = coordinator_of(principal)
+    refusal = await season_handlers.describe_facilitator(tx, who, facilitator_id, body.title, body.email)
+    return answer(refusal, {"facilitator_id": facilitator_id})
 
 
 @router.get("/cafes/mine")
@@ -65,34 +54,26 @@ async def my_cafes(request: Request, principal: Caller) -> list[dict[str, Any]]:
     return [dict(shown_cafe(row)) for row in rows if row.coordinator_account == coordinator_of(principal).account]
 
 
-@router.put("/cafes/{cafe_id}")
-async def put_cafe(request: Request, cafe_id: UUID, body: CafeBody, principal: Caller) -> Response:
+@command(*COORDINATORS, api=router.put("/cafes/{cafe_id}"))
+async def put_cafe(tx: Transaction, principal: Principal, cafe_id: UUID, body: CafeBody) -> Answer:
     """Plans a café, or changes one; its day gives its period."""
-
-    async def run(tx: Transaction) -> Answer:
-        return answer(await planned(tx, principal, cafe_id, body), {"cafe_id": cafe_id})
-
-    return await run_command(request, principal, body, run)
-
-
-async def planned(tx: Transaction, principal: Principal, cafe_id: UUID, body: CafeBody) -> Refusal | None:
-    """Plans or changes a café of the caller's."""
     venue = await venue_store.find_venue(tx, body.venue_id)
     if venue is None:
-        return season_handlers.NO_VENUE
-    return await season_handlers.plan_cafe(tx, coordinator_of(principal), cafe_id, body.plan(venue))
+        return answer(season_handlers.NO_VENUE, None)
+    refusal = await season_handlers.plan_cafe(tx, coordinator_of(principal), cafe_id, body.plan(venue))
+    return answer(refusal, {"cafe_id": cafe_id})
 
 
-@router.post("/cafes/{cafe_id}/opening")
-async def open_cafe(request: Request, cafe_id: UUID, principal: Caller) -> Response:
+@command(*COORDINATORS, api=router.post("/cafes/{cafe_id}/opening"))
+async def open_cafe(tx: Transaction, principal: Principal, cafe_id: UUID) -> Answer:
     """Opens registrations."""
-    return await _on_cafe(request, cafe_id, principal, season_handlers.open_cafe)
+    return answer(await season_handlers.open_cafe(tx, coordinator_of(principal), cafe_id), {"id": cafe_id})
 
 
-@router.post("/cafes/{cafe_id}/cancellation")
-async def cancel_cafe(request: Request, cafe_id: UUID, principal: Caller) -> Response:
+@command(*COORDINATORS, api=router.post("/cafes/{cafe_id}/cancellation"))
+async def cancel_cafe(tx: Transaction, principal: Principal, cafe_id: UUID) -> Answer:
     """Calls a café off; every household is told, and comes first next time."""
-    return await _on_cafe(request, cafe_id, principal, season_handlers.call_off)
+    return answer(await season_handlers.call_off(tx, coordinator_of(principal), cafe_id), {"id": cafe_id})
 
 
 @router.get("/cafes/{cafe_id}/registrations")
@@ -114,22 +95,19 @@ async def list_registrations(request: Request, cafe_id: UUID, principal: Caller)
     return [{name: getattr(row, name) for name in (*names, "end_reason", "code", "household_title")} for row in rows]
 
 
-@router.post("/cafes/{cafe_id}/check-ins")
-async def check_in(request: Request, cafe_id: UUID, body: CheckInBody, principal: Caller) -> Response:
+@command(*COORDINATORS, api=router.post("/cafes/{cafe_id}/check-ins"))
+async def check_in(tx: Transaction, principal: Principal, cafe_id: UUID, body: CheckInBody) -> Answer:
     """How many of a household came."""
-
-    async def run(tx: Transaction) -> Answer:
-        await mine(tx, principal, cafe_id)
-        refusal = await season_handlers.check_in(tx, cafe_id, body.registration_id, body.visitor_count)
-        return answer(refusal, {"registration_id": body.registration_id})
-
-    return await run_command(request, principal, body, run)
+    await mine(tx, principal, cafe_id)
+    refusal = await season_handlers.check_in(tx, cafe_id, body.registration_id, body.visitor_count)
+    return answer(refusal, {"registration_id": body.registration_id})
 
 
-@router.post("/registrations/{registration_id}/cancellation")
-async def cancel_registration(request: Request, registration_id: UUID, principal: Caller) -> Response:
+@command(*COORDINATORS, api=router.post("/registrations/{registration_id}/cancellation"))
+async def cancel_registration(tx: Transaction, principal: Principal, registration_id: UUID) -> Answer:
     """Cancels for a household that phoned."""
-    return await _on_cafe(request, registration_id, principal, season_handlers.cancel_for)
+    refusal = await season_handlers.cancel_for(tx, coordinator_of(principal), registration_id)
+    return answer(refusal, {"id": registration_id})
 
 
 @router.get("/season")
@@ -149,16 +127,6 @@ async def season_of(request: Request, principal: Caller, period: str = "") -> di
             for row in rows
         ],
     }
-
-
-Act = Callable[..., Awaitable[Refusal | None]]
-
-
-async def _on_cafe(request: Request, key: UUID, principal: Principal, act: Act) -> Response:
-    async def run(tx: Transaction) -> Answer:
-        return answer(await act(tx, coordinator_of(principal), key), {"id": key})
-
-    return await run_command(request, principal, None, run)
 
 
 # -- what routes and pages share

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 from fastapi import HTTPException, Request
 from fastapi.responses import Response
-from pydantic import ValidationError
 
-from common.commands import Form
-from common.desk import Desk, done
-from common.failures import Refusal
+from common.commands import Sent, Words, command
+from common.desk import Desk, Routes, done
 from common.http import Answer, answer
 from common.identity import Principal
 from common.pages import PARIS
-from common.spreadsheet import refused_line
 from common.transaction import Transaction
 from parents_cafes import (
     domain,
@@ -24,29 +22,64 @@ from parents_cafes import (
     http,
     notices,
     season_handlers,
+    season_http,
     season_store,
     store,
     venue_store,
     words,
 )
-from parents_cafes.bodies import CafeBody, CheckInBody
-from parents_cafes.season_http import COORDINATORS, coordinator_of, mine, planned
+from parents_cafes.bodies import CheckInBody
+from parents_cafes.season_http import COORDINATORS, coordinator_of, mine
 from territory import reference
 
-FIELDS = {
-    "theme": "thème",
-    "venue_id": "lieu",
-    "facilitator_id": "qui anime",
-    "starts_at": "jour et début",
-    "ends_at": "fin",
-    "capacity_count": "places",
-    "visitor_count": "nombre de parents",
-}
+WORDS = Words(
+    {
+        "theme": "thème",
+        "venue_id": "lieu",
+        "facilitator_id": "qui anime",
+        "starts_at": "jour et début",
+        "ends_at": "fin",
+        "capacity_count": "places",
+        "registration_id": "inscription",
+        "visitor_count": "nombre de parents",
+    },
+    {"uuid_parsing": "n’existe pas"},
+)
 _DAYS_SHOWN = 2
 
 
 class SeasonDesk(Desk):
     """The routes of coordinators, and of whoever runs an exchange, by a signed link."""
+
+    def forms(self) -> Routes:
+        """What a coordinator, or whoever runs an exchange, may send, and what is said when it is done."""
+        return {
+            "/saison/cafes/{cafe_id}": season_http.put_cafe.form(
+                read=_cafe_typed, then=_told("Café enregistré."), refused=self.cafe, words=WORDS
+            ),
+            "/saison/cafes/{cafe_id}/ouverture": season_http.open_cafe.form(
+                then=_told("Les inscriptions sont ouvertes."), refused=self.cafe
+            ),
+            "/saison/cafes/{cafe_id}/annulation": season_http.cancel_cafe.form(
+                then=_told("Café annulé : les familles sont prévenues et passeront en premier."), refused=self.cafe
+            ),
+            "/saison/cafes/{cafe_id}/desinscription": season_http.cancel_registration.form(
+                then=_told("Inscription annulée.", "/liste"),
+                refused=self.list_of_the_day,
+                where={"cafe_id": UUID},
+                hidden={"registration_id": "registration_id"},
+            ),
+            "/saison/cafes/{cafe_id}/pointage": season_http.check_in.form(
+                read=_visitors_typed, then=_told("Noté.", "/liste"), refused=self.list_of_the_day, words=WORDS
+            ),
+            "/animation/{token}": check_in_by_link.form(
+                read=_visitors_typed,
+                then=lambda sent: done(f"/animation/{sent.path['token']}", "Noté."),
+                refused=self.exchanges,
+                words=WORDS,
+                hidden={"cafe_id": "cafe_id"},
+            ),
+        }
 
     # -- the season
 
@@ -99,22 +132,12 @@ class SeasonDesk(Desk):
     async def edit(self, request: Request, cafe_id: UUID | None = None) -> Response:
         """The form of a new café, or one of the coordinator's."""
         principal = self.who(request, *COORDINATORS)
-        return await self._form(
-            request, principal, cafe_id or uuid4(), new=cafe_id is None, said=request.query_params.get("fait", "")
-        )
+        return await self.cafe(request, principal, cafe_id or uuid4(), new=cafe_id is None)
 
-    async def _form(
-        self,
-        request: Request,
-        principal: Principal,
-        cafe_id: UUID,
-        *,
-        new: bool = False,
-        status: int = 200,
-        said: str = "",
-        problem: str = "",
-        typed: Form | None = None,
+    async def cafe(
+        self, request: Request, principal: Principal, cafe_id: UUID, *, new: bool = True, sent: Sent | None = None
     ) -> Response:
+        """The page, or the same after a form that was refused; unless it may be `new`, 404 where there is no such café."""
         async with self.database.transaction() as tx:
             now = await tx.now()
             policy = await store.policy_at(tx, now)
@@ -125,7 +148,7 @@ class SeasonDesk(Desk):
             request,
             "edit.html",
             principal,
-            status,
+            sent=sent,
             cafe_id=cafe_id,
             row=row,
             venues=venues,
@@ -134,103 +157,31 @@ class SeasonDesk(Desk):
             lead_days=policy.lead_days,
             periods=policy.periods,
             now=now,
-            typed=typed or {},
-            said=said,
-            problem=problem,
         )
-
-    async def save(self, request: Request, cafe_id: UUID) -> Response:
-        """Plans a café, or changes one."""
-        principal, form = await self.posted(request, *COORDINATORS)
-        try:
-            body = _cafe_body(form)
-        except ValidationError as error:
-            problem = refused_line(error, FIELDS, {}).detail
-            return await self._form(request, principal, cafe_id, new=True, status=422, problem=problem, typed=form)
-        except ValueError:
-            problem = "Écrivez le jour, le début et la fin."
-            return await self._form(request, principal, cafe_id, new=True, status=422, problem=problem, typed=form)
-
-        async def run(tx: Transaction) -> Answer:
-            rows = await season_store.cafes(tx, await tx.now(), cafe_ids=[cafe_id])
-            kept = body.model_copy(update={"fictitious": rows[0].fictitious}) if rows else body
-            return answer(await planned(tx, principal, cafe_id, kept), {})
-
-        status, content = await self.execute(request, principal, form, run)
-        if status >= 400:
-            return await self._form(
-                request, principal, cafe_id, new=True, status=status, problem=content["detail"], typed=form
-            )
-        return done(f"/saison/cafes/{cafe_id}", "Café enregistré.")
-
-    async def change(self, request: Request, cafe_id: UUID, action: str) -> Response:
-        """Opens or calls off; cancels for a household, or says how many came."""
-        principal, form = await self.posted(request, *COORDINATORS)
-        who = coordinator_of(principal)
-
-        async def run(tx: Transaction) -> Answer:
-            refusal: Refusal | None
-            match action:
-                case "ouverture":
-                    refusal = await season_handlers.open_cafe(tx, who, cafe_id)
-                case "annulation":
-                    refusal = await season_handlers.call_off(tx, who, cafe_id)
-                case "desinscription":
-                    key = _uuid(form.get("registration_id", ""))
-                    refusal = await season_handlers.cancel_for(tx, who, key)
-                case "pointage":
-                    await mine(tx, principal, cafe_id)
-                    refusal = await _checked_in(tx, cafe_id, form)
-                case _:
-                    raise HTTPException(404, "Cette action n'existe pas.")
-            return answer(refusal, {})
-
-        status, content = await self.execute(request, principal, form, run)
-        on_list = action in ("desinscription", "pointage")
-        if status >= 400 and on_list:
-            return await self._list(request, principal, cafe_id, status=status, problem=content["detail"])
-        if status >= 400:
-            return await self._form(request, principal, cafe_id, status=status, problem=content["detail"])
-        said = {
-            "ouverture": "Les inscriptions sont ouvertes.",
-            "annulation": "Café annulé : les familles sont prévenues et passeront en premier.",
-            "desinscription": "Inscription annulée.",
-            "pointage": "Noté.",
-        }
-        return done(f"/saison/cafes/{cafe_id}{'/liste' if on_list else ''}", said[action])
 
     # -- the list of the day
 
     async def listed(self, request: Request, cafe_id: UUID) -> Response:
         """Who comes to a café of the coordinator's, and who waits in which order."""
-        principal = self.who(request, *COORDINATORS)
-        return await self._list(request, principal, cafe_id, said=request.query_params.get("fait", ""))
+        return await self.list_of_the_day(request, self.who(request, *COORDINATORS), cafe_id)
 
-    async def _list(
-        self,
-        request: Request,
-        principal: Principal,
-        cafe_id: UUID,
-        *,
-        status: int = 200,
-        said: str = "",
-        problem: str = "",
+    async def list_of_the_day(
+        self, request: Request, principal: Principal, cafe_id: UUID, *, sent: Sent | None = None, **_: UUID
     ) -> Response:
+        """The page, or the same after a form that was refused."""
         async with self.database.transaction() as tx:
-            row = await mine(tx, principal, cafe_id)
-            found = await _list_of(tx, row)
+            found = await _list_of(tx, await mine(tx, principal, cafe_id))
         form = {"csrf": principal.csrf, "address": f"/saison/cafes/{cafe_id}"}
-        return self.page(
-            request, "list.html", principal, status, lists=[found], form=form, whole=True, said=said, problem=problem
-        )
+        return self.page(request, "list.html", principal, sent=sent, lists=[found], form=form, whole=True)
 
     async def facilitator(self, request: Request, token: str) -> Response:
         """By the link of who runs exchanges: the cafés of these days, with who comes."""
-        return await self._facilitator(request, token, said=request.query_params.get("fait", ""))
+        return await self.exchanges(request, None, token)
 
-    async def _facilitator(
-        self, request: Request, token: str, *, status: int = 200, said: str = "", problem: str = ""
+    async def exchanges(
+        self, request: Request, _: Principal | None, token: str, *, sent: Sent | None = None, **__: UUID
     ) -> Response:
+        """The page, or the same after a form that was refused."""
         facilitator_id = http.subject(request, notices.FACILITATOR_LINK, token)
         async with self.database.transaction() as tx:
             now = await tx.now()
@@ -245,32 +196,20 @@ class SeasonDesk(Desk):
             request,
             "list.html",
             None,
-            status,
+            sent=sent,
             lists=lists,
             coming=coming,
             form=form,
             whole=False,
-            said=said,
-            problem=problem,
         )
 
-    async def check_in_by_link(self, request: Request, token: str) -> Response:
-        """How many of a household came, by who runs the exchange."""
-        facilitator_id = http.subject(request, notices.FACILITATOR_LINK, token)
-        form: Form = {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
 
-        async def run(tx: Transaction) -> Answer:
-            cafe_id = _uuid(form.get("cafe_id", ""))
-            rows = await season_store.cafes(tx, await tx.now(), cafe_ids=[cafe_id], facilitator_id=facilitator_id)
-            if not rows:
-                raise HTTPException(403, "Ce café est animé par quelqu'un d'autre.")
-            return answer(await _checked_in(tx, cafe_id, form), {})
-
-        principal = Principal(f"facilitator/{facilitator_id}", frozenset())
-        status, content = await self.execute(request, principal, form, run)
-        if status >= 400:
-            return await self._facilitator(request, token, status=status, problem=content["detail"])
-        return done(f"/animation/{token}", "Noté.")
+@command(who=http.by_link("facilitator", notices.FACILITATOR_LINK))
+async def check_in_by_link(tx: Transaction, principal: Principal, cafe_id: UUID, body: CheckInBody) -> Answer:
+    """How many of a household came, by who runs the exchange."""
+    if not await season_store.cafes(tx, await tx.now(), cafe_ids=[cafe_id], facilitator_id=http.id_of(principal)):
+        raise HTTPException(403, "Ce café est animé par quelqu'un d'autre.")
+    return answer(await season_handlers.check_in(tx, cafe_id, body.registration_id, body.visitor_count), {})
 
 
 def wanted_territories(rows: Any, awaited: Any) -> list[dict[str, Any]]:
@@ -323,37 +262,34 @@ async def _list_of(tx: Transaction, row: Any) -> dict[str, Any]:
     }
 
 
-async def _checked_in(tx: Transaction, cafe_id: UUID, form: Form) -> Refusal | None:
-    try:
-        body = CheckInBody.model_validate(
-            {"registration_id": form.get("registration_id", ""), "visitor_count": form.get("venus", "")}
-        )
-    except ValidationError as error:
-        return Refusal("invalid_request", refused_line(error, FIELDS, {}).detail)
-    return await season_handlers.check_in(tx, cafe_id, body.registration_id, body.visitor_count)
-
-
 def _is_near(row: Any, now: datetime) -> bool:
     return bool(abs(row.starts_at - now) <= timedelta(days=_DAYS_SHOWN))
 
 
-def _cafe_body(form: Form) -> CafeBody:
-    """A café as a form has it; `ValueError` when it does not read."""
-    on = form.get("jour", "")
-    return CafeBody.model_validate(
-        {
-            "theme": form.get("theme", ""),
-            "venue_id": form.get("venue_id", ""),
-            "facilitator_id": form.get("facilitator_id", ""),
-            "starts_at": words.paris(on, form.get("debut", "")),
-            "ends_at": words.paris(on, form.get("fin", "")),
-            "capacity_count": form.get("places", ""),
-        }
-    )
+def _told(said: str, page: str = "") -> Callable[[Sent], Response]:
+    return lambda sent: done(f"/saison/cafes/{sent.path['cafe_id']}{page}", said)
 
 
-def _uuid(typed: str) -> UUID:
+def _cafe_typed(sent: Sent) -> dict[str, Any]:
+    typed = sent.typed
+    on = typed.get("jour", "")
     try:
-        return UUID(typed)
-    except ValueError:
-        raise HTTPException(422, "Cette inscription ou ce café n'existe pas.") from None
+        starts_at, ends_at = words.paris(on, typed.get("debut", "")), words.paris(on, typed.get("fin", ""))
+    except (ValueError, OverflowError):
+        raise ValueError("Écrivez le jour, le début et la fin.") from None
+    return {
+        "theme": typed.get("theme", ""),
+        "venue_id": typed.get("venue_id", ""),
+        "facilitator_id": typed.get("facilitator_id", ""),
+        "starts_at": starts_at,
+        "ends_at": ends_at,
+        "capacity_count": typed.get("places", ""),
+        "fictitious": typed.get("fictif") == "1",
+    }
+
+
+def _visitors_typed(sent: Sent) -> dict[str, Any]:
+    return {
+        "registration_id": sent.typed.get("registration_id", ""),
+        "visitor_count": sent.typed.get("venus", ""),
+    }

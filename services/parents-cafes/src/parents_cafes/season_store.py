@@ -65,33 +65,6 @@ async def versions(tx: Transaction) -> dict[UUID, int]:
 # -- what is due
 
 
-async def due_cafes(tx: Transaction, after: UUID, limit: int) -> list[UUID]:
-    """Cafés in which time made something due that nobody has settled yet; the pass has its own way."""
-    rows = await tx.fetch_all(
-        """SELECT cafe_id FROM cafe WHERE over_at <= :now AND cafe_id > :after
-           UNION SELECT cafe_id FROM registration WHERE due_at <= :now AND cafe_id > :after
-           ORDER BY cafe_id LIMIT :limit""",
-        now=await tx.now(),
-        after=after,
-        limit=limit,
-    )
-    return [row.cafe_id for row in rows]
-
-
-async def with_free_seats_and_a_line(tx: Transaction, after: UUID, limit: int) -> list[UUID]:
-    """Cafés in which somebody waits whom the free seats would fit."""
-    rows = await tx.fetch_all(
-        """SELECT cafe_id FROM cafe c WHERE state IN ('open', 'confirmed') AND starts_at > :now AND cafe_id > :after AND EXISTS
-               (SELECT 1 FROM registration r WHERE r.cafe_id = c.cafe_id AND r.state = 'waiting'
-                    AND r.seat_count <= c.capacity_count - c.taken_count)
-           ORDER BY cafe_id LIMIT :limit""",
-        now=await tx.now(),
-        after=after,
-        limit=limit,
-    )
-    return [row.cafe_id for row in rows]
-
-
 async def next_to_review(tx: Transaction, after: tuple[date, UUID], _: int) -> list[tuple[date, UUID]]:
     """The first café that the pass has yet to look at, with its date: one at a time, since each decides on what the next finds."""
     rows = await tx.fetch_all(

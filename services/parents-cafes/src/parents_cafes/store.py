@@ -21,11 +21,11 @@ from common.transaction import Transaction
 from parents_cafes import domain
 from parents_cafes.messages import CafePeriod, CafeTheme, VenueKind
 from parents_cafes.state import Cafe, Decision, Period, Plan, Policy, Registration, Venue
-from waiting_list.rules import ORDER, Counts
-from waiting_list.tables import LIVE, TAKING, counts_sql
+from waiting_list.rules import ORDER
+from waiting_list.store import Lists
+from waiting_list.tables import LIVE, TAKING
 
-DUE_COUNT_MAX, LINE_COUNT_MAX = 500, 50
-REGISTRATION_COLUMNS = (
+_COLUMNS = (
     "registration_id",
     "holder_id",
     "seat_count",
@@ -40,6 +40,7 @@ REGISTRATION_COLUMNS = (
     "ended_at",
     "revision",
 )
+CAFES = Lists("cafe", "cafe_id", _COLUMNS, open_states=("open", "confirmed"), due_at="over_at")
 # A café with where it is; `c` and `v` are the rows.
 WHOLE = """c.*, v.title AS venue_title, v.kind AS venue_kind, v.commune_code, v.address, v.accessible,
             v.capacity_count AS venue_capacity_count"""
@@ -62,21 +63,9 @@ async def lock_cafe(
     )
     if row is None:
         return None
-    rows = await tx.fetch_all(
-        f"""(SELECT {", ".join(REGISTRATION_COLUMNS)} FROM registration
-             WHERE cafe_id = :id AND due_at <= :now ORDER BY due_at, registration_id LIMIT {DUE_COUNT_MAX})
-            UNION SELECT {", ".join(REGISTRATION_COLUMNS)} FROM registration
-             WHERE cafe_id = :id AND (registration_id = :registration_id OR (holder_id = :holder_id AND {LIVE}))""",
-        id=cafe_id,
-        now=await tx.now(),
-        holder_id=holder_id,
-        registration_id=registration_id,
-    )
-    counts = await tx.fetch_one(counts_sql("registration", "cafe_id = :id"), id=cafe_id)
-    assert counts is not None
-    cafe = cafe_of(row)
+    rows = await CAFES.looked_at(tx, cafe_id, holder_id=holder_id, registration_id=registration_id)
     registrations = tuple(registration_of(one) for one in rows)
-    return replace(cafe, counts=Counts(*counts), registrations=registrations)
+    return replace(cafe_of(row), counts=await CAFES.counts(tx, cafe_id), registrations=registrations)
 
 
 async def lock_cafe_with(tx: Transaction, registration_id: UUID) -> Cafe | None:
@@ -206,19 +195,12 @@ async def save(tx: Transaction, before: Cafe, decision: Decision, policy: Policy
 
 
 async def _save_registration(tx: Transaction, cafe: Cafe, before: Registration | None, one: Registration) -> None:
-    values = {name: getattr(one, name) for name in REGISTRATION_COLUMNS} | {
+    values = {name: getattr(one, name) for name in _COLUMNS} | {
         "cafe_id": cafe.cafe_id,
         "school_year": cafe.period.school_year,
         "period": cafe.period.name.value,
-        "owed": _owed(before, one),
     }
-    kept = ", ".join(f"{name} = excluded.{name}" for name in values if name not in ("registration_id", "owed"))
-    await tx.execute(
-        f"""INSERT INTO registration ({", ".join(values)}, code) VALUES ({", ".join(":" + name for name in values)}, :code)
-            ON CONFLICT (registration_id) DO UPDATE SET owed = COALESCE(excluded.owed, registration.owed), {kept}""",
-        **values,
-        code=new_code(),
-    )
+    await CAFES.save(tx, values, owed=_owed(before, one), code=new_code())
 
 
 def _owed(before: Registration | None, one: Registration) -> str | None:
@@ -233,16 +215,9 @@ def _owed(before: Registration | None, one: Registration) -> str | None:
 async def _save_all_registrations(tx: Transaction, before: Cafe, after: Cafe) -> None:
     """What the café's own change means for every registration in it, in one statement each."""
     if after.state == "cancelled" and before.state != "cancelled":
-        await tx.execute(
-            f"""UPDATE registration SET state = 'ended', end_reason = 'CAFE_CANCELLED', ended_at = :now, due_at = NULL,
-                    revision = revision + 1, owed = 'cancelled' WHERE cafe_id = :id AND {LIVE}""",
-            id=after.cafe_id,
-            now=await tx.now(),
-        )
+        await CAFES.end_all(tx, after.cafe_id, "CAFE_CANCELLED")
     if after.state == "held" and before.state != "held" and after.counts.attended:
-        await tx.execute(
-            "UPDATE registration SET state = 'absent' WHERE cafe_id = :id AND state = 'registered'", id=after.cafe_id
-        )
+        await CAFES.miss_all(tx, after.cafe_id)
 
 
 async def tell_of_change(tx: Transaction, cafe: Cafe, policy: Policy) -> None:
@@ -259,35 +234,15 @@ async def tell_of_change(tx: Transaction, cafe: Cafe, policy: Policy) -> None:
 async def live_registrations(tx: Transaction, cafe_id: UUID) -> list[Registration]:
     """Every live registration of a café, which is locked, in the order of its line."""
     rows = await tx.fetch_all(
-        f"SELECT {', '.join(REGISTRATION_COLUMNS)} FROM registration WHERE cafe_id = :id AND {LIVE} ORDER BY {ORDER}",
+        f"SELECT {', '.join(_COLUMNS)} FROM registration WHERE cafe_id = :id AND {LIVE} ORDER BY {ORDER}",
         id=cafe_id,
     )
     return [registration_of(row) for row in rows]
-
-
-# -- the line
 
 
 async def line(tx: Transaction, cafe_id: UUID, free_count: int, passed: Collection[UUID]) -> list[Registration]:
     """The first in line whom the free seats would fit, in order; without those who were passed over."""
-    rows = await tx.fetch_all(
-        f"""SELECT {", ".join(REGISTRATION_COLUMNS)} FROM registration
-            WHERE cafe_id = :id AND state = 'waiting' AND seat_count <= :free AND NOT registration_id = ANY(:passed)
-            ORDER BY {ORDER} LIMIT {LINE_COUNT_MAX}""",
-        id=cafe_id,
-        free=free_count,
-        passed=list(passed),
-    )
-    return [registration_of(row) for row in rows]
-
-
-async def claim(tx: Transaction, registration_id: UUID, until: datetime) -> bool:
-    """Marks a place in line as offered; False when its household has a pending offer elsewhere."""
-    return await tx.execute_unless_taken(
-        "UPDATE registration SET state = 'offered', due_at = :until WHERE registration_id = :id",
-        id=registration_id,
-        until=until,
-    )
+    return [registration_of(row) for row in await CAFES.line(tx, cafe_id, free_count, passed)]
 
 
 # -- rows
@@ -345,4 +300,4 @@ def _plan_values(cafe: Cafe) -> dict[str, Any]:
 
 def registration_of(row: Row[Any]) -> Registration:
     """The registration in a row of it."""
-    return Registration(**{name: getattr(row, name) for name in REGISTRATION_COLUMNS})
+    return Registration(**{name: getattr(row, name) for name in _COLUMNS})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time
 from typing import Any
-from uuid import uuid4
 
 from common.pages import PARIS, Pages, day
 from parents_cafes import season
@@ -118,7 +117,6 @@ pages = Pages(
         "CAFE_STATES": season.STATES_FR,
         "END_REASONS": END_REASONS,
         "VERDICTS": VERDICTS,
-        "new_id": uuid4,
         "where": where,
         "parents": parents,
         "period_words": period_words,

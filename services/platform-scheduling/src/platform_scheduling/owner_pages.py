@@ -64,7 +64,7 @@ class OwnerDesk(Desk):
                 words=Words(FIELDS, _PROBLEMS),
             ),
             "/mes-plateaux/{platform_id}/plage-retrait": owner_http.drop_window.form(
-                typed=["window_id"],
+                hidden={"window_id": "window_id"},
                 then=_changed("Plage retirée ; les réservations restent.", "plages"),
                 refused=self.form,
             ),
@@ -75,7 +75,7 @@ class OwnerDesk(Desk):
                 read=_photo_sent, then=_changed("Photo ajoutée.", "photos"), refused=self.form, words=WORDS
             ),
             "/mes-plateaux/{platform_id}/photo-retrait": owner_http.drop_photo.form(
-                typed=["number"], then=_changed("Photo retirée.", "photos"), refused=self.form
+                hidden={"number": "number"}, then=_changed("Photo retirée.", "photos"), refused=self.form
             ),
             "/reservations-recues/{booking_id}/acceptation": acts(
                 "approval", "Réservation acceptée : la personne est prévenue."
@@ -136,7 +136,7 @@ class OwnerDesk(Desk):
         return await self.form(request, self.who(request, "owner"), platform_id)
 
     async def form(
-        self, request: Request, principal: Principal, platform_id: UUID | None, *, sent: Sent | None = None
+        self, request: Request, principal: Principal, platform_id: UUID | None, *, sent: Sent | None = None, **_: Any
     ) -> Response:
         """The page, or the same after one of its forms was refused."""
         described = sent.fields if sent and "title" in sent.fields else None

@@ -44,7 +44,7 @@ class WeekDesk(Desk):
         return {
             "/mes-plateaux/{platform_id}/semaine/plage": drawn,
             "/mes-plateaux/{platform_id}/semaine/liberation": owner_http.drop_block.form(
-                typed=["block_id"], then=_told("Temps rendu."), refused=self.planned
+                hidden={"block_id": "block_id"}, then=_told("Temps rendu."), refused=self.planned
             ),
         }
 
@@ -53,7 +53,7 @@ class WeekDesk(Desk):
         return await self.planned(request, self.who(request, "owner"), platform_id)
 
     async def planned(
-        self, request: Request, principal: Principal, platform_id: UUID, *, sent: Sent | None = None
+        self, request: Request, principal: Principal, platform_id: UUID, *, sent: Sent | None = None, **_: UUID
     ) -> Response:
         """The page, or the same after a form that was refused."""
         asked = sent.typed if sent else request.query_params

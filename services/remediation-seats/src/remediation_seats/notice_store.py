@@ -20,7 +20,8 @@ class Silent(NamedTuple):
     observed_at: datetime | None
 
 
-_AGES = "p.open AND p.version > 0 AND COALESCE(p.observed_at, '-infinity') < :before"
+# One that has never been declared ages from the day on which it was described.
+_AGES = "p.open AND p.version > 0 AND COALESCE(p.observed_at, p.described_at) < :before"
 
 
 async def silent_structures(tx: Transaction, before: datetime, key_prefix: str, after: UUID, limit: int) -> list[UUID]:

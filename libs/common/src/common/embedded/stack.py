@@ -28,7 +28,7 @@ from common.embedded.kafka import Kafka
 from common.embedded.postgres import Postgres
 from common.embedded.processes import Child, EmbeddedError, check_port_is_free, free_port
 from common.embedded.registry import Registry
-from common.failures import Unavailable
+from common.failures import Unavailable, retried
 from common.services import ServiceSpec
 from common.settings import Settings
 from common.topics import TopicRefused, create_topics
@@ -77,7 +77,8 @@ Say = Callable[[str], None]
 class Stack:
     """Starts, watches and stops everything. `start` raises `EmbeddedError` with one clear line.
 
-    Tests have the services `forked`. A person's are executed: then each is what its script and its files are now.
+    Tests have the services `forked`. A person's are executed: then each is what its script and its files are now. And
+    only a person's database waits for the disk: what a kill -9 of the server leaves, the kernel has.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class Stack:
         self._lock: IO[str] | None = None
         self.kafka: Kafka | None = None
         self.registry: Registry | None = None
-        self.postgres = Postgres(settings.home, port=settings.postgres_port)
+        self.postgres = Postgres(settings.home, port=settings.postgres_port, waits_for_disk=not forked)
         self.children: dict[str, Child] = {}
         self._healed: dict[str, list[float]] = {}
         self.issuer_url = f"http://127.0.0.1:{settings.issuer_port}"
@@ -228,8 +229,17 @@ class Stack:
     async def _register(self) -> None:
         assert self.registry is not None
         client = RegistryClient(self.registry.url)
+        declared = contracts.load(self.schemas_dir)
         try:
-            await schema_tools.register(contracts.load(self.schemas_dir), client)
+            # It says that it is ready before it is quick: on a busy machine its first answers come too late.
+            await retried(
+                lambda: schema_tools.register(declared, client),
+                when=lambda error: isinstance(error, Unavailable),
+                attempts_max=10,
+                delay_seconds_max=5,
+            )
+        except Unavailable as error:
+            raise EmbeddedError(f"the schemas could not be registered: {error}") from None
         finally:
             await client.close()
 
