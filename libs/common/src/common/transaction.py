@@ -84,10 +84,6 @@ class Transaction:
         """For whom a signed link is, if it is ours, made for this use, and still good."""
         return subject_of(self._outlet.link_secret, use, link)
 
-    def subject_of(self, use: str, link: str) -> str | None:
-        """For whom a signed link is, if it is ours, made for this use, and still good."""
-        return subject_of(self._outlet.link_secret, use, link)
-
     def keyed_hash(self, use: str, text: str) -> str:
         """What stands for a text that is not kept: see `common.links`."""
         return keyed_hash(self._outlet.link_secret, use, text)
