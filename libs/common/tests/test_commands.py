@@ -70,6 +70,28 @@ async def ask(tx: Transaction, principal: Principal, body: CountBody) -> Answer:
     return 201, {"who": principal.subject}
 
 
+class FileBody(Body):
+    """What was read of a file."""
+
+    content: bytes
+
+
+@command("host")
+async def keep(tx: Transaction, principal: Principal, body: FileBody) -> Answer:
+    """Needs a file."""
+    return 200, {"who": principal.subject, "size": len(body.content)}
+
+
+async def read_file(sent: Sent) -> dict[str, Any]:
+    """Takes its time."""
+    return {"content": await sent.file("file")}
+
+
+async def unseen(request: Request, principal: Principal | None, *, sent: Sent, **path: Any) -> Response:
+    """A page that is not for whom sent the form."""
+    raise HTTPException(404, "Cette page n'existe pas.")
+
+
 async def page(request: Request, principal: Principal | None, *, sent: Sent, **path: Any) -> Response:
     """What a page would show."""
     shown = {"logged in": principal and principal.subject, "problem": sent.problem, "typed": sent.typed, **sent.content}
@@ -99,9 +121,11 @@ async def client(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
         "/chose": (change, {"then": then, "hidden": {"thing_id": "chose"}}),
         "/liens/{token}": (act, {"then": then, "hidden": {"thing_id": "chose"}}),
         "/demandes": (ask, {}),
+        "/fichiers": (keep, {"read": read_file}),
+        "/cachees/{thing_id}": (change, {"refused": unseen}),
     }
     for path, (one, how) in forms.items():
-        app.add_api_route(path, one.form(refused=page, **how), methods=["POST"])
+        app.add_api_route(path, one.form(**{"refused": page} | how), methods=["POST"])
     add_problem_handlers(app)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as made:
         yield made
@@ -164,6 +188,32 @@ async def test_without_a_place_to_go_the_page_comes_back(client: httpx.AsyncClie
     log_in(client, runtime, "host")
     refused = await client.post("/demandes", data={"count": "0", "email": "a"})
     assert (refused.status_code, refused.json()["logged in"]) == (422, "camille") and refused.json()["problem"]
+
+
+async def test_a_file_is_part_of_what_a_form_asks(client: httpx.AsyncClient, runtime: Runtime) -> None:
+    """A second click is answered as the first; another file under the same key is not; without one, it says to choose."""
+    log_in(client, runtime, "host")
+    form = {"csrf": CSRF, "key": "one"}
+    answers = [
+        await client.post("/fichiers", data=form, files={"file": ("a", content)})
+        for content in (b"abc", b"abc", b"xyz")
+    ]
+    assert [one.status_code for one in answers] == [200, 200, 422]
+    assert answers[1].headers["idempotent-replay"] == "true" and answers[1].json()["size"] == 3
+    none = await client.post("/fichiers", data={"csrf": CSRF}, files={"file": ("", b"")})
+    assert (none.status_code, none.json()["problem"]) == (422, "Choisissez un fichier.")
+
+
+async def test_who_may_not_see_the_page_is_told_why_the_form_was_refused(
+    client: httpx.AsyncClient, runtime: Runtime
+) -> None:
+    """With the status of the refusal, not with that of the page."""
+    log_in(client, runtime, "host")
+    refused = await client.post("/cachees/5", data={"count": "0", "csrf": CSRF})
+    assert refused.status_code == 422 and "count" in refused.json()["detail"]
+    runtime.budget = Budget(0.01, 0)
+    refused = await client.post("/cachees/5", data={"count": "1", "csrf": CSRF})
+    assert refused.status_code == 429 and "retry-after" in refused.headers
 
 
 async def test_a_caller_without_a_login_has_one_budget_and_one_answer_for_a_key(
