@@ -1,24 +1,22 @@
-"""What the pages of a person at work share: who is logged in, the form that they sent, the frame around what they see.
+"""What the pages of a person at work share: who is logged in, the frame around what they see, where a form leads.
 
-A form ends in the same handler as the API; its hidden key makes a second click harmless.
+A form is the second door of a command; its hidden key makes a second click harmless.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from common.commands import Form, Sent
-from common.http import Answer, run_once
+from common.commands import Sent
 from common.identity import Principal, Role, unauthorized
 from common.pages import Pages
 from common.runtime import Runtime
-from common.transaction import Transaction
 
 # Path to what answers it.
 Routes = Mapping[str, Callable[..., Any]]
@@ -33,29 +31,12 @@ class Desk:
         self.identity = runtime.identity
         self._pages = pages
 
-    # -- who, and with what form
-
     def who(self, request: Request, *roles: Role) -> Principal:
         """The person logged in, who must have one of the roles; nobody is sent to the login, and back here."""
         principal = self.identity.session(request)
         if principal is None:
             raise unauthorized("Connectez-vous pour voir cette page.")
         return principal.require(*roles)
-
-    async def posted(self, request: Request, *roles: Role) -> tuple[Principal, Form]:
-        """The person who sent a form of ours, who must have one of the roles, and its fields."""
-        principal, form = await self.identity.checked_form(request)
-        return principal.require(*roles), form
-
-    async def execute(
-        self, request: Request, principal: Principal, form: Form, command: Callable[[Transaction], Awaitable[Answer]]
-    ) -> tuple[int, Any]:
-        """Runs what a form asks for, once for its key: status and content, as of the API; 429 beyond the budget."""
-        facts = sorted((name, value) for name, value in form.items() if name != "csrf")
-        status, content, headers = await run_once(request, principal, form.get("key") or None, facts, command)
-        if status == 429:
-            raise HTTPException(status, content["detail"], headers)
-        return status, content
 
     def page(
         self,

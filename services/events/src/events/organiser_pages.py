@@ -10,7 +10,7 @@ from fastapi import HTTPException, Request
 from fastapi.responses import Response
 
 from common.commands import Command, Endpoint, Form, Sent, Words, command
-from common.desk import Desk, Routes, done
+from common.desk import Desk, Routes, done, table_file
 from common.http import Answer
 from common.identity import Principal
 from common.pages import PARIS
@@ -221,9 +221,7 @@ class OrganiserDesk(Desk):
             for one in registrations
             if one.state != "ended"
         ]
-        content = "\ufeff" + written_table(_CSV_COLUMNS, lines)
-        headers = {"Content-Disposition": 'attachment; filename="inscrits.csv"', "Cache-Control": "no-store"}
-        return Response(content, media_type="text/csv; charset=utf-8", headers=headers)
+        return table_file("inscrits.csv", written_table(_CSV_COLUMNS, lines))
 
 
 @command(*ORGANISERS)
