@@ -7,6 +7,7 @@ import json
 import struct
 import time
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,13 +82,7 @@ class Log:
         declared = yaml.safe_load((self._schemas_dir / "topics.yaml").read_text())
         # A name in braces is a family: partners' own topics, of which a world has none.
         single = {name: facts for name, facts in declared.items() if "{" not in name}
-        return {name: self._read_topic(name, facts, isolation) for name, facts in single.items()}
-
-    def _read_topic(self, name: str, facts: dict[str, Any], isolation: str) -> Topic:
-        listed = set()
-        for path in facts["records"]:
-            schema = json.loads((self._schemas_dir / f"{path}.v1.avsc").read_text())
-            listed.add(f"{schema['namespace']}.{schema['name']}")
+        listed = {name: self._listed(facts) for name, facts in single.items()}
         consumer = Consumer(
             {
                 "bootstrap.servers": self._bootstrap_servers,
@@ -98,11 +93,39 @@ class Log:
                 "enable.partition.eof": True,
             }
         )
-        partitions = sorted(consumer.list_topics(name, timeout=20).topics[name].partitions)
-        bounds = {number: consumer.get_watermark_offsets(TopicPartition(name, number), 20) for number in partitions}
-        consumer.assign([TopicPartition(name, number, bounds[number][0]) for number in partitions])
-        unread = {number for number in partitions if bounds[number][0] < bounds[number][1]}
-        found: list[Record] = []
+        try:
+            known = consumer.list_topics(timeout=20).topics
+            bounds = {
+                (name, number): consumer.get_watermark_offsets(TopicPartition(name, number), 20)
+                for name in single
+                for number in sorted(known[name].partitions)
+            }
+            consumer.assign([TopicPartition(*place, low) for place, (low, _) in bounds.items()])
+            found: dict[str, list[Record]] = {name: [] for name in single}
+            for message in self._messages(consumer, {place for place, (low, high) in bounds.items() if low < high}):
+                name = message.topic()
+                found[name].append(self._record(name, listed[name], message))
+        finally:
+            consumer.close()
+        return {
+            name: Topic(
+                name,
+                facts["owner"],
+                facts["guard"],
+                sorted(found[name], key=lambda r: r.place),
+                {number: low for (topic, number), (low, _) in bounds.items() if topic == name},
+                {number: high for (topic, number), (_, high) in bounds.items() if topic == name},
+            )
+            for name, facts in single.items()
+        }
+
+    def _listed(self, facts: dict[str, Any]) -> set[str]:
+        """Full names of the records that a topic may have."""
+        schemas = [json.loads((self._schemas_dir / f"{path}.v1.avsc").read_text()) for path in facts["records"]]
+        return {f"{schema['namespace']}.{schema['name']}" for schema in schemas}
+
+    def _messages(self, consumer: Consumer, unread: set[tuple[str, int]]) -> Iterator[Any]:
+        """Every message up to the end of each partition, past any control record."""
         heard_at = time.monotonic()
         while unread:
             # `consume` waits for that many messages or for the whole time.
@@ -110,22 +133,12 @@ class Log:
             if messages:
                 heard_at = time.monotonic()
             elif time.monotonic() > heard_at + _SILENCE_SECONDS_MAX:
-                raise RuntimeError(f"{name} cannot be read to its end")
+                raise RuntimeError(f"{sorted(unread)} cannot be read to their ends")
             for message in messages:
-                number = message.partition()
-                if message.error() is not None:
-                    unread.discard(number)  # the end of a partition, past any control record
-                    continue
-                found.append(self._record(name, listed, message))
-        consumer.close()
-        return Topic(
-            name,
-            facts["owner"],
-            facts["guard"],
-            sorted(found, key=lambda r: r.place),
-            {number: low for number, (low, _) in bounds.items()},
-            {number: high for number, (_, high) in bounds.items()},
-        )
+                if message.error() is None:
+                    yield message
+                else:
+                    unread.discard((message.topic(), message.partition()))
 
     def _record(self, topic: str, listed: set[str], message: Any) -> Record:
         key, value = message.key(), message.value()
