@@ -29,14 +29,11 @@ reset: .venv/.installed  ## empty the data directory
 # What T=seats names, its plural or not: the service's own tests, and those of the whole system that have its name.
 SERVICE_TESTS = $(wildcard services/*$(T:s=)*/tests tests/*/test_*$(T:s=)*.py)
 
-# The tests of the stack beside those of the rig, which wait for what they have killed.
-SIDE_BY_SIDE = -n 2 --dist loadgroup --no-loadscope-reorder
-
 test: .venv/.installed  ## the short tiers of every test, real parts included; T=seats for one service's
-	@$(BIN)/pytest -m "not long" --durations 10 $(if $(T),$(or $(SERVICE_TESTS),$(error no tests are named $(T))),$(SIDE_BY_SIDE)) $(TEST_ARGS)
+	@$(BIN)/pytest -m "not long" --durations 10 $(if $(T),$(or $(SERVICE_TESTS),$(error no tests are named $(T)))) $(TEST_ARGS)
 
-test-long: .venv/.installed  ## the rest of the tests
-	@$(BIN)/pytest -m long --timeout 3600 $(TEST_ARGS)
+test-long: .venv/.installed  ## the rest of the tests: every fault cell with 20 kills, every seeded bug; SEEDS=1,2,3
+	@$(BIN)/pytest -m "long or cell" --durations 10 --timeout 3600 $(TEST_ARGS)
 
 faults: .venv/.installed  ## every fault cell and seeded bug, with a table; CELL=08 for one, SEEDS=1,2,3, KILLS=200
 	@$(BIN)/pytest tests/faults $(if $(CELL),-k "test_cell and $(CELL)-") $(TEST_ARGS)

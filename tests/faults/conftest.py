@@ -7,7 +7,6 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -26,17 +25,6 @@ def rig() -> Iterator[Rig]:
     started.stop()
     if not os.environ.get("ESTUAIRE_KEEP"):
         shutil.rmtree(home, ignore_errors=True)
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A worker hands its lines to whoever prints."""
-    if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["cells"] = ROWS
-
-
-def pytest_testnodedown(node: Any) -> None:
-    """Takes the lines of a worker that has ended."""
-    ROWS.extend(getattr(node, "workeroutput", {}).get("cells", []))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -17,6 +17,7 @@ KILLS = int(os.environ.get("KILLS", "12"))
 SHORT = KILLS < 20
 
 
+@pytest.mark.cell
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize(

@@ -24,7 +24,6 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from common import migrations
-from common.embedded import processes
 from common.embedded.stack import EmbeddedSettings, Stack
 from common.failures import sqlstate
 from common.runtime import Runtime, build_runtime
@@ -36,35 +35,19 @@ from common.transaction import Transaction
 Result = TypeVar("Result")
 # What starts the real parts; every other fixture of theirs asks for one of these.
 _STACKS = ("stack", "rig")
-_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 _numbers = itertools.count(1)
 # Made once: each client would read every authority of the machine anew, for 26 ms, and talks plain HTTP.
 _TLS = ssl.create_default_context()
 
 
-def pytest_configure() -> None:
-    """Side by side, each worker draws the ports of its stack from a part of its own."""
-    if _WORKER:
-        number, count = int(_WORKER.removeprefix("gw")), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
-        processes.ports = processes.ports[number::count]
-
-
-# Before the plugin that deals the groups out to the workers.
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that need no real parts first, then those of the stack, then those of the rig: a mistake shows in seconds.
-
-    A file stays on one worker, and so do all of the stack, and all of the rig: neither is started twice.
-    """
+    """Files that need no real parts first, then those of the stack, then those of the rig: a mistake shows in seconds."""
     needs: dict[Path, int] = {}
     for item in items:
         names = getattr(item, "fixturenames", ())
         need = max((place for place, name in enumerate(_STACKS, 1) if name in names), default=0)
         needs[item.path] = max(needs.get(item.path, 0), need)
     items.sort(key=lambda item: needs[item.path])
-    for item in items:
-        need = needs[item.path]
-        item.add_marker(pytest.mark.xdist_group(_STACKS[need - 1] if need else item.path.name))
 
 
 @pytest.fixture(scope="session")

@@ -188,7 +188,7 @@ def free_port() -> int:
 
     Below the range from which the kernel takes ports for outgoing connections: one of those could take it meanwhile.
     """
-    for port in random.sample(ports, 200):
+    for port in random.sample(range(20_000, 32_000), 200):
         with socket.socket() as probe:
             if port not in _handed_out and probe.connect_ex(("127.0.0.1", port)) != 0:
                 _handed_out.add(port)
@@ -196,6 +196,4 @@ def free_port() -> int:
     raise EmbeddedError("no free port between 20000 and 32000")
 
 
-# Processes that start stacks at the same time each draw from a part of them.
-ports = range(20_000, 32_000)
 _handed_out: set[int] = set()
