@@ -11,10 +11,11 @@ from uuid import UUID
 
 import httpx
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from common.embedded.stack import Stack
-from tests.integration.browsing import assert_accessible
+from common.testing import Query
+from tests.integration.browsing import assert_accessible, opened
 from tests.integration.conftest import BoardOf, Seats, declare, eventually
 from tests.integration.stages import NEXT, Stages
 
@@ -99,6 +100,56 @@ async def test_a_page_of_totals_says_after_a_pause_what_has_changed_meanwhile(
     assert await figure.text_content() == shown
     await pause.click()
     await eventually(agrees)
+
+
+async def test_what_did_not_come_after_a_pause_is_asked_for_again(
+    stack: Stack, stack_urls: dict[str, str], browser: Browser
+) -> None:
+    """The first request fails on its way: without another change the totals are those that stand now all the same."""
+    stages = Stages(stack)
+    _, host = await stages.host()
+    await stages.offer(host, {NEXT: 2})
+    async with opened(browser) as page:
+        failed = 0
+
+        async def fail_once(route: Route) -> None:
+            nonlocal failed
+            failed += 1
+            await (route.abort() if failed == 1 else route.continue_())
+
+        await page.goto(f"{stack_urls['projections']}/marche")
+        await expect(page.locator("[data-label]")).to_have_text("En direct")
+        await page.locator("[data-pause]").click()
+        clock = page.locator("[data-clock]")
+        heard = await clock.get_attribute("datetime")
+        await stages.offer(host, {NEXT: 4})
+        await expect(clock).not_to_have_attribute("datetime", heard or "", timeout=20_000)
+        await page.route("**/marche/resume*", fail_once)
+        async with page.expect_response("**/marche/resume*"):
+            await page.locator("[data-pause]").click()
+        assert failed == 2
+
+
+async def test_a_page_that_must_start_over_waits_for_the_end_of_a_pause(
+    stack_urls: dict[str, str], quiet_page: Page, query: Query
+) -> None:
+    """Too much has changed, or the board was rebuilt: whoever reads in pause goes on reading, and is told."""
+    await quiet_page.goto(stack_urls["projections"] + "/places")
+    await expect(quiet_page.locator("[data-label]")).to_have_text("En direct")
+    await quiet_page.locator("[data-pause]").click()
+    await quiet_page.evaluate("window.before = true")
+    # As a rebuild notes that it has switched.
+    await query(
+        "projections", "INSERT INTO dead_letter_audit (action, subject, actor) VALUES ('rebuilt', 'seat-board', 'test')"
+    )
+    await expect(quiet_page.locator("[data-waiting]")).to_have_text(
+        "Beaucoup de mises à jour en attente", timeout=20_000
+    )
+    await expect(quiet_page.locator("[data-label]")).to_have_text("En pause")
+    assert await quiet_page.evaluate("window.before")
+    await quiet_page.locator("[data-pause]").click()
+    await quiet_page.wait_for_function("window.before === undefined")
+    await expect(quiet_page.locator("[data-label]")).to_have_text("En direct")
 
 
 async def test_filters_work_by_keyboard_and_keep_a_shareable_address(

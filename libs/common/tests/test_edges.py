@@ -27,7 +27,7 @@ from faststream.kafka.subscriber.usecase import BatchSubscriber
 from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey
 
-from common import clock, tables
+from common import clock, services, tables
 from common.app import build_app
 from common.budget import Budget
 from common.dead_letters import prune_foreign
@@ -88,9 +88,7 @@ async def test_faststreams_dangerous_defaults_are_all_set_otherwise(runtime: Run
     assert broker.config.broker_config.consumer_only is True
 
 
-@pytest.mark.parametrize(
-    "package", ["events", "parents_cafes", "platform_scheduling", "projections", "remediation_seats", "stage_matching"]
-)
+@pytest.mark.parametrize("package", [service.package for service in services.load()])
 async def test_migrations_and_tables_agree(fresh_runtime: FreshRuntime, package: str) -> None:
     """Alembic finds no difference between the migrated database and tables.py; a planted column is found."""
     declared: Any = [tables.metadata, importlib.import_module(f"{package}.tables").metadata]

@@ -31,17 +31,17 @@
   const TEXT = { live: 'En direct', pause: 'En pause', retard: 'En retard', panne: 'Flux interrompu' };
   const NOTE = { retard: $('.note').dataset.retard, panne: $('.note').dataset.panne || 'Dernier état connu.' };
   const plain = note.textContent, paris = new Intl.DateTimeFormat('fr-FR', { timeZone: 'Europe/Paris', hour: '2-digit', minute: '2-digit', second: '2-digit' });
-  // What moved during a pause and has no row of its own is asked for when it ends.
-  let paused = false, missed = false, waiting = new Map(), state = live.dataset.s;
+  // What moved during a pause and has no row of its own is asked for when it ends; after too much, the page is read anew then.
+  let paused = false, missed = false, outdated = false, waiting = new Map(), state = live.dataset.s;
   pause.hidden = false;
   const duration = (s) => s === null ? 'inconnu' : s < 60 ? `${s.toFixed(1).replace('.', ',')} s` : s < 3600 ? `${Math.floor(s / 60)} min ${Math.floor(s % 60)} s` : `${Math.floor(s / 3600)} h ${Math.floor(s % 3600 / 60)} min`;
   const show = () => {
     const s = paused && state === 'live' ? 'pause' : state;
     live.dataset.s = s; $('[data-label]').textContent = TEXT[s]; note.textContent = NOTE[s] || plain;
     pause.setAttribute('aria-pressed', paused); $('span', pause).textContent = paused ? 'Reprendre' : 'Pause'; $('use', pause).setAttribute('href', paused ? '#play' : '#pause');
-    waitingLine.hidden = !waiting.size; waitingLine.textContent = waiting.size ? `${waiting.size} mise${waiting.size > 1 ? 's' : ''} à jour en attente` : '';
+    waitingLine.hidden = !waiting.size && !outdated; waitingLine.textContent = outdated ? 'Beaucoup de mises à jour en attente' : waiting.size ? `${waiting.size} mise${waiting.size > 1 ? 's' : ''} à jour en attente` : '';
   };
-  pause.onclick = () => { paused = !paused; if (!paused) { apply([...waiting.values()]); waiting.clear(); if (missed) refreshSoon(); } show(); };
+  pause.onclick = () => { paused = !paused; if (!paused && outdated) return location.reload(); if (!paused) { apply([...waiting.values()]); waiting.clear(); if (missed) refreshSoon(); } show(); };
 
   // A row changes in place and never moves under a finger; totals, map and last changes follow for the chosen filters.
   function apply(changed) {
@@ -59,10 +59,11 @@
   let timer = 0;
   const refreshSoon = () => { timer = timer || setTimeout(refresh, 600 + Math.random() * 600); };
   async function refresh() {
-    timer = 0; missed = false;
+    timer = 0;
     const answer = await fetch(`${location.pathname}/resume${location.search}`).catch(() => null);
-    if (paused) missed = true;
-    if (!answer || !answer.ok || paused) return;
+    missed = paused || !answer || !answer.ok;
+    // What did not come is asked for again, in a pause at its end.
+    if (missed) { if (!paused) timer = timer || setTimeout(refresh, 5000); return; }
     const parts = new DOMParser().parseFromString(await answer.text(), 'text/html');
     const open = $('.fig-m details')?.open;
     for (const part of $$('[data-part]', parts)) { const place = $(`[data-part=${part.dataset.part}]`); if (place) place.innerHTML = part.innerHTML; }
@@ -80,7 +81,7 @@
     if (m.moved && live.dataset.totals !== undefined) { if (paused) missed = true; else refreshSoon(); }
     show();
   });
-  source.addEventListener('reload', () => location.reload());
+  source.addEventListener('reload', () => { if (paused) { outdated = true; show(); } else location.reload(); });
   source.addEventListener('error', () => { state = 'panne'; show(); });
   source.addEventListener('open', () => { state = 'live'; show(); });
 })();
