@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from sqlalchemy import make_url
 
 from common import contracts
 from common.embedded.stack import Stack
@@ -90,7 +91,7 @@ class World:
         """Makes a database anew from another."""
         await self.runtime.database.engine.dispose()
         await self.operator.database.engine.dispose()
-        owner = f'OWNER "{self.database}"'
+        owner = f'OWNER "{make_url(self.runtime.settings.database_url).username}"'
         self.parts.postgres.psql(f'DROP DATABASE IF EXISTS "{copy}" WITH (FORCE)')
         self.parts.postgres.psql(f'CREATE DATABASE "{copy}" TEMPLATE "{source}" {owner}')
 
