@@ -10,7 +10,7 @@ import hashlib
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from typing import Annotated, Any
 
 from fastapi import Depends, HTTPException, Request
@@ -212,7 +212,14 @@ def _request() -> list[inspect.Parameter]:
 
 
 def _named_by(function: Callable[..., Any], asked: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in asked.items() if name in inspect.signature(function).parameters}
+    names = _names(function)
+    return {name: value for name, value in asked.items() if name in names}
+
+
+@cache
+def _names(function: Callable[..., Any]) -> frozenset[str]:
+    """The names of a function's parameters, read once and not with every request."""
+    return frozenset(inspect.signature(function).parameters)
 
 
 def _parameter(name: str, annotation: Any) -> inspect.Parameter:
