@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.rig import Rig
-from tests.faults.table import ROWS, lines
+from tests.faults.table import PROPERTY, lines
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +29,9 @@ def rig() -> Iterator[Rig]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Prints one line per cell."""
-    if ROWS:
+    reports = [report for name in ("passed", "failed") for report in terminalreporter.stats.get(name, [])]
+    rows = [row for report in reports for name, row in report.user_properties if name == PROPERTY]
+    if rows:
         terminalreporter.section("fault cells")
-        for line in lines():
+        for line in lines(sorted(rows, key=lambda row: row["cell"])):
             terminalreporter.write_line(line)

@@ -30,6 +30,7 @@ from common.embedded.processes import Child, free_port
 from common.embedded.stack import EmbeddedSettings, Stack
 from common.failpoints import EXIT_STATUS
 from common.services import ServiceSpec
+from common.testing import estuaire
 from tests.faults import ledger
 from tests.faults.history import History
 from tests.faults.workload import Workload
@@ -315,7 +316,7 @@ class Rig(Stack):
         """Where a replica is reached."""
         return f"http://{self.hosts.get(name, '127.0.0.1')}:{self.port_of(name, ordinal)}"
 
-    async def ready(self, name: str, ordinal: int = 0, *, seconds_max: float = 60) -> None:
+    async def ready(self, name: str, ordinal: int = 0, *, seconds_max: float = _SHORT_TIER_SECONDS) -> None:
         """Returns when the replica is ready."""
         deadline = time.monotonic() + seconds_max
         child_name = name if ordinal == 0 else f"{name}-{ordinal}"
@@ -527,7 +528,7 @@ class Cell:
                 "SELECT taken_count = $1 FROM board_programme WHERE programme_id = $2",
                 taken,
                 programme_id,
-                seconds_max=_SHORT_TIER_SECONDS if self.short else RTO_AFTER_LONG_SECONDS,
+                seconds_max=None if self.short else RTO_AFTER_LONG_SECONDS,
             )
             seen.append((declared_at, time.monotonic()))
             await asyncio.sleep(0.1)
@@ -594,9 +595,9 @@ class Cell:
             assert time.monotonic() < began + seconds_max, "the board does not follow"
             await asyncio.sleep(0.05)
 
-    async def eventually(self, name: str, sql: str, *values: Any, seconds_max: float = 30) -> Any:
-        """The first row of a query as soon as its first column is true."""
-        deadline = time.monotonic() + seconds_max
+    async def eventually(self, name: str, sql: str, *values: Any, seconds_max: float | None = None) -> Any:
+        """The first row of a query as soon as its first column is true; None when that does not come."""
+        deadline = time.monotonic() + (seconds_max or (_SHORT_TIER_SECONDS if self.short else 30))
         while time.monotonic() < deadline:
             with suppress(OSError, asyncpg.PostgresError, TimeoutError):
                 rows = await self.rig.query(name, sql, *values)
@@ -607,10 +608,14 @@ class Cell:
 
     async def estuaire(self, name: str, *arguments: str, status: int = 0) -> str:
         """Runs the operators' command on one service's database; its output."""
-        process = await self.estuaire_process(name, *arguments)
-        out, _ = await process.communicate()
-        assert process.returncode == status, out.decode()
-        return out.decode()
+        if name == LEDGER or self.rig.mutation:
+            process = await self.estuaire_process(name, *arguments)
+            out, _ = await process.communicate()
+            ended, said = process.returncode, out.decode()
+        else:
+            ended, said = await estuaire(self.rig, name, *arguments, "--service", name)
+        assert ended == status, said
+        return said
 
     async def estuaire_process(self, name: str, *arguments: str, **extra: str) -> asyncio.subprocess.Process:
         """The operators' command, started; `extra` are further environment variables."""

@@ -27,11 +27,11 @@ SHORT = KILLS < 20
         for c in sorted(CELLS.values(), key=lambda c: c.number)
     ],
 )
-async def test_cell(rig: Rig, number: str, seed: int) -> None:
+async def test_cell(rig: Rig, number: str, seed: int, record_property: table.Record) -> None:
     """Under this fault nothing is lost, nothing has two effects, and everything recovers without a human."""
     fault = CELLS[number]
     cell = Cell(rig, number, seed, kills=KILLS, bulk=fault.bulk, processes=fault.processes, short=SHORT)
     await fault.run(cell)
     report = await cell.check()
-    table.add(number, fault.title, seed, report, cell.recoveries, cell.rest_seconds)
+    table.add(record_property, number, fault.title, seed, report, cell.recoveries, cell.rest_seconds)
     assert not report["violations"], report["violations"]

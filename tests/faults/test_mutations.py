@@ -13,7 +13,7 @@ from tests.faults.rig import Cell, Rig
 @pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", BUGS)
-async def test_the_seeded_bug_is_caught(rig: Rig, name: str) -> None:
+async def test_the_seeded_bug_is_caught(rig: Rig, name: str, record_property: table.Record) -> None:
     """With this bug in every service, the cell does not pass."""
     bug = BUGS[name]
     fault = CELLS[bug.cell]
@@ -29,6 +29,7 @@ async def test_the_seeded_bug_is_caught(rig: Rig, name: str) -> None:
     report = await cell.check()
     caught = sorted(report["violations"])
     table.add(
+        record_property,
         bug.cell,
         f"seeded bug {name}: {bug.title}",
         1,

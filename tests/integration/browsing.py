@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page
 
 from common.embedded.stack import Stack
-from common.testing import add_persona
+from common.testing import PATIENCE_SECONDS, add_persona, http_client
 
 FLAGS = [
     "--headless",
@@ -34,15 +36,23 @@ WIDTHS = (390, 1280)
 
 def chromium() -> str:
     """A Chromium on the PATH, installed through apt when root; otherwise one line names the package."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        subprocess.run(
-            "apt-get update -qq && apt-get install -y -qq chromium", shell=True, check=False, stdout=subprocess.DEVNULL
-        )
-        found = shutil.which("chromium")
+    # One worker installs it, the other waits for that.
+    with (Path(tempfile.gettempdir()) / "estuaire-chromium.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found = _found()
+        if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+            subprocess.run(
+                "apt-get update -qq && apt-get install -y -qq chromium",
+                shell=True, check=False, stdout=subprocess.DEVNULL,
+            )  # fmt: skip
+            found = _found()
     if found is None:
         pytest.fail("the browser tests need Chromium: apt-get install chromium", pytrace=False)
     return found
+
+
+def _found() -> str | None:
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 @asynccontextmanager
@@ -51,6 +61,7 @@ async def opened(browser: Browser, width: int = 1280, *, javascript: bool = True
     context = await browser.new_context(
         viewport={"width": width, "height": 844}, locale="fr-FR", java_script_enabled=javascript
     )
+    context.set_default_timeout(PATIENCE_SECONDS * 1000)
     page = await context.new_page()
     said: list[str] = []
     page.on("pageerror", lambda error: said.append(str(error)))
@@ -65,7 +76,7 @@ async def log_in(page: Page, stack: Stack, url: str, path: str, persona: dict[st
     Its service sends to the login, and the issuer sends the persona that was chosen back.
     """
     add_persona(stack, persona)
-    async with httpx.AsyncClient(follow_redirects=True, headers={"Accept": "text/html"}) as client:
+    async with http_client(follow_redirects=True, headers={"Accept": "text/html"}) as client:
         login = await client.get(url + path)
         back = await client.get(login.url.copy_add_param("persona", persona["sub"]))
         assert back.is_success, back.text
@@ -79,7 +90,7 @@ async def log_in(page: Page, stack: Stack, url: str, path: str, persona: dict[st
 async def link_sent_to(stack: Stack, email: str, subject: str = "") -> str:
     """The path of the signed link in the newest mail that an address received; with a subject that has these words, if any."""
     found: list[str] = []
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         for _ in range(300):
             answer = await client.get(f"http://127.0.0.1:{stack.settings.mail_port}/api/mails")
             mails = [one for one in answer.json()["mails"] if one["to"] == email and subject in one["subject"]]

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-import httpx
-
 from common import contracts
 from common.embedded.stack import Stack
-from common.testing import Query
+from common.testing import Query, http_client
 from tests.integration.referee import read_topic
 
 
@@ -28,7 +26,7 @@ async def found_in(stack: Stack, query: Query, mark: str, service: str) -> list[
     for log in (stack.settings.home / "logs").glob("*"):
         if log.is_file() and mark in log.read_text(errors="replace"):
             found.append(log.name)
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         for spec in stack.services:
             if mark in (await client.get(f"http://127.0.0.1:{spec.port(stack.settings)}/metrics")).text:
                 found.append(f"metrics of {spec.name}")

@@ -15,7 +15,7 @@ import httpx
 from common.embedded.stack import Stack
 from common.failures import Refusal
 from common.runtime import Runtime
-from common.testing import client_of, mails_to, swept
+from common.testing import client_of, http_client, mails_to, swept
 from parents_cafes import handlers, household_store, notices, season_handlers, venue_store
 from parents_cafes.bodies import CafeBody, VenueBody
 from parents_cafes.handlers import Registered
@@ -79,7 +79,7 @@ class Cafes:
 
     def family(self) -> httpx.AsyncClient:
         """Somebody without an account."""
-        return httpx.AsyncClient(base_url=self.url, timeout=60, limits=httpx.Limits(max_connections=60))
+        return http_client(base_url=self.url)
 
     async def cafe(
         self, coordinator: httpx.AsyncClient, *, commune_code: str = "76540", opened: bool = True, **more: Any

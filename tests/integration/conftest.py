@@ -11,11 +11,11 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from common.embedded.stack import Stack
 from common.runtime import Runtime
-from common.testing import FreshRuntime, client_of, url_of
+from common.testing import PATIENCE_SECONDS, FreshRuntime, client_of, http_client, url_of
 from tests.integration import cafes as cafes_module
 from tests.integration import events as events_module
 from tests.integration.browsing import FLAGS, chromium
@@ -109,7 +109,7 @@ BoardOf = Callable[[], Awaitable[dict[str, dict[str, Any]]]]
 @pytest.fixture
 async def board(stack: Stack) -> AsyncIterator[BoardOf]:
     """The board's programmes by id, as its JSON gives them."""
-    async with httpx.AsyncClient(base_url=url_of(stack, "projections"), timeout=30) as client:
+    async with http_client(base_url=url_of(stack, "projections")) as client:
 
         async def read() -> dict[str, dict[str, Any]]:
             answer = await client.get("/api/seats")
@@ -119,16 +119,16 @@ async def board(stack: Stack) -> AsyncIterator[BoardOf]:
         yield read
 
 
-async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
+async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
     """Waits for a condition that another process brings about; fails when it does not come."""
-    for _ in range(int(seconds * 10)):
+    for _ in range(PATIENCE_SECONDS * 10):
         try:
             if await condition():
                 return
         except httpx.HTTPError:
             pass
         await asyncio.sleep(0.1)
-    raise AssertionError(f"did not happen within {seconds} s")
+    raise AssertionError(f"did not happen within {PATIENCE_SECONDS} s")
 
 
 @pytest.fixture
@@ -140,6 +140,7 @@ def stack_urls(stack: Stack) -> dict[str, str]:
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """One headless browser for the run."""
+    expect.set_options(timeout=PATIENCE_SECONDS * 1000)
     async with async_playwright() as playwright:
         started = await playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         yield started

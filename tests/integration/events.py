@@ -13,7 +13,7 @@ import httpx
 from common.embedded.stack import Stack
 from common.failures import Refusal
 from common.runtime import Runtime
-from common.testing import client_of, mails_to
+from common.testing import client_of, http_client, mails_to
 from events import event_handlers, handlers, notices, party_store
 from events.bodies import EventBody, SessionBody
 from events.handlers import Applicant, Registered
@@ -45,7 +45,7 @@ class Events:
 
     def family(self) -> httpx.AsyncClient:
         """Somebody without an account."""
-        return httpx.AsyncClient(base_url=self.url, timeout=60, limits=httpx.Limits(max_connections=60))
+        return http_client(base_url=self.url)
 
     async def event(
         self, organiser: httpx.AsyncClient, *sessions: dict[str, Any], publish: bool = True, **more: Any

@@ -11,7 +11,7 @@ from uuid import uuid4
 import httpx
 
 from common.embedded.stack import Stack
-from common.testing import add_persona
+from common.testing import add_persona, http_client
 
 
 def _csrf(page: str) -> str:
@@ -46,7 +46,7 @@ class Sender:
 async def logged_in(stack: Stack, url: str, path: str, persona: dict[str, Any]) -> Sender:
     """Logs a persona in and opens a page of theirs, which has a form."""
     add_persona(stack, persona)
-    client = httpx.AsyncClient(base_url=url, headers={"Accept": "text/html"}, timeout=60)
+    client = http_client(base_url=url, headers={"Accept": "text/html"})
     issuer = await client.get(path, follow_redirects=True)
     for link in re.findall(r'href="(\?[^"]+)"', issuer.text):
         if f"persona={persona['sub']}" in html.unescape(link):

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import httpx
 import pytest
 from playwright.async_api import Browser, Page, Route, expect
 
 from common.embedded.stack import Stack
-from common.testing import Query
+from common.testing import Query, http_client
 from tests.integration.browsing import assert_accessible, opened
 from tests.integration.conftest import BoardOf, Seats, declare, eventually
 from tests.integration.stages import NEXT, Stages
@@ -37,7 +36,7 @@ async def test_the_board_moves_by_itself_and_pauses(seats: Seats, stack_urls: di
     """A declaration changes the card in place and the totals; in pause it is counted, then applied."""
     _, partner = await seats.structure()
     programme_id = await seats.programme(partner, 900, 100)  # the most seats of all: on the first page
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
 
         async def shown() -> bool:
             return f"p{programme_id}" in (await client.get(stack_urls["projections"] + "/places")).text
@@ -48,14 +47,14 @@ async def test_the_board_moves_by_itself_and_pauses(seats: Seats, stack_urls: di
     await expect(card.locator(".free b")).to_have_text("800")
     await expect(quiet_page.locator("[data-label]")).to_have_text("En direct")
     await declare(partner, programme_id, 900, 150)
-    await expect(card.locator(".free b")).to_have_text("750", timeout=5000)
+    await expect(card.locator(".free b")).to_have_text("750")
     await expect(card.locator(".badge")).to_contain_text("À jour")
     await expect(quiet_page.locator(".bilan b").first).to_contain_text("places libres")
     pause = quiet_page.locator("[data-pause]")
     await pause.click()
     await expect(quiet_page.locator("[data-label]")).to_have_text("En pause")
     await declare(partner, programme_id, 900, 160)
-    await expect(quiet_page.locator("[data-waiting]")).to_have_text("1 mise à jour en attente", timeout=5000)
+    await expect(quiet_page.locator("[data-waiting]")).to_have_text("1 mise à jour en attente")
     await expect(card.locator(".free b")).to_have_text("750")
     await pause.click()
     await expect(card.locator(".free b")).to_have_text("740")
@@ -71,7 +70,7 @@ async def test_a_page_of_totals_says_after_a_pause_what_has_changed_meanwhile(
 
     async def now() -> str:
         """The first figure as a page shows it that is opened now."""
-        async with httpx.AsyncClient() as client:
+        async with http_client() as client:
             page = (await client.get(f"{stack_urls['projections']}/marche")).text
         return str(re.findall(r'class="hero num">([^<]*)<', page)[0])
 
@@ -96,7 +95,7 @@ async def test_a_page_of_totals_says_after_a_pause_what_has_changed_meanwhile(
     # The page hears of it too: its clock goes on in pause.
     clock = quiet_page.locator("[data-clock]")
     heard = await clock.get_attribute("datetime")
-    await expect(clock).not_to_have_attribute("datetime", heard or "", timeout=20_000)
+    await expect(clock).not_to_have_attribute("datetime", heard or "")
     assert await figure.text_content() == shown
     await pause.click()
     await eventually(agrees)
@@ -123,7 +122,7 @@ async def test_what_did_not_come_after_a_pause_is_asked_for_again(
         clock = page.locator("[data-clock]")
         heard = await clock.get_attribute("datetime")
         await stages.offer(host, {NEXT: 4})
-        await expect(clock).not_to_have_attribute("datetime", heard or "", timeout=20_000)
+        await expect(clock).not_to_have_attribute("datetime", heard or "")
         await page.route("**/marche/resume*", fail_once)
         async with page.expect_response("**/marche/resume*"):
             await page.locator("[data-pause]").click()
@@ -142,9 +141,7 @@ async def test_a_page_that_must_start_over_waits_for_the_end_of_a_pause(
     await query(
         "projections", "INSERT INTO dead_letter_audit (action, subject, actor) VALUES ('rebuilt', 'seat-board', 'test')"
     )
-    await expect(quiet_page.locator("[data-waiting]")).to_have_text(
-        "Beaucoup de mises à jour en attente", timeout=20_000
-    )
+    await expect(quiet_page.locator("[data-waiting]")).to_have_text("Beaucoup de mises à jour en attente")
     await expect(quiet_page.locator("[data-label]")).to_have_text("En pause")
     assert await quiet_page.evaluate("window.before")
     await quiet_page.locator("[data-pause]").click()
@@ -209,12 +206,12 @@ async def test_the_pages_say_so_when_the_data_are_late(
     assert stack.kafka is not None
     stack.kafka.child.kill()
     try:
-        await expect(page.locator("[data-label]")).to_have_text("En retard", timeout=40_000)
+        await expect(page.locator("[data-label]")).to_have_text("En retard")
         await expect(page.locator(".note")).to_contain_text("retenue reste vérifiée")
     finally:
         stack.kafka.start()
         stack.kafka.wait()
-    await expect(page.locator("[data-label]")).to_have_text("En direct", timeout=60_000)
+    await expect(page.locator("[data-label]")).to_have_text("En direct")
     await context.close()
 
 
@@ -225,7 +222,7 @@ async def read_events(
     headers = {"Last-Event-ID": last_id} if last_id else {}
     found: list[tuple[str, str, dict[str, Any]]] = []
     async with (
-        httpx.AsyncClient(timeout=20) as client,
+        http_client() as client,
         client.stream("GET", f"{url}/places/live{query}", headers=headers) as answer,
     ):
         fields: dict[str, str] = {}
@@ -267,7 +264,7 @@ async def test_what_changes_between_a_page_and_its_stream_is_shown(
     _, partner = await seats.structure()
     programme_id = await seats.programme(partner, 7)
     await eventually(lambda: _shows(board, programme_id, 7))
-    async with httpx.AsyncClient(base_url=stack_urls["projections"]) as client:
+    async with http_client(base_url=stack_urls["projections"]) as client:
         page = (await client.get("/places")).text
     shown = re.search(r'data-from="([^"]+)"', page)
     assert shown is not None

@@ -11,7 +11,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from common.embedded.stack import Stack
-from common.testing import FreshRuntime, Query, url_of
+from common.testing import FreshRuntime, Query, http_client, url_of
 from common.verdicts import Delivery
 from projections import cafe_season
 from projections.messages import CafeHeld, CafeSeatsOffered, HouseholdsRestated
@@ -84,13 +84,13 @@ async def test_the_season_is_the_fold_of_the_log_before_and_after_a_rebuild(
         rows = await query(SERVICE, "SELECT count(*) AS n FROM outbox WHERE published_at IS NULL")
         return bool(rows[0].n == 0)
 
-    await eventually(published, 60)
+    await eventually(published)
     expected = folded(await asyncio.to_thread(read_topic, stack, TOPIC))
 
     async def same() -> bool:
         return await kept(query) == expected
 
-    await eventually(same, 60)
+    await eventually(same)
     status, said = await rebuild(stack, model="cafe-season")
     assert status == 0 and "is switched" in said, said
     assert await kept(query) == expected
@@ -100,7 +100,7 @@ async def test_figures_by_territory_and_theme_and_cafes_in_the_calendar(stack: S
     """Seats and those who wait where they are; nobody is counted below eleven; the calendar has cafés by kind, and who subscribes too."""
     cafe_id, gone = await some_life(cafes)
     async with (
-        httpx.AsyncClient(base_url=url_of(stack, "projections"), timeout=30) as client,
+        http_client(base_url=url_of(stack, "projections")) as client,
         cafes.family() as family,
     ):
         shown = (await family.get(f"/v1/cafes/{cafe_id}")).json()
@@ -147,18 +147,18 @@ async def test_the_page_moves_by_itself_and_is_accessible(
         other = await cafes.cafe(coordinator, commune_code=_TOWN, on=23, hour=hour, capacity_count=17)
         async with opened(browser, width) as page:
             await page.goto(f"{address}&territoire={_EPCI}")
-            await expect(page.get_by_text("0 / 17").first).to_be_visible(timeout=15_000)
+            await expect(page.get_by_text("0 / 17").first).to_be_visible()
             await assert_accessible(page)
             await registered(family, cafes, other, 2)
-            await expect(page.get_by_text("2 / 17").first).to_be_visible(timeout=15_000)
+            await expect(page.get_by_text("2 / 17").first).to_be_visible()
             # The calendar moves with cafés too, though it begins with events.
             month = (await family.get(f"/v1/cafes/{other}")).json()["starts_at"][:7]
             await page.goto(
                 f"{url_of(stack, 'projections')}/calendrier?genre=PARENTS_CAFE&territoire={_EPCI}&mois={month}"
             )
-            await expect(page.get_by_text("15 places libres sur 17").first).to_be_visible(timeout=15_000)
+            await expect(page.get_by_text("15 places libres sur 17").first).to_be_visible()
             await registered(family, cafes, other, 1)
-            await expect(page.get_by_text("14 places libres sur 17").first).to_be_visible(timeout=15_000)
+            await expect(page.get_by_text("14 places libres sur 17").first).to_be_visible()
         async with opened(browser, width, javascript=False) as page:
             await page.goto(address)
             await expect(page.get_by_role("heading", name="Par thème")).to_be_visible()

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import sys
-from pathlib import Path
 from uuid import uuid4
 
 from common.embedded.stack import Stack
-from common.testing import FreshRuntime, Query, service_named, set_clock
+from common.testing import FreshRuntime, Query, estuaire, set_clock
 from parents_cafes import handlers
 from parents_cafes.restate import AGGREGATES
 from tests.integration.byte_stores import found_in
@@ -29,21 +25,6 @@ from tests.integration.cafes import (
 from tests.integration.conftest import eventually
 from tests.integration.restating import restated
 from tests.integration.test_cafes import cafes_token
-
-
-async def households(stack: Stack, *arguments: str) -> tuple[int, str, str]:
-    """`estuaire households …` on the running stack's database: status, output, errors."""
-    environment = {**stack.environment(service_named(stack, SERVICE)), "ESTUAIRE_SERVICE": SERVICE, **os.environ}
-    process = await asyncio.create_subprocess_exec(
-        Path(sys.executable).with_name("estuaire"),
-        "households",
-        *arguments,
-        env={**environment, "ESTUAIRE_DATABASE_URL": stack.postgres.url("parents_cafes")},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    return process.returncode or 0, out.decode(), err.decode()
 
 
 async def test_a_person_stands_in_one_database_and_is_exported_and_erased_everywhere(
@@ -69,28 +50,28 @@ async def test_a_person_stands_in_one_database_and_is_exported_and_erased_everyw
             unsent = await query(SERVICE, "SELECT count(*) AS n FROM outbox WHERE published_at IS NULL")
             return bool(owed[0].n == 0 and unsent[0].n == 0)
 
-        await eventually(written, 30)
+        await eventually(written)
         stores = await found_in(stack, query, mark, SERVICE)
         allowed = {f"{SERVICE}.{name}" for name in ("household", "request", "facilitator", "coordinator", "mail")}
         assert set(stores) and set(stores) <= allowed, stores
-        status, out, err = await households(stack, "export", email.upper())
-        assert status == 0, err
-        told = json.loads(out)
+        status, said = await estuaire(stack, SERVICE, "households", "export", email.upper())
+        assert status == 0, said
+        told = json.loads(said)
         assert told["household"][0]["title"] == f"Madame {mark}" and len(told["registrations"]) == 1
         assert told["facilitator"] and told["coordinator"] and told["mails"] and told["requests"]
         # The same by the link, for whoever has it.
         data = (await family.get(f"/mon-cafe/{links[0]['household']}/mes-donnees.json")).json()
         assert data["household"] == told["household"]
         by_hash = await query(SERVICE, "SELECT email_hash FROM household WHERE email = :email", email=email)
-        status, out, err = await households(stack, "erase", email.upper())
-        assert status == 0 and "erased; 1 registrations" in out, (out, err)
+        status, said = await estuaire(stack, SERVICE, "households", "erase", email.upper())
+        assert status == 0 and "erased; 1 registrations" in said, said
         assert await found_in(stack, query, mark, SERVICE) == []
         assert await found_in(stack, query, by_hash[0].email_hash, SERVICE) == []
         rows = await query(SERVICE, "SELECT state FROM registration WHERE cafe_id = :id ORDER BY joined_at", id=cafe_id)
         assert [row.state for row in rows] == ["ended", "offered"]
         assert (await family.get(f"/mon-cafe/{links[0]['household']}")).status_code == 404
-        status, _, err = await households(stack, "erase", email)
-        assert status != 0 and "nobody is known" in err
+        status, said = await estuaire(stack, SERVICE, "households", "erase", email)
+        assert status != 0 and "nobody is known" in said
         # Whoever comes back is new.
         asked = await family.post(f"/v1/cafes/{cafe_id}/requests", json={"email": email})
         token = cafes_token(cafes, asked.json()["request_id"])

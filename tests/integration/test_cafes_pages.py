@@ -13,7 +13,7 @@ import pytest
 from ical.calendar_stream import IcsCalendarStream
 from playwright.async_api import Browser, Geolocation, Page, expect
 
-from common.testing import Query
+from common.testing import Query, http_client
 from parents_cafes import words
 from tests.integration.browsing import WIDTHS, assert_accessible, link_sent_to, log_in, opened
 from tests.integration.cafes import SERVICE, Cafes, days_before
@@ -126,7 +126,7 @@ async def test_a_parent_registers_changes_and_cancels(cafes: Cafes, browser: Bro
         await expect(page.get_by_role("heading", name="C’est effacé")).to_be_visible()
         await assert_accessible(page)
         assert (await page.request.get(home)).status == 404
-    async with httpx.AsyncClient(base_url=cafes.url) as client:
+    async with http_client(base_url=cafes.url) as client:
         shown = (await client.get(f"/v1/cafes/{other}")).json()
         assert shown["free_count"] == shown["capacity_count"]
 
@@ -175,7 +175,7 @@ async def test_a_moved_parent_keeps_in_one_touch_and_a_late_one_is_warned(
                 rows = await query(SERVICE, "SELECT state FROM cafe WHERE cafe_id = :id", id=small)
                 return bool(rows[0].state == "merged")
 
-            await eventually(is_merged, 30)
+            await eventually(is_merged)
             await page.goto(f"{cafes.url}/cafes/{small}")
             await expect(page.get_by_text("Ce café est réuni à un autre")).to_be_visible()
             await page.goto(cafes.url + await link_sent_to(cafes.stack, email, "change de lieu"))

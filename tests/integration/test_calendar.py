@@ -7,13 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-import httpx
 import pytest
 from ical.calendar_stream import IcsCalendarStream
 from playwright.async_api import Browser, expect
 
 from common.embedded.stack import Stack
-from common.testing import FreshRuntime, Query, url_of
+from common.testing import FreshRuntime, Query, http_client, url_of
 from common.verdicts import Delivery
 from projections import calendar
 from projections.messages import (
@@ -97,13 +96,13 @@ async def test_the_calendar_is_the_fold_of_the_log_before_and_after_a_rebuild(
         rows = await query("events", "SELECT count(*) AS n FROM outbox WHERE published_at IS NULL")
         return bool(rows[0].n == 0)
 
-    await eventually(published, 60)
+    await eventually(published)
     expected = folded(await asyncio.to_thread(read_topic, stack, calendar.SESSIONS_TOPIC))
 
     async def same() -> bool:
         return await kept(query) == expected
 
-    await eventually(same, 60)
+    await eventually(same)
     assert {"open", "cancelled"} <= {row["state"] for row in expected.values()}
     status, said = await rebuild(stack, model="calendar")
     assert status == 0 and "is switched" in said, said
@@ -116,7 +115,7 @@ async def test_figures_filters_and_icalendar(stack: Stack, events: Events) -> No
     async with await events.organiser("agency") as agency:
         closed, _ = await events.event(agency, kind="COMMITTEE", access="INVITATION", commune_code="50218")
     month = f"{at(30, 14):%Y-%m}"
-    async with httpx.AsyncClient(base_url=url_of(stack, "projections"), timeout=30) as client:
+    async with http_client(base_url=url_of(stack, "projections")) as client:
 
         async def found(**query: str) -> dict[str, Any]:
             answer = await client.get("/api/calendar", params={"mois": month, "territoire": "50", **query})
@@ -128,7 +127,7 @@ async def test_figures_filters_and_icalendar(stack: Stack, events: Events) -> No
             mine = rows.get(str(session_id), {})
             return (mine.get("registered_count"), mine.get("waiting_count")) == (2, 2)
 
-        await eventually(arrived, 60)
+        await eventually(arrived)
         rows = {row["session_id"]: row for row in (await found())["sessions"]}
         mine = rows[str(session_id)]
         assert (mine["registered_count"], mine["waiting_count"], mine["free_count"], mine["is_full"]) == (2, 2, 0, True)
@@ -177,9 +176,9 @@ async def test_the_page_moves_by_itself(stack: Stack, events: Events, browser: B
             await expect(row).to_contain_text("10 places libres sur 10")
             await assert_accessible(page)
             await register(family, event_id, [session_id], f"live-{event_id.hex[:6]}@example.org", seat_count=3)
-            await expect(row).to_contain_text("7 places libres sur 10", timeout=15_000)
+            await expect(row).to_contain_text("7 places libres sur 10")
             await put_session(organiser, event_id, session_id=session_id, capacity_count=20)
-            await expect(row).to_contain_text("17 places libres sur 20", timeout=15_000)
+            await expect(row).to_contain_text("17 places libres sur 20")
         async with opened(browser, width, javascript=False) as page:
             await page.goto(path)
             await expect(page.locator("li", has_text=title)).to_contain_text("17 places libres")

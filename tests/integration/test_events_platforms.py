@@ -31,7 +31,7 @@ async def becomes(organiser: httpx.AsyncClient, event_id: UUID, state: str, need
         found.update(await mine(organiser, event_id))
         return found["state"] == state and (found["platform"] or {}).get("state") == need
 
-    await eventually(there, 30)
+    await eventually(there)
     return found
 
 

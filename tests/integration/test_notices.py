@@ -54,7 +54,7 @@ async def test_a_mail_arrives_once_under_kill_9(seats: Seats, query: Query) -> N
     async def all_there() -> bool:
         return len(await mails_to(seats, recipient)) >= 50
 
-    await eventually(all_there, 60)
+    await eventually(all_there)
     await asyncio.sleep(5)
     mails = await mails_to(seats, recipient)
     # A mail that was accepted in the instant of a death is sent again under the same identity, which mailboxes drop.

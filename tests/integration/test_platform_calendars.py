@@ -8,12 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import pytest
 import vobject
 from ical.calendar_stream import IcsCalendarStream
 
-from common.testing import Query
+from common.testing import Query, http_client
 from platform_scheduling import busy_calendar
 from platform_scheduling.busy_calendar import Unreadable
 from tests.integration.platforms import PARIS, SERVICE, Platforms, at, book, slot
@@ -21,7 +20,7 @@ from tests.integration.platforms import PARIS, SERVICE, Platforms, at, book, slo
 
 async def subscribed(address: str) -> dict[str, Any]:
     """What a calendar program has after fetching an address: each booking by its UID, with both libraries of one mind."""
-    async with httpx.AsyncClient() as anyone:
+    async with http_client() as anyone:
         answer = await anyone.get(address)
         again = await anyone.get(address, headers={"If-None-Match": answer.headers["etag"]})
     assert answer.status_code == 200 and answer.headers["content-type"].startswith("text/calendar")
@@ -71,7 +70,7 @@ async def test_a_calendar_is_found_by_its_secret_alone(platforms: Platforms) -> 
     """Another secret, a platform's id, or no secret at all: 404 or 422, and nothing said."""
     _, owner = await platforms.owner()
     platform_id = await platforms.platform(owner)
-    async with httpx.AsyncClient(base_url=platforms.url) as anyone:
+    async with http_client(base_url=platforms.url) as anyone:
         for name, status in ((str(uuid4()), 404), (str(platform_id), 404), ("x", 422)):
             assert (await anyone.get(f"/calendriers/{name}.ics")).status_code == status
 

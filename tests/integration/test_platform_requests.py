@@ -77,7 +77,7 @@ class Events:
         async def there() -> bool:
             return len(self.answers(request_id)) >= len(names)
 
-        await eventually(there, 30)
+        await eventually(there)
         records = self.answers(request_id)
         facts = [record.fields for record in records]
         assert [record.name for record in records] == list(names)
@@ -122,7 +122,7 @@ async def test_the_owner_answers_and_cancels(platforms: Platforms, events: Event
         )
         return len(rows) == 2
 
-    await eventually(held, 30)
+    await eventually(held)
     bookings = {
         row.request_id: row.booking_id
         for row in await query(
@@ -144,7 +144,7 @@ async def test_the_owner_answers_and_cancels(platforms: Platforms, events: Event
     # The event gives up what it has already lost: nothing more to say.
     events.withdraw(asked[11], platform_id)
     again = events.ask(platform_id, days=11)
-    await eventually(lambda: _booked(query, again), 30)
+    await eventually(lambda: _booked(query, again))
     await events.told(asked[11], "PlatformBooked", "PlatformReleased")
 
 

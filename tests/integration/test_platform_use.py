@@ -7,11 +7,10 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-import httpx
 import pytest
 
 from common.embedded.stack import Stack
-from common.testing import FreshRuntime, Query, url_of
+from common.testing import FreshRuntime, Query, http_client, url_of
 from common.verdicts import Delivery
 from projections import platform_use
 from projections.messages import BookingEnded, BookingEndReason, BookingHeld, BookingOrigin, BookingsRestated
@@ -87,13 +86,13 @@ async def test_use_is_the_fold_of_the_log_before_and_after_a_rebuild(
         rows = await query("platform-scheduling", "SELECT count(*) AS n FROM outbox WHERE published_at IS NULL")
         return bool(rows[0].n == 0)
 
-    await eventually(published, 60)
+    await eventually(published)
     expected = folded(await asyncio.to_thread(read_topic, stack, platform_use.TOPIC))
 
     async def same() -> bool:
         return await kept(query) == expected
 
-    await eventually(same, 60)
+    await eventually(same)
     assert {"approved", "CANCELLED_BY_REQUESTER", "REFUSED"} <= {state for state, _ in expected[1].values()}
     status, said = await rebuild(stack, model="platform-use")
     assert status == 0 and "is switched" in said, said
@@ -103,7 +102,7 @@ async def test_use_is_the_fold_of_the_log_before_and_after_a_rebuild(
 async def test_the_figures_of_a_territory(stack: Stack, platforms: Platforms, query: Query) -> None:
     """Rate over the units and weeks to come, cancellations subtracted, by equipment and intercommunality; wrong filters are left out."""
     made = await some_life(platforms)
-    async with httpx.AsyncClient(base_url=url_of(stack, "projections"), timeout=30) as client:
+    async with http_client(base_url=url_of(stack, "projections")) as client:
 
         async def use(**query: str) -> dict[str, Any]:
             answer = await client.get("/api/platform-use", params={"periode": "avenir", **query})
@@ -119,7 +118,7 @@ async def test_the_figures_of_a_territory(stack: Stack, platforms: Platforms, qu
             )
             return [row.v for row in here] == [there.version]
 
-        await eventually(arrived, 60)
+        await eventually(arrived)
         found = await use(territoire="50")
         number = found["total"]["platform_count"]  # some_life may have run before
         week_days = 8 * 7

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import random
-import subprocess
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -20,7 +19,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from common.embedded.stack import Stack
 from common.failures import Refusal
-from common.testing import FreshRuntime, Query, service_named, set_clock, swept
+from common.testing import FreshRuntime, Query, estuaire, http_client, set_clock, swept
 from platform_scheduling import handlers, notices, search
 from platform_scheduling.bodies import WindowBody
 from platform_scheduling.messages import BookingApproval
@@ -39,7 +38,6 @@ from tests.integration.platforms import (
     window,
     window_body,
 )
-from tests.integration.test_rebuild import ESTUAIRE
 
 
 def reason(answer: httpx.Response) -> str:
@@ -475,7 +473,7 @@ async def test_photos_are_written_anew(platforms: Platforms) -> None:
     out = io.BytesIO()
     picture.save(out, "JPEG", exif=exif)
     assert (await owner.put(f"{path}/1", content=out.getvalue(), params={"caption": "Le tour"})).status_code == 200
-    async with httpx.AsyncClient(base_url=platforms.url) as anyone:
+    async with http_client(base_url=platforms.url) as anyone:
         shown = await anyone.get(f"/plateaux/{platform_id}/photos/1")
         assert (await anyone.get(f"/plateaux/{platform_id}/photos/2")).status_code == 404
     assert b"Dupont" in out.getvalue() and b"Dupont" not in shown.content
@@ -518,12 +516,11 @@ async def test_an_erased_requester_is_in_no_store(platforms: Platforms, query: Q
         assert answer.status_code == 201, answer.text
     assert (await book(requester, platform_id, slot(5, 9))).status_code == 409
     assert await found_in(platforms.stack, query, mark, SERVICE)
-    environment = {**platforms.stack.environment(service_named(platforms.stack, SERVICE)), "ESTUAIRE_SERVICE": SERVICE}
-    command = [str(ESTUAIRE), "requesters", "erase", f"person-{mark}@example.org"]
-    done = await asyncio.to_thread(subprocess.run, command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0 and "erased; 2 bookings" in done.stdout, done.stdout + done.stderr
+    erase = "requesters", "erase", f"person-{mark}@example.org"
+    status, said = await estuaire(platforms.stack, SERVICE, *erase)
+    assert status == 0 and "erased; 2 bookings" in said, said
     assert await found_in(platforms.stack, query, mark, SERVICE) == []
-    again = await asyncio.to_thread(subprocess.run, command, env=environment, capture_output=True, text=True)
-    assert again.returncode == 1 and "nobody is known" in again.stderr
+    status, said = await estuaire(platforms.stack, SERVICE, *erase)
+    assert status == 1 and "nobody is known" in said
     neighbour = await platforms.requester()
     assert (await book(neighbour, platform_id, slot(5, 9))).status_code == 201

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 from uuid import UUID
 
-import httpx
 import pytest
 
 from common.embedded.stack import Stack
 from common.rebuild import Rebuild
 from common.repair import for_repair
-from common.testing import Query, service_named
+from common.testing import Query, estuaire, http_client, service_named
 from projections import seat_board
 from projections.app import service as projections
 from projections.tables import BoardProgramme
 from tests.integration.conftest import Seats, declare, eventually
 
-ESTUAIRE = Path(sys.executable).with_name("estuaire")
 KILLED = 137
 SHADOW = "SELECT 1 FROM pg_namespace WHERE nspname = 'rebuild_seat_board'"
 FREE_COUNT = "SELECT free_count FROM board_programme WHERE programme_id = :id"
@@ -32,18 +28,10 @@ async def rebuild(
     stack: Stack, *arguments: str, failpoint: str = "", lot: int = 500, model: str = "seat-board"
 ) -> tuple[int, str]:
     """`estuaire rebuild` of one read model on the running stack: status and output."""
-    environment = {
-        **stack.environment(service_named(stack, "projections")),
-        "ESTUAIRE_SERVICE": "projections",
-        "ESTUAIRE_CONSUME_BATCH_COUNT_MAX": str(lot),
-        "FAILPOINT": failpoint,
-    }
-    process = await asyncio.create_subprocess_exec(
-        ESTUAIRE, "rebuild", model, *arguments,
-        env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    return await estuaire(
+        stack, "projections", "rebuild", model, *arguments,
+        ESTUAIRE_CONSUME_BATCH_COUNT_MAX=str(lot), FAILPOINT=failpoint,
     )  # fmt: skip
-    out, _ = await process.communicate()
-    return process.returncode or 0, out.decode()
 
 
 async def until_shown(query: Query, programme_id: UUID, free_count: int) -> None:
@@ -70,7 +58,7 @@ async def traffic(seats: Seats, board_url: str) -> AsyncIterator[list[str]]:
             for programme_id in programmes:
                 assert (await declare(partner, programme_id, 9, taken)).status_code == 200
 
-    async with httpx.AsyncClient(base_url=board_url, timeout=30) as client:
+    async with http_client(base_url=board_url) as client:
 
         async def gap() -> str:
             answer = await client.get("/api/seats")
@@ -122,7 +110,7 @@ async def test_a_difference_is_refused_and_listed_then_accepted(
     status, said = await rebuild(seats.stack)
     assert status == 1 and f"{programme_id}: free_count 77 → 7" in said and "DIFFERS" in said, said
     assert [row[0] for row in await query("projections", FREE_COUNT, id=programme_id)] == [77]
-    async with httpx.AsyncClient(base_url=stack_urls["projections"]) as client:
+    async with http_client(base_url=stack_urls["projections"]) as client:
         before = (await client.get("/places")).text
         status, said = await rebuild(seats.stack, "--accept-differences")
         assert status == 0 and "switched, with the differences listed" in said, said

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from common.testing import http_client
 from tests.integration.conftest import Seats, declare, eventually
 
 
@@ -15,7 +16,7 @@ from tests.integration.conftest import Seats, declare, eventually
 async def feed(stack_urls: dict[str, str]) -> AsyncIterator[httpx.AsyncClient]:
     """A client of another site."""
     headers = {"Origin": "https://elsewhere.example"}
-    async with httpx.AsyncClient(base_url=stack_urls["projections"], headers=headers) as client:
+    async with http_client(base_url=stack_urls["projections"], headers=headers) as client:
         yield client
 
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from common.testing import Query, add_persona
+from common.testing import Query, add_persona, http_client
 from tests.integration.browsing import WIDTHS, assert_accessible, log_in, opened
 from tests.integration.conftest import BoardOf, Seats, declare, eventually
 from tests.integration.test_partner_topics import new_partner
@@ -45,7 +45,7 @@ def partner(structure_id: UUID) -> dict[str, Any]:
 
 async def mails_to(seats: Seats, recipient: str) -> list[dict[str, str]]:
     """What the caught-mail page has for an address; one that came twice under its identity, as a mailbox keeps it, once."""
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         answer = await client.get(f"http://127.0.0.1:{seats.stack.settings.mail_port}/api/mails")
     return list({mail["id"]: mail for mail in answer.json()["mails"] if mail["to"] == recipient}.values())
 

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from collections import Counter
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import pytest
 
 from common.embedded.stack import Stack
 from common.secrecy import PEOPLE_MIN, shown
-from common.testing import Query, service_named, url_of
+from common.testing import Query, estuaire, http_client, url_of
 from tests.integration.byte_stores import found_in
 from tests.integration.conftest import eventually
 from tests.integration.referee import Record, read_topic
 from tests.integration.stages import LATER, NEXT, Stages, apply, request_body
-from tests.integration.test_rebuild import ESTUAIRE, rebuild
+from tests.integration.test_rebuild import rebuild
 
 OFFERS, HOSTS, REQUESTS = (f"stage-matching.{name}.v1" for name in ("offers", "hosts", "requests"))
 
@@ -97,18 +95,18 @@ async def test_the_market_is_the_fold_of_the_log_before_and_after_a_rebuild(
         rows = await query("stage-matching", "SELECT count(*) AS n FROM outbox WHERE published_at IS NULL")
         return bool(rows[0].n == 0)
 
-    await eventually(published, 60)
+    await eventually(published)
     expected = folded(await asyncio.to_thread(read_topic, stack, OFFERS))
 
     async def same() -> bool:
         return await market(query) == expected
 
-    await eventually(same, 60)
+    await eventually(same)
     assert {"submitted", "seen", "accepted", "confirmed", "ended"} <= set(expected[1].values())
     status, said = await rebuild(stack, model="stage-market")
     assert status == 0 and "is switched" in said, said
     assert await market(query) == expected
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         answer = (await client.get(f"{url_of(stack, 'projections')}/api/stage-market")).json()
     taken = Counter[str]()
     for _, weeks in expected[0].values():
@@ -165,13 +163,12 @@ async def test_an_erased_person_is_in_no_store(stack: Stack, stages: Stages, que
             key = {"Idempotency-Key": f"host-{mark}{number}"}
             await host.post(f"/v1/received-applications/{one}/acceptance", headers=key)
     assert await found_in(stack, query, mark, "stage-matching")
-    environment = {**stack.environment(service_named(stack, "stage-matching")), "ESTUAIRE_SERVICE": "stage-matching"}
-    command = [str(ESTUAIRE), "seekers", "erase", f"{account}@example.org"]
-    done = await asyncio.to_thread(subprocess.run, command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0 and "erased; 3 applications" in done.stdout, done.stdout + done.stderr
+    erase = "seekers", "erase", f"{account}@example.org"
+    status, said = await estuaire(stack, "stage-matching", *erase)
+    assert status == 0 and "erased; 3 applications" in said, said
     assert await found_in(stack, query, mark, "stage-matching") == []
-    again = await asyncio.to_thread(subprocess.run, command, env=environment, capture_output=True, text=True)
-    assert again.returncode == 1 and "nobody is known" in again.stderr
+    status, said = await estuaire(stack, "stage-matching", *erase)
+    assert status == 1 and "nobody is known" in said
     seats = await query("stage-matching", "SELECT taken_count FROM offer_week WHERE offer_id = ANY(:ids)", ids=offers)
     assert {row.taken_count for row in seats} == {0}
     assert (await neighbour.get("/v1/applications")).json()[0]["state"] == "submitted"

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from common.embedded.stack import Stack
-from common.testing import Query
+from common.testing import Query, http_client
 from tests.integration.forms import Sender, logged_in, problem_on
 from tests.integration.stages import LATER, NEXT, OTHER_SCHOOL, SCHOOL, Stages, apply, offer_body, request_body
 from tests.integration.test_campaigns import HEADER, pupil
@@ -234,7 +234,7 @@ async def test_the_link_of_a_parent_has_its_budget(stages: Stages) -> None:
     assert (await form.send(f"/mes-candidatures/{application_id}/confirmation")).status_code == 303
     page = await form.client.get("/mes-candidatures")
     (link,) = re.findall(r'href="[^"]*(/convention/[^"]+)"', page.text)
-    async with httpx.AsyncClient(base_url=stages.url) as client:
+    async with http_client(base_url=stages.url) as client:
         assert (await client.post(link)).status_code == 200
     parent = httpx.AsyncClient(
         transport=small(stages.stack, SERVICE), base_url="http://test", headers={"Accept": "text/html"}

@@ -6,12 +6,11 @@ import re
 from typing import Any
 from uuid import UUID, uuid4
 
-import httpx
 import pytest
 from playwright.async_api import Browser, FilePayload, expect
 
 from common.embedded.stack import Stack
-from common.testing import Query, url_of
+from common.testing import Query, http_client, url_of
 from tests.integration.browsing import WIDTHS, assert_accessible, log_in, opened
 from tests.integration.stages import LATER, SCHOOL, Stages, siret
 from tests.integration.test_campaigns import HEADER, pupil
@@ -112,7 +111,7 @@ async def test_from_an_offer_to_the_parent_signature(stages: Stages, browser: Br
         await page.goto(link)
         await page.get_by_role("button", name="je signe").click()
         await expect(page.get_by_text("Vous avez signé")).to_be_visible()
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         forged = await client.get(link[:-4] + "AAAA", headers={"accept": "text/html"})
         posted = await client.post(link[:-4] + "AAAA")
     assert forged.status_code == posted.status_code == 403 and "périmé" in forged.text
@@ -145,11 +144,11 @@ async def test_a_class_from_its_table_to_why(
         await page.get_by_role("button", name="Garder les 3 bonnes lignes").click()
         await expect(page.get_by_role("status")).to_contain_text(re.compile("3.élèves enregistrés"))
         await page.get_by_role("button", name="Geler et calculer").click()
-        await expect(page.get_by_role("heading", name="Résultat vérifié")).to_be_visible(timeout=60_000)
+        await expect(page.get_by_role("heading", name="Résultat vérifié")).to_be_visible()
         if javascript:
             await assert_accessible(page)
         await page.get_by_role("button", name="Publier").click()
-        await page.get_by_role("link", name="Voir les listes").click(timeout=60_000)
+        await page.get_by_role("link", name="Voir les listes").click()
         await expect(page.get_by_role("row", name=re.compile("^p"))).to_have_count(3)
         if javascript:
             await assert_accessible(page)
@@ -183,7 +182,7 @@ async def test_a_class_from_its_table_to_why(
 
 async def test_every_form_refuses_rubbish_in_words(stages: Stages) -> None:
     """No session, no form; wrong ids and values are the caller's mistake, never a 500."""
-    async with httpx.AsyncClient(base_url=stages.url, headers={"accept": "text/html"}) as client:
+    async with http_client(base_url=stages.url, headers={"accept": "text/html"}) as client:
         for path in (
             "/stages?commune=Atlantis&rayon=x&metier=%00&semaine=2027-W99&n=-1&public=X",
             "/stages?commune=" + "x" * 3000,
@@ -210,4 +209,4 @@ async def test_the_market_moves_by_itself(stages: Stages, browser: Browser, widt
         before = int("".join(filter(str.isdigit, await free.inner_text())))
         _, host = await stages.host()
         await stages.offer(host, {LATER: 7}, commune_code="61001")
-        await expect(free).to_have_text(re.compile(rf"^{before + 7}$"), timeout=20_000)
+        await expect(free).to_have_text(re.compile(rf"^{before + 7}$"))

@@ -41,7 +41,7 @@ from common.log_view import LogView
 from common.mail import MailSender
 from common.runtime import Runtime
 from common.telemetry import Metrics
-from common.testing import FreshRuntime, settings_for, token_of
+from common.testing import FreshRuntime, http_client, settings_for, token_of
 
 ROOT = Path(__file__).parents[3]
 
@@ -108,7 +108,7 @@ async def test_a_mail_is_sent_once_and_a_key_is_mailed_once(runtime: Runtime, pa
             await tx.mail(message_key="reminder/1", recipient="a@example.org", subject="Rappel n°1", body="Bonjour")
     senders = [MailSender(runtime.database, runtime.settings, Metrics()) for _ in range(2)]
     assert sorted(await asyncio.gather(*(sender.send_one() for sender in senders))) == [False, True]
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         mails = (await client.get(f"http://127.0.0.1:{parts.settings.mail_port}/api/mails")).json()["mails"]
     assert [mail["subject"] for mail in mails if mail["to"] == "a@example.org"] == ["Rappel n°1"]
 
@@ -170,7 +170,7 @@ async def test_pages_log_in_with_code_and_pkce_and_forms_need_their_csrf_token(p
     add_problem_handlers(app)
     async with (
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:1") as browser,
-        httpx.AsyncClient() as outside,
+        http_client() as outside,
     ):
         assert (await browser.post("/act", data={"did": "x"})).status_code == 401
         sent = await browser.get("/login", params={"next": "https://evil.example/"})

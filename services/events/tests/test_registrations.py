@@ -285,7 +285,7 @@ def counted(one: Session) -> Counts:
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(lives())
 def test_whatever_happens_seats_are_kept_and_nobody_is_forgotten(acts: list[tuple[str, int, int, int]]) -> None:
     """After every act: counts are the sum of the rows, never more than there are, nobody waits whom free seats fit."""

@@ -258,7 +258,7 @@ def test_cafes_of_seven_six_and_five_become_one_of_eighteen(days: tuple[int, int
     assert sorted(one.state for one in cafes.values()) == ["confirmed", "merged", "merged"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     groups=st.lists(st.tuples(st.integers(0, 20), st.integers(0, 6)), min_size=1, max_size=12),
     late=st.integers(0, 5),

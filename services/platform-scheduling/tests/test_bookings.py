@@ -393,5 +393,5 @@ def _in(one: Platform, known: Booking) -> Booking:
 @pytest.mark.parametrize("steps", [40])
 def test_random_lives(steps: int) -> None:
     """Hypothesis finds no order of acts that breaks an invariant."""
-    given = settings(max_examples=60, stateful_step_count=steps, deadline=None)
+    given = settings(max_examples=60, stateful_step_count=steps)
     run_state_machine_as_test(PlatformMachine, settings=given)

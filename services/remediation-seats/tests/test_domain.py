@@ -237,7 +237,7 @@ def test_working_days_skip_weekends_and_holidays_on_the_paris_clock(start: str, 
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=60), st.integers(0, 2**32))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_sequence_of_acts_breaks_the_arithmetic(acts: list[int], seed: int) -> None:
     """Whatever happens: free is never negative, a hold never takes a seat that is not there, every message carries the counts after it."""
     draw, now, state = random.Random(seed), NOW, programme(6, 2)

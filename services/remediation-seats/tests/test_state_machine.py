@@ -187,10 +187,10 @@ class SeatsMachine(RuleBasedStateMachine):
 
 def test_random_lives_of_seats_and_holds() -> None:
     """200 sequences of 50 steps."""
-    run_state_machine_as_test(SeatsMachine, settings=settings(max_examples=200, stateful_step_count=50, deadline=None))
+    run_state_machine_as_test(SeatsMachine, settings=settings(max_examples=200, stateful_step_count=50))
 
 
 @pytest.mark.long
 def test_many_random_lives_of_seats_and_holds() -> None:
     """2,000 sequences of 50 steps."""
-    run_state_machine_as_test(SeatsMachine, settings=settings(max_examples=2000, stateful_step_count=50, deadline=None))
+    run_state_machine_as_test(SeatsMachine, settings=settings(max_examples=2000, stateful_step_count=50))

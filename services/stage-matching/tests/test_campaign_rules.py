@@ -59,7 +59,7 @@ def naive(offers: list[FrozenOffer], seeker: FrozenSeeker) -> list[UUID]:
 
 
 @given(_rngs)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_a_campaign_is_expanded_as_its_rule_says_and_the_verifier_agrees(rng: random.Random) -> None:
     """Sparse expansion equals a search over all offers; the solved result passes the verifier."""
     offers, seekers = campaign(rng)
@@ -119,7 +119,7 @@ def test_another_lottery_is_another_result_and_the_verifier_says_so() -> None:
 
 
 @given(_rngs)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_every_seeker_is_told_why(rng: random.Random) -> None:
     """One outcome per wish; what stands before the obtained wish was full or gave nothing, and what decided is true."""
     offers, seekers = campaign(rng, seekers=20, offers=5)

@@ -20,7 +20,7 @@ _rngs = st.integers(0, 2**32).map(random.Random)
 
 
 @given(_rngs)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_the_result_is_stable(rng: random.Random) -> None:
     """With incomplete lists, capacities and overlapping reserves."""
     one = drawn(rng, rng.randint(1, 9), rng.randint(1, 5))
@@ -28,7 +28,7 @@ def test_the_result_is_stable(rng: random.Random) -> None:
 
 
 @given(_rngs)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_seeker_gets_the_best_that_any_stable_result_gives_them(rng: random.Random) -> None:
     """Against exhaustive search over all results; a result with one seeker worse off would be found."""
     one = drawn(rng, rng.randint(1, 5), rng.randint(1, 3))
@@ -40,7 +40,7 @@ def test_every_seeker_gets_the_best_that_any_stable_result_gives_them(rng: rando
 
 
 @given(_rngs)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_nobody_gains_by_another_list_than_the_true_one(rng: random.Random) -> None:
     """By brute force: every order and every shortening of one seeker's list."""
     one = drawn(rng, rng.randint(2, 6), rng.randint(1, 4))
@@ -65,7 +65,7 @@ def test_nobody_gains_by_another_list_than_the_true_one(rng: random.Random) -> N
 
 
 @given(_rngs)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_the_order_of_the_seekers_changes_nothing(rng: random.Random) -> None:
     """The same people listed in another order get the same seats."""
     one = drawn(rng, rng.randint(2, 9), rng.randint(1, 5))
@@ -87,7 +87,7 @@ def test_the_order_of_the_seekers_changes_nothing(rng: random.Random) -> None:
 
 
 @given(_rngs)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_it_agrees_with_the_package_matching(rng: random.Random) -> None:
     """Wherever both apply: no reserves, at least one seat, hosts that rank exactly those who wish for them."""
     seekers, pools = rng.randint(2, 12), rng.randint(1, 5)
@@ -133,7 +133,7 @@ def test_no_long_chain_overflows() -> None:
 
 
 @given(_rngs)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_alternative_serves_the_most_that_can_be(rng: random.Random) -> None:
     """Against a search by augmenting paths; never less than the official result, never over capacity."""
     one = drawn(rng, rng.randint(1, 9), rng.randint(1, 5), reserved=False)

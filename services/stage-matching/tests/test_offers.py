@@ -247,4 +247,4 @@ class Seats(RuleBasedStateMachine):
 
 
 TestSeats = Seats.TestCase
-TestSeats.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestSeats.settings = settings(max_examples=150, stateful_step_count=30)

@@ -309,10 +309,11 @@ async def rolling(cell: Cell) -> None:
                 workload.endpoints.remove(urls[ordinal])  # Kubernetes takes it out of the service first
                 await asyncio.sleep(0.2)
             began = time.monotonic()
-            await asyncio.to_thread(child.stop, 30)
+            await asyncio.to_thread(child.stop, 150 if cell.short else 30)
             took = time.monotonic() - began
             status = child.process.returncode if child.process is not None else None
-            cell.fired(f"SIGTERM of {name}-{ordinal}", f"ended with {status} in {took:.1f} s" if took < 20 else None)
+            drained = status == 0 and (cell.short or took < 20)
+            cell.fired(f"SIGTERM of {name}-{ordinal}", f"ended with {status} in {took:.1f} s" if drained else None)
             rig.start_service(name, ordinal=ordinal)
             cell.healed(f"SIGTERM of {name}-{ordinal}")
             await rig.ready(name, ordinal)

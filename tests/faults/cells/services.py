@@ -48,7 +48,7 @@ async def kill_stages(cell: Cell) -> None:
             await load.cancel()
 
 
-async def _job_of_a_campaign(rig: Rig, *, seconds_max: float = 40) -> psutil.Process:
+async def _job_of_a_campaign(rig: Rig, *, seconds_max: float = 150) -> psutil.Process:
     """The job's process, once it has worked for a moment."""
     deadline = time.monotonic() + seconds_max
     while time.monotonic() < deadline:
@@ -210,7 +210,7 @@ async def kill_cafes(cell: Cell) -> None:
             await load.stop()
             await _clock(cell, days_before(-25))
             decided = "SELECT count(*) = 0 FROM cafe WHERE state IN ('open', 'confirmed')"
-            assert await cell.eventually(CAFES, decided, seconds_max=30), "the season does not come to its end"
+            assert await cell.eventually(CAFES, decided), "the season does not come to its end"
             merged = "SELECT bool_or(state = 'merged') AND bool_or(state = 'held') FROM cafe"
             assert await cell.eventually(CAFES, merged, seconds_max=1), "no café was merged, or none was held"
         finally:

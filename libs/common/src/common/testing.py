@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import httpx
+import hypothesis
 import pytest
 import sqlalchemy
 from sqlalchemy.exc import DBAPIError
@@ -33,6 +34,8 @@ from common.sweepers import Rounds, Sweeper
 from common.transaction import Transaction
 
 Result = TypeVar("Result")
+# How long a test waits for what another process brings about: for ever, as far as a machine that works is concerned.
+PATIENCE_SECONDS = 120
 # What starts the real parts; every other fixture of theirs asks for one of these.
 _STACKS = ("stack", "rig")
 _numbers = itertools.count(1)
@@ -40,14 +43,23 @@ _numbers = itertools.count(1)
 _TLS = ssl.create_default_context()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that need no real parts first, then those of the stack, then those of the rig: a mistake shows in seconds."""
+# A slow machine is no reason for a test to fail.
+hypothesis.settings.register_profile("estuaire", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("estuaire")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Files that need no real parts first, then those of the stack, then those of the rig: a mistake shows in seconds.
+
+    Side by side, the rig's begin at once: they are the longest, and one worker has them all.
+    """
     needs: dict[Path, int] = {}
     for item in items:
         names = getattr(item, "fixturenames", ())
         need = max((place for place, name in enumerate(_STACKS, 1) if name in names), default=0)
         needs[item.path] = max(needs.get(item.path, 0), need)
-    items.sort(key=lambda item: needs[item.path])
+    first = len(_STACKS) if config.getoption("dist", "no") != "no" else None
+    items.sort(key=lambda item: (needs[item.path] != first, needs[item.path]))
 
 
 @pytest.fixture(scope="session")
@@ -145,6 +157,22 @@ async def set_clock(runtime: Runtime, days: float) -> None:
         )
 
 
+async def estuaire(stack: Stack, service: str, *arguments: str, **environment: str) -> tuple[int, str]:
+    """The operators' command for a service of a running stack, forked as its services are: status, and what it printed."""
+    assert stack.forks is not None
+    environment = {
+        **stack.environment(service_named(stack, service)),
+        "ESTUAIRE_SERVICE": service,
+        **environment,
+    }
+    # In no folder of the stack: tests look there for what must have been forgotten.
+    with tempfile.TemporaryFile() as output:
+        process = stack.forks.start("common.cli:app", env=environment, log=output, arguments=arguments)
+        status = await asyncio.to_thread(process.wait)
+        output.seek(0)
+        return status, output.read().decode()
+
+
 Query = Callable[..., Awaitable[list[Any]]]
 
 
@@ -164,6 +192,18 @@ def query(stack: Stack) -> Query:
     return run
 
 
+def http_client(**options: Any) -> httpx.AsyncClient:
+    """A client that waits for an answer as long as a busy machine needs, and with hundreds of requests for its turn."""
+    return httpx.AsyncClient(
+        **{
+            "verify": _TLS,
+            "timeout": httpx.Timeout(PATIENCE_SECONDS, pool=None),
+            "limits": httpx.Limits(max_connections=60, keepalive_expiry=2),
+            **options,
+        }
+    )
+
+
 def add_persona(stack: Stack, persona: dict[str, Any]) -> None:
     """Gives the development issuer an account."""
     path = stack.settings.home / "personas.json"
@@ -177,7 +217,7 @@ def add_persona(stack: Stack, persona: dict[str, Any]) -> None:
 async def token_of(stack: Stack, persona: dict[str, Any]) -> str:
     """A token of the development issuer for a persona, which is added to its accounts."""
     add_persona(stack, persona)
-    async with httpx.AsyncClient(verify=_TLS) as client:
+    async with http_client() as client:
         answer = await client.post(
             f"{stack.issuer_url}/token", data={"grant_type": "client_credentials", "client_id": persona["sub"]}
         )
@@ -187,13 +227,7 @@ async def token_of(stack: Stack, persona: dict[str, Any]) -> str:
 async def client_of(stack: Stack, url: str, sub: str, role: str, **claims: Any) -> httpx.AsyncClient:
     """A client of a service that carries the token of a persona with one role."""
     token = await token_of(stack, {"label": sub, "sub": sub, "roles": [role], "email": f"{sub}@example.org", **claims})
-    return httpx.AsyncClient(
-        base_url=url,
-        headers={"Authorization": f"Bearer {token}"},
-        verify=_TLS,
-        timeout=60,
-        limits=httpx.Limits(max_connections=60, keepalive_expiry=2),
-    )
+    return http_client(base_url=url, headers={"Authorization": f"Bearer {token}"})
 
 
 def envelope(aggregate_id: UUID, version: int) -> dict[str, Any]:

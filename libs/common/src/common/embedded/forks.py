@@ -100,10 +100,10 @@ class Forks:
                 preexec_fn=die_with_parent,  # noqa: PLW1509 - only a prctl call
             )
 
-    def start(self, entry: str, *, env: Mapping[str, str], log: IO[bytes]) -> Forked:
-        """Forks a process that calls `entry`, written "module:function"."""
+    def start(self, entry: str, *, env: Mapping[str, str], log: IO[bytes], arguments: Sequence[str] = ()) -> Forked:
+        """Forks a process that calls `entry`, written "module:function", with the command line's `arguments`."""
         reports, told = os.pipe()
-        request = json.dumps({"entry": entry, "env": dict(env)}).encode()
+        request = json.dumps({"entry": entry, "env": dict(env), "arguments": list(arguments)}).encode()
         # A server that is gone closes `told` as well, and then nothing can be read.
         with suppress(BrokenPipeError, ConnectionResetError):
             socket.send_fds(self._control, [request], [log.fileno(), told])
@@ -169,7 +169,7 @@ def _become(request: dict[str, Any], server: int, log: int, told: int, others: S
     os.environ.update(request["env"])
     module, _, function = request["entry"].partition(":")
     name_process(module)
-    sys.argv = [request["entry"]]
+    sys.argv = [request["entry"], *request["arguments"]]
     # From here on a signal reaches the process that was asked for.
     os.write(told, _NUMBER.pack(os.getpid()))
     for number in (log, told, *others):

@@ -184,16 +184,19 @@ def _holder_of(port: int) -> str:
 
 
 def free_port() -> int:
-    """A loopback port that is free now; for tests, which run beside a running system.
+    """A loopback port that is free now, and that no other run of the tests is given before this process ends.
 
     Below the range from which the kernel takes ports for outgoing connections: one of those could take it meanwhile.
     """
     for port in random.sample(range(20_000, 32_000), 200):
-        with socket.socket() as probe:
-            if port not in _handed_out and probe.connect_ex(("127.0.0.1", port)) != 0:
-                _handed_out.add(port)
+        reservation = socket.socket(socket.AF_UNIX)
+        with socket.socket() as probe, suppress(OSError):
+            reservation.bind(f"\0estuaire-port-{port}")  # a name without a file: it goes with its process
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                _reservations.append(reservation)
                 return port
+        reservation.close()
     raise EmbeddedError("no free port between 20000 and 32000")
 
 
-_handed_out: set[int] = set()
+_reservations: list[socket.socket] = []

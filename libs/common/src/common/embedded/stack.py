@@ -147,7 +147,7 @@ class Stack:
         for service in self.services:
             check_port_is_free(service.port(settings), f"ESTUAIRE_{service.package.upper()}_PORT")
         if self._forked:
-            self.forks = Forks(home, [service.module for service in self.services])
+            self.forks = Forks(home, [*(service.module for service in self.services), "common.cli"])
         self._say("starting PostgreSQL")
         self.postgres.start()
         if not parts.cached():
