@@ -65,6 +65,14 @@ CONSUMERS = {
     EVENTS: [ANSWERS_TO_EVENTS],
     LEDGER: [PROGRAMMES],
 }
+# What a connection says that was kept while its database went away.
+_GONE = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+)
 _NEVER = ("", float("inf"), 0.0)
 RTO_SECONDS, RTO_AFTER_LONG_SECONDS = 10.0, 60.0
 # The short tier shares its machine with whoever works there: it judges that everything recovers, and prints how fast.
@@ -153,6 +161,8 @@ class Rig(Stack):
         self.inside: dict[str, list[str | Path]] = {}
         self.hosts: dict[str, str] = {}
         self.mutation = ""
+        # Of each service, connections that nobody uses now.
+        self._connections: dict[str, list[asyncpg.Connection]] = {}
         self.extra_environment: dict[str, dict[str, str]] = {}
 
     # -- what differs from `estuaire up`
@@ -219,10 +229,13 @@ class Rig(Stack):
         self.postgres.psql(f'CREATE DATABASE "{name}" TEMPLATE "pristine_{name}" OWNER "{name}"')
 
     def copy_database(self, name: str) -> None:
-        """A backup of a service's database as it is now; nobody may be connected."""
+        """A backup of a service's database as it is now; the service does not run, and the rig lets go of it."""
         package = self.spec(name).package
         self.postgres.psql(f'DROP DATABASE IF EXISTS "backup_{package}"')
+        self.postgres.psql(f'ALTER DATABASE "{package}" WITH ALLOW_CONNECTIONS false')
+        self.postgres.psql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{package}'")
         self.postgres.psql(f'CREATE DATABASE "backup_{package}" TEMPLATE "{package}" OWNER "{package}"')
+        self.postgres.psql(f'ALTER DATABASE "{package}" WITH ALLOW_CONNECTIONS true')
 
     def restore_database(self, name: str) -> None:
         """The service's database as it was at the backup."""
@@ -336,12 +349,21 @@ class Rig(Stack):
         return f"postgresql://postgres:{self.postgres.password}@127.0.0.1:{self.settings.postgres_port}/{self.spec(name).package}"
 
     async def query(self, name: str, sql: str, *values: Any) -> list[Any]:
-        """Rows of one statement on a service's database."""
-        connection = await asyncpg.connect(self.dsn(name), timeout=5)
-        try:
-            return list(await connection.fetch(sql, *values, timeout=20))
-        finally:
-            await connection.close(timeout=5)
+        """Rows of one statement on a service's database, over a connection that is kept for the next."""
+        idle = self._connections.setdefault(name, [])
+        while True:
+            kept = idle.pop() if idle else None
+            connection = kept or await asyncpg.connect(self.dsn(name), timeout=5, statement_cache_size=0)
+            try:
+                rows = list(await connection.fetch(sql, *values, timeout=20))
+            except BaseException as error:
+                connection.terminate()
+                # The database was away meanwhile: that is news of an old connection, and not of the database.
+                if kept is not None and isinstance(error, _GONE):
+                    continue
+                raise
+            idle.append(connection)
+            return rows
 
     async def execute(self, name: str, sql: str) -> None:
         """Statements of the rig, as the service's own role."""

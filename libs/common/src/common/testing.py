@@ -22,7 +22,7 @@ import hypothesis
 import pytest
 import sqlalchemy
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from common import migrations
 from common.embedded.stack import EmbeddedSettings, Stack
@@ -58,7 +58,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         names = getattr(item, "fixturenames", ())
         need = max((place for place, name in enumerate(_STACKS, 1) if name in names), default=0)
         needs[item.path] = max(needs.get(item.path, 0), need)
-    first = len(_STACKS) if config.getoption("dist", "no") != "no" else None
+    first = len(_STACKS) if hasattr(config, "workerinput") else None
     items.sort(key=lambda item: (needs[item.path] != first, needs[item.path]))
 
 
@@ -176,20 +176,26 @@ async def estuaire(stack: Stack, service: str, *arguments: str, **environment: s
 Query = Callable[..., Awaitable[list[Any]]]
 
 
-@pytest.fixture
-def query(stack: Stack) -> Query:
+@pytest.fixture(scope="session")
+async def query(stack: Stack) -> AsyncIterator[Query]:
     """Reads a service's database of the running stack by SQL, as an independent eye."""
+    engines: dict[str, AsyncEngine] = {}
 
     async def run(service: str, sql: str, **values: Any) -> list[Any]:
-        engine = create_async_engine(stack.postgres.url(service_named(stack, service).package))
-        try:
-            async with engine.begin() as connection:
-                result = await connection.execute(sqlalchemy.text(sql), values)
-                return list(result.all()) if result.returns_rows else []
-        finally:
-            await engine.dispose()
+        if service not in engines:
+            url = stack.postgres.url(service_named(stack, service).package)
+            # Nothing is remembered of a table that may be another tomorrow.
+            forgetful = {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
+            engines[service] = create_async_engine(
+                url, pool_size=1, max_overflow=50, pool_pre_ping=True, connect_args=forgetful
+            )
+        async with engines[service].begin() as connection:
+            result = await connection.execute(sqlalchemy.text(sql), values)
+            return list(result.all()) if result.returns_rows else []
 
-    return run
+    yield run
+    for engine in engines.values():
+        await engine.dispose()
 
 
 def http_client(**options: Any) -> httpx.AsyncClient:
