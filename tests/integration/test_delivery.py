@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import signal
 import time
 import urllib.request
 from datetime import UTC, datetime, timedelta
@@ -360,11 +361,11 @@ async def test_a_terminated_service_drains(stack: Stack, seats: Seats, query: Qu
     began, child = time.monotonic(), stack.children["remediation-seats"]
     await asyncio.to_thread(child.stop, PATIENCE_SECONDS)
     print(f"drained within {time.monotonic() - began:.1f} s")
-    status = child.process.returncode if child.process is not None else None
+    killed = child.process is None or child.process.returncode == -signal.SIGKILL
     left = await query("remediation-seats", "SELECT count(*) AS n FROM outbox WHERE published_at IS NULL")
     stopping.set()
     await asyncio.gather(*writers)
     await asyncio.to_thread(restart, stack, "remediation-seats")
     assert set(statuses) == {200} and len(statuses) > 50
     assert left[0].n == 0
-    assert status == 0, "it had to be killed"
+    assert not killed

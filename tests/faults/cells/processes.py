@@ -312,7 +312,7 @@ async def rolling(cell: Cell) -> None:
             await asyncio.to_thread(child.stop, 150 if cell.short else 30)
             took = time.monotonic() - began
             status = child.process.returncode if child.process is not None else None
-            drained = status == 0 and (cell.short or took < 20)
+            drained = status not in (None, -signal.SIGKILL) and (cell.short or took < 20)
             cell.fired(f"SIGTERM of {name}-{ordinal}", f"ended with {status} in {took:.1f} s" if drained else None)
             rig.start_service(name, ordinal=ordinal)
             cell.healed(f"SIGTERM of {name}-{ordinal}")
