@@ -7,24 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
-import statistics
-import tempfile
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
-import psutil
 import sqlalchemy
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from common.embedded.stack import EmbeddedSettings, Stack
-from common.testing import token_of, url_of
+from common.embedded.stack import Stack
+from common.testing import client_of, url_of
+from measuring import PARALLEL, resident_megabytes, started, timed, told
 
-BURST_COUNT, SEATS, CALM_COUNT, PARALLEL = 1_000, 300, 1_000, 4
+BURST_COUNT, SEATS, CALM_COUNT = 1_000, 300, 1_000
 _INSERT = """
 INSERT INTO registration (registration_id, holder_id, seat_count, state, joined_at, priority, session_id, party_id, party_kind, revision)
 SELECT gen_random_uuid(), :holder, 1, 'registered', clock_timestamp(), 0, :session_id, party_id, 'INDIVIDUAL', 1 FROM party LIMIT 1"""
@@ -52,89 +48,61 @@ async def an_event(agency: httpx.AsyncClient, session_count: int, seats: int) ->
     return event_id, ids
 
 
-async def registering(client: httpx.AsyncClient, event_id: UUID, session_id: UUID, number: int) -> tuple[float, int]:
-    """One family registers: seconds, status."""
+async def registering(client: httpx.AsyncClient, event_id: UUID, session_id: UUID, number: int) -> int:
+    """One family registers; the status."""
     body = {
         "email": f"banc-{event_id.hex[:6]}-{number}@example.org",
         "session_ids": [str(session_id)],
         "wait": True,
     }
-    began = time.perf_counter()
-    answer = await client.post(f"/v1/events/{event_id}/registrations", json=body)
-    return time.perf_counter() - began, answer.status_code
+    return (await client.post(f"/v1/events/{event_id}/registrations", json=body)).status_code
 
 
-async def bare(engine: AsyncEngine, session_id: UUID) -> float:
-    """The same seat by two statements: seconds."""
-    began = time.perf_counter()
+async def bare(engine: AsyncEngine, session_id: UUID) -> None:
+    """The same seat by two statements."""
     async with engine.begin() as connection:
         await connection.execute(
             sqlalchemy.text("SELECT 1 FROM session WHERE session_id = :id FOR UPDATE"), {"id": session_id}
         )
         await connection.execute(sqlalchemy.text(_INSERT), {"holder": uuid4(), "session_id": session_id})
         await connection.execute(sqlalchemy.text(_UPDATE), {"session_id": session_id})
-    return time.perf_counter() - began
-
-
-def quantiles(seconds: list[float]) -> tuple[float, float]:
-    """Median and 99th percentile, in milliseconds."""
-    cut = statistics.quantiles(seconds, n=100)
-    return 1000 * cut[49], 1000 * cut[98]
 
 
 async def measured(stack: Stack) -> None:
     """Runs both and prints them."""
-    persona = {"label": "Banc", "sub": "bench", "roles": ["agency"], "email": "bench@example.org"}
-    headers = {"Authorization": f"Bearer {await token_of(stack, persona)}"}
     url = url_of(stack, "events")
     limits = httpx.Limits(max_connections=100)
     engine = create_async_engine(stack.postgres.url("events"), pool_size=PARALLEL)
     async with (
-        httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as agency,
+        await client_of(stack, url, "bench", "agency") as agency,
         httpx.AsyncClient(base_url=url, timeout=120, limits=limits) as family,
     ):
         event_id, (session_id,) = await an_event(agency, 1, SEATS)
         began = time.perf_counter()
         burst = await asyncio.gather(*(registering(family, event_id, session_id, n) for n in range(BURST_COUNT)))
         took = time.perf_counter() - began
-        assert {status for _, status in burst} == {201}
+        assert set(burst) == {201}
         shown: Any = (await family.get(f"/v1/events/{event_id}")).json()["sessions"][0]
         print(f"{BURST_COUNT} at once on {SEATS} seats: {took:.1f} s, {BURST_COUNT / took:.0f} a second;", end=" ")
         print(f"{shown['capacity_count'] - shown['free_count']} seats taken, {shown['waiting_count']} in line")
         event_id, ids = await an_event(agency, 40, 1000)
-        slots = asyncio.Semaphore(PARALLEL)
 
-        async def calm(number: int) -> float:
-            async with slots:
-                return (await registering(family, event_id, ids[number % len(ids)], number))[0]
+        async def by_http(number: int) -> None:
+            await registering(family, event_id, ids[number % len(ids)], number)
 
-        async def calm_bare(number: int) -> float:
-            async with slots:
-                return await bare(engine, ids[number % len(ids)])
+        async def by_sql(number: int) -> None:
+            await bare(engine, ids[number % len(ids)])
 
-        ours = quantiles(await asyncio.gather(*(calm(n) for n in range(CALM_COUNT))))
-        theirs = quantiles(await asyncio.gather(*(calm_bare(n) for n in range(CALM_COUNT))))
+        told("registration", await timed(CALM_COUNT, by_http), await timed(CALM_COUNT, by_sql))
     await engine.dispose()
-    print(f"a registration over HTTP, {PARALLEL} at a time: p50 {ours[0]:.1f} ms, p99 {ours[1]:.1f} ms")
-    print(f"its bare SQL:                        p50 {theirs[0]:.1f} ms, p99 {theirs[1]:.1f} ms")
-    print(f"ratio {ours[0] / theirs[0]:.1f} / {ours[1] / theirs[1]:.1f}")
-    process = stack.children["events"].process
-    assert process is not None
-    print(f"memory of the service: {psutil.Process(process.pid).memory_info().rss / 1e6:.0f} MB")
+    print(f"resident memory of the service: {resident_megabytes(stack, 'events'):.0f} MB")
 
 
 def main() -> None:
     """Starts a stack, measures, throws it away."""
     os.environ["ESTUAIRE_COMMANDS_PER_SECOND_MAX"] = "1000000"
-    home = Path(tempfile.mkdtemp(prefix="estuaire-bench-"))
-    home.chmod(0o755)
-    stack = Stack(EmbeddedSettings.on_free_ports(home))
-    stack.start()
-    try:
+    with started() as stack:
         asyncio.run(measured(stack))
-    finally:
-        stack.stop()
-        shutil.rmtree(home, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -7,36 +7,23 @@ stack of its own on free ports. Run it with `make bench`.
 from __future__ import annotations
 
 import asyncio
-import shutil
-import statistics
-import tempfile
 import time
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import httpx
-import psutil
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from common.embedded.stack import EmbeddedSettings, Stack
-from common.testing import service_named, token_of, url_of
+from common.embedded.stack import Stack
+from common.testing import client_of, service_named, url_of
+from measuring import quantiles, resident_megabytes, started
 
 RATE_PER_SECOND = 50
 SECONDS = 40
 PROGRAMME_COUNT = 50
 _POLL_SECONDS = 0.002
-
-
-async def client(stack: Stack, sub: str, role: str, **claims: Any) -> httpx.AsyncClient:
-    """A client with a token."""
-    token = await token_of(stack, {"label": sub, "sub": sub, "roles": [role], **claims})
-    return httpx.AsyncClient(
-        base_url=url_of(stack, "remediation-seats"), headers={"Authorization": f"Bearer {token}"}, timeout=30
-    )
 
 
 async def declare(partner: httpx.AsyncClient, programme_id: str, taken: int) -> None:
@@ -55,11 +42,11 @@ async def declare(partner: httpx.AsyncClient, programme_id: str, taken: int) -> 
 
 async def freshness(stack: Stack) -> list[float]:
     """Seconds from the answer to a declaration (its commit) until a reader of the read model sees it."""
-    structure_id = uuid4()
-    agency = await client(stack, "bench-agency", "agency")
+    structure_id, url = uuid4(), url_of(stack, "remediation-seats")
+    agency = await client_of(stack, url, "bench-agency", "agency")
     body = {"structure_name": "Bench", "kind": "CFA", "commune_code": "76540", "fictitious": True}
     (await agency.put(f"/v1/structures/{structure_id}", json=body)).raise_for_status()
-    partner = await client(stack, "bench-partner", "partner", structure_id=str(structure_id))
+    partner = await client_of(stack, url, "bench-partner", "partner", structure_id=str(structure_id))
     programmes = [str(uuid4()) for _ in range(PROGRAMME_COUNT)]
     for programme in programmes:
         (
@@ -131,36 +118,22 @@ async def floor(stack: Stack) -> list[float]:
     return took
 
 
-def percentile(values: list[float], share: int) -> float:
-    """A percentile in milliseconds."""
-    return statistics.quantiles(values, n=100)[share - 1] * 1000
-
-
 def main() -> None:
     """Starts, measures, prints."""
-    home = Path(tempfile.mkdtemp(prefix="estuaire-bench-"))
-    home.chmod(0o755)
-    stack = Stack(EmbeddedSettings.on_free_ports(home))
-    stack.start()
-    try:
+    with started() as stack:
         fresh = asyncio.run(freshness(stack))
-        memory = {
-            name: psutil.Process(child.process.pid).memory_info().rss / 1e6
+        memory = ", ".join(
+            f"{name} {resident_megabytes(stack, name):.0f} MB"
             for name, child in stack.children.items()
             if child.process
-        }
+        )
         base = asyncio.run(floor(stack))
-    finally:
-        stack.stop()
-        shutil.rmtree(home, ignore_errors=True)
-    p50, p99 = percentile(fresh, 50), percentile(fresh, 99)
+    (p50, p99), (base50, _) = quantiles(fresh), quantiles(base)
     print(
         f"commit → read model, {RATE_PER_SECOND}/s for {SECONDS} s, {len(fresh)} declarations: p50 {p50:.1f} ms, p99 {p99:.1f} ms"
     )
-    print(
-        f"one raw record through the same broker: p50 {percentile(base, 50):.1f} ms; ratio of medians {p50 / percentile(base, 50):.1f}"
-    )
-    print("resident memory: " + ", ".join(f"{name} {size:.0f} MB" for name, size in memory.items()))
+    print(f"one raw record through the same broker: p50 {base50:.1f} ms; ratio of medians {p50 / base50:.1f}")
+    print(f"resident memory: {memory}")
 
 
 if __name__ == "__main__":

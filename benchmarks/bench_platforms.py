@@ -7,25 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import random
-import shutil
-import statistics
-import tempfile
 import time
-from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
-import psutil
 import sqlalchemy
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from common.embedded.stack import EmbeddedSettings, Stack
+from common.embedded.stack import Stack
 from common.repair import for_repair
-from common.testing import token_of, url_of
+from common.testing import client_of, url_of
+from measuring import PARALLEL, resident_megabytes, started, timed, told
 from platform_scheduling import handlers
 from platform_scheduling.app import service
 from platform_scheduling.bodies import PlatformBody, WindowBody
@@ -36,7 +31,7 @@ from territory.identifiers import siret_is_valid
 from territory.working_time import PARIS
 
 PLATFORM_COUNT, BOOKING_COUNT = 2_000, 100_000
-SEARCH_COUNT, BOOK_COUNT, PARALLEL = 1_000, 1_000, 4
+SEARCH_COUNT, BOOK_COUNT = 1_000, 1_000
 _LOT = 20_000
 
 
@@ -104,21 +99,6 @@ async def furnish(url: str, draw: random.Random) -> None:
 async def _booked(engine: AsyncEngine) -> int:
     async with engine.connect() as connection:
         return int((await connection.execute(sqlalchemy.text("SELECT count(*) FROM booking"))).scalar_one())
-
-
-async def timed(count: int, one: Callable[[int], Awaitable[Any]]) -> list[float]:
-    """Seconds of each of so many calls, a few at a time."""
-    took: list[float] = []
-    slots = asyncio.Semaphore(PARALLEL)
-
-    async def call(number: int) -> None:
-        async with slots:
-            began = time.perf_counter()
-            await one(number)
-            took.append(time.perf_counter() - began)
-
-    await asyncio.gather(*(call(number) for number in range(count)))
-    return took
 
 
 async def search(stack: Stack, url: str, draw: random.Random) -> tuple[list[float], list[float], float]:
@@ -190,11 +170,10 @@ async def book(stack: Stack, url: str, draw: random.Random) -> tuple[list[float]
         requester = (
             await connection.execute(sqlalchemy.text("SELECT requester_id FROM requester LIMIT 1"))
         ).scalar_one()
-    clients = []
-    for number in range(110):
-        persona = {"label": "b", "sub": f"bench-{number}", "roles": ["host"], "structure_id": str(UUID(int=number + 1))}
-        headers = {"Authorization": f"Bearer {await token_of(stack, persona)}"}
-        clients.append(httpx.AsyncClient(base_url=url_of(stack, "platform-scheduling"), headers=headers, timeout=60))
+    base = url_of(stack, "platform-scheduling")
+    clients = [
+        await client_of(stack, base, f"bench-{n}", "host", structure_id=str(UUID(int=n + 1))) for n in range(110)
+    ]
 
     async def by_http(number: int) -> None:
         row = free[number]
@@ -243,16 +222,6 @@ async def sweep(url: str) -> tuple[int, int]:
     return len(rows), sum(a.unit_id == b.unit_id and b.starts_at < a.ends_at for a, b in pairwise(ordered))
 
 
-def told(name: str, http: list[float], sql: list[float]) -> None:
-    """Both and their ratio."""
-    cuts = [statistics.quantiles(values, n=100) for values in (http, sql)]
-    (p50, p99), (bare50, bare99) = ((1000 * cut[49], 1000 * cut[98]) for cut in cuts)
-    print(
-        f"{name}, {len(http)} times, {PARALLEL} at a time: p50 {p50:.1f} ms, p99 {p99:.1f} ms; bare SQL p50 {bare50:.1f} ms, "
-        f"p99 {bare99:.1f} ms; ratio {p50 / bare50:.1f} (p50), {p99 / bare99:.1f} (p99)"
-    )
-
-
 async def measure(stack: Stack) -> None:
     """Furnishes, asks, books, sweeps."""
     draw, url = random.Random(1), stack.postgres.url("platform_scheduling")
@@ -264,22 +233,13 @@ async def measure(stack: Stack) -> None:
     told("booking", *await book(stack, url, draw))
     held, overlapping = await sweep(url)
     print(f"independent sweep: {held} bookings hold a unit, {overlapping} overlap")
-    child = stack.children["platform-scheduling"].process
-    assert child is not None
-    print(f"resident memory of the service: {psutil.Process(child.pid).memory_info().rss / 1e6:.0f} MB")
+    print(f"resident memory of the service: {resident_megabytes(stack, 'platform-scheduling'):.0f} MB")
 
 
 def main() -> None:
     """Starts, measures, prints."""
-    home = Path(tempfile.mkdtemp(prefix="estuaire-bench-"))
-    home.chmod(0o755)
-    stack = Stack(EmbeddedSettings.on_free_ports(home))
-    stack.start()
-    try:
+    with started() as stack:
         asyncio.run(measure(stack))
-    finally:
-        stack.stop()
-        shutil.rmtree(home, ignore_errors=True)
 
 
 if __name__ == "__main__":

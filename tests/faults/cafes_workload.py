@@ -29,13 +29,10 @@ class CafesWorkload(Commands):
         # The tests' day on which the next cafés are; the cell moves it on with the clock.
         self.day = 0
 
-    def personas(self) -> dict[str, dict[str, Any]]:
-        """Everybody who calls, for the development issuer."""
+    def _everybody(self) -> dict[str, dict[str, Any]]:
         everybody: dict[str, dict[str, Any]] = {name: {"roles": ["coordinator"]} for name in self.coordinators}
         everybody |= {"family": {"roles": ["seeker"]}}
-        return {
-            name: {"label": name, "sub": name, "email": f"{name}@example.org", **f} for name, f in everybody.items()
-        }
+        return everybody
 
     async def prepare(self) -> None:
         """Venues and facilitators for each coordinator, and the first cafés."""
@@ -112,10 +109,7 @@ class CafesWorkload(Commands):
     async def _as(self, name: str, method: str, path: str, body: Any, **facts: Any) -> Any:
         return await self.command(name, method, path, body, role="coordinator", coordinator=f"person/{name}", **facts)
 
-    def _effects(self, op: str, status: int, content: Any) -> dict[str, int]:
-        """Which messages a command's answer promises."""
-        if not 200 <= status < 300:
-            return {}
+    def _effects(self, op: str, content: Any) -> dict[str, int]:
         first = {"registered": "HouseholdRegistered", "waiting": "HouseholdQueued"}
         match op:
             case "confirm":

@@ -27,13 +27,10 @@ class EventsWorkload(Commands):
         self._sessions: list[tuple[UUID, UUID, str]] = []
         self._groups: list[str] = []
 
-    def personas(self) -> dict[str, dict[str, Any]]:
-        """Everybody who calls, for the development issuer."""
+    def _everybody(self) -> dict[str, dict[str, Any]]:
         everybody: dict[str, dict[str, Any]] = {name: {"roles": ["coordinator"]} for name in self.organisers}
         everybody |= {"family": {"roles": ["seeker"]}, "school": {"roles": ["school"], "structure_id": SCHOOL}}
-        return {
-            name: {"label": name, "sub": name, "email": f"{name}@example.org", **f} for name, f in everybody.items()
-        }
+        return everybody
 
     async def prepare(self) -> None:
         """Two events for each organiser, of two small sessions each; a door is open today."""
@@ -135,10 +132,7 @@ class EventsWorkload(Commands):
     async def _as(self, name: str, method: str, path: str, body: Any, **facts: Any) -> Any:
         return await self.command(name, method, path, body, role="coordinator", organiser=f"person/{name}", **facts)
 
-    def _effects(self, op: str, status: int, content: Any) -> dict[str, int]:
-        """Which messages a command's answer promises."""
-        if not 200 <= status < 300:
-            return {}
+    def _effects(self, op: str, content: Any) -> dict[str, int]:
         first = {"registered": "RegistrationMade", "waiting": "RegistrationQueued"}
         match op:
             case "register":

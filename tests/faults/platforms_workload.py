@@ -32,15 +32,12 @@ class PlatformsWorkload(Commands):
         self.asked_count = 0  # records sent on the events service's topic
         self._schemas: dict[str, tuple[int, dict[str, Any]]] = {}
 
-    def personas(self) -> dict[str, dict[str, Any]]:
-        """Everybody who calls, for the development issuer."""
+    def _everybody(self) -> dict[str, dict[str, Any]]:
         everybody: dict[str, dict[str, Any]] = {
             f"owner-{code}": {"roles": ["owner"], "structure_id": code} for code in self.owners
         }
         everybody |= {name: {"roles": ["host"]} for name in self.requesters}
-        return {
-            name: {"label": name, "sub": name, "email": f"{name}@example.org", **f} for name, f in everybody.items()
-        }
+        return everybody
 
     async def prepare(self) -> None:
         """Two platforms for each owner, of one or two units, half of them automatic, open every day."""
@@ -149,10 +146,7 @@ class PlatformsWorkload(Commands):
     async def _as_requester(self, name: str, method: str, path: str, body: Any, **facts: Any) -> Any:
         return await self.command(name, method, path, body, role="host", **facts)
 
-    def _effects(self, op: str, status: int, content: Any) -> dict[str, int]:
-        """Which messages a command's answer promises."""
-        if not 200 <= status < 300:
-            return {}
+    def _effects(self, op: str, content: Any) -> dict[str, int]:
         first = {"requested": "BookingRequested", "tentative": "BookingHeld", "approved": "BookingApproved"}
         match op:
             case "book":

@@ -50,6 +50,17 @@ class Commands:
         self._tasks: list[asyncio.Task[None]] = []
         self._client = httpx.AsyncClient(timeout=_ATTEMPT_SECONDS_MAX, limits=httpx.Limits(max_connections=50))
 
+    def personas(self) -> dict[str, dict[str, Any]]:
+        """Everybody who calls, for the development issuer."""
+        return {
+            name: {"label": name, "sub": name, "email": f"{name}@example.org", **facts}
+            for name, facts in self._everybody().items()
+        }
+
+    def _everybody(self) -> dict[str, dict[str, Any]]:
+        """Roles and structure of whoever calls, by name."""
+        raise NotImplementedError
+
     def start(self, *, per_second: float = math.inf) -> None:
         """Lets the processes run, with at most so many commands a second in all."""
         self._interval_seconds = 1 / per_second
@@ -105,7 +116,7 @@ class Commands:
                 continue
             self.command_count += 1
             content = answer.json()
-            effects = self._effects(op, answer.status_code, content)
+            effects = self._effects(op, content) if answer.is_success else {}
             self._history.add(
                 "ok", op_id=op_id, op=op, status=answer.status_code, effects=effects, **self._facts,
                 hold_id=content.get("hold_id") if isinstance(content, dict) else None,
@@ -158,8 +169,8 @@ class Commands:
             self._tokens[persona] = str(answer.json()["access_token"])
         return self._tokens[persona]
 
-    def _effects(self, op: str, status: int, content: Any) -> dict[str, int]:
-        """Which messages a command's answer promises."""
+    def _effects(self, op: str, content: Any) -> dict[str, int]:
+        """Which messages the answer of a 2xx promises."""
         raise NotImplementedError
 
     def _uuid(self) -> UUID:
@@ -306,22 +317,15 @@ class Workload(Commands):
         assert answer.headers["content-type"] == "application/problem+json", answer.text
         return answer.status_code
 
-    def personas(self) -> dict[str, dict[str, Any]]:
-        """Everybody who calls, for the development issuer."""
+    def _everybody(self) -> dict[str, dict[str, Any]]:
         everybody: dict[str, dict[str, Any]] = {"agency": {"roles": ["agency"]}}
         for structure_id in self.structures:
             everybody[f"partner-{structure_id}"] = {"roles": ["partner"], "structure_id": str(structure_id)}
         for name in (*(f"prescriber-{n}" for n in range(12)), "prescriber-stranger"):
             everybody[name] = {"roles": ["prescriber"]}
-        return {
-            name: {"label": name, "sub": name, "email": f"{name}@example.org", **facts}
-            for name, facts in everybody.items()
-        }
+        return everybody
 
-    def _effects(self, op: str, status: int, content: Any) -> dict[str, int]:
-        """Which messages a command's answer promises."""
-        if not 200 <= status < 300:
-            return {}
+    def _effects(self, op: str, content: Any) -> dict[str, int]:
         if op == "declare":
             return {"SeatsDeclared": int(content["status"] == "accepted")}
         if op == "declare_many":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -11,12 +12,13 @@ import pytest
 from common.failures import Unavailable
 from common.runtime import Runtime
 from common.sweepers import Rounds, Sweeper
-from common.testing import FreshRuntime, set_clock
+from common.testing import FreshRuntime, set_clock, until_it_waits
 from common.transaction import Transaction
 from events import notices
+from events.store import SESSIONS
 from parents_cafes import season_handlers
 from tests.integration.cafes import cafe_row, days_before, filled, opened
-from tests.integration.events import prepared
+from tests.integration.events import mails_of, prepared
 from tests.integration.events import registered as registered_for_event
 
 _POISON_COUNT, _SOUND_COUNT = 51, 3
@@ -152,6 +154,18 @@ async def test_one_party_that_cannot_be_told_silences_nobody(
         assert str(party.party_id) in caplog.text and "anne" not in caplog.text
         assert len(await _mails(runtime, "bruno@example.org")) == 1
         assert await _mails(runtime, "anne@example.org") == []
+
+
+async def test_what_is_noted_while_a_party_is_told_is_not_lost(fresh_runtime: FreshRuntime) -> None:
+    """A session is called off in the moment in which somebody is told of a place in it: the mail says what came last."""
+    async with fresh_runtime("events", development=True) as runtime:
+        event_id, (session_id,) = await prepared(runtime, {})
+        await registered_for_event(runtime, event_id, [session_id], "anne")
+        async with runtime.database.transaction() as tx:
+            await SESSIONS.end_all(tx, session_id, "SESSION_CANCELLED")
+            telling = asyncio.create_task(mails_of(runtime, "anne"))
+            await until_it_waits(tx, telling)
+        assert [subject.partition(" ")[0] for subject, _ in await telling] == ["Annulé"]
 
 
 async def test_one_cafe_that_cannot_be_reviewed_stops_no_pass(fresh_runtime: FreshRuntime) -> None:

@@ -73,6 +73,16 @@ def shown_and_folded(
     return shown, {one: _plain(row, skipped) for one, row in expected.items()}
 
 
+def placed(record: Record) -> Row:
+    """Where the newest message of a row is, as the projections keep it."""
+    return {"log_topic": record.topic, "log_partition": record.partition, "log_offset": record.offset}
+
+
+def stamped(record: Record) -> Row:
+    """The same, with the version that its aggregate has by it."""
+    return placed(record) | {"aggregate_version": record.version}
+
+
 def differences(table: str, shown: Mapping[str, Row], folded: Mapping[str, Row]) -> Iterator[str]:
     """Every row that is not what it should be, both ways."""
     for one in sorted(shown.keys() | folded.keys()):
@@ -85,15 +95,24 @@ def differences(table: str, shown: Mapping[str, Row], folded: Mapping[str, Row])
             yield f"{table} {one}: shown {told}"
 
 
-def caused_by_others(
-    records: Iterable[Record], ops: Mapping[str, Row], role: str, named: str, owner: Mapping[str, str]
+def disagreements(what: str, table: Mapping[str, Any], told: Mapping[str, Any]) -> Iterator[str]:
+    """What is otherwise in a table than the log tells it, both ways."""
+    for one in sorted(told.keys() | table.keys()):
+        if told.get(one) != table.get(one):
+            yield f"{what} {one} is {table.get(one)}, the log tells {told.get(one)}"
+
+
+def beyond_authority(
+    world: World, service: str, records: Iterable[Record], role: str, named: str, owner: Mapping[str, str]
 ) -> Iterator[str]:
-    """Messages about what belongs to one party that a command of another, of the same role, caused."""
+    """Messages about what belongs to one party that a command of another, of the same role, caused; what should have been refused."""
+    ops = {entry["trace_id"]: entry for entry in world.of("invoke") if entry.get("service") == service}
     for record in records:
         assert record.fields is not None
         op = ops.get(record.fields["correlation_id"].hex)
         if op is not None and op["role"] == role and op[named] != owner[record.key_text]:
             yield f"{record.name} about {record.key_text} was caused by the {role} {op[named]}"
+    yield from not_refused(world, ops.values())
 
 
 def not_refused(world: World, ops: Iterable[Row]) -> Iterator[str]:

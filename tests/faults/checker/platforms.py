@@ -8,12 +8,14 @@ from itertools import pairwise
 from typing import Any
 
 from tests.faults.checker.judged import (
-    caused_by_others,
+    beyond_authority,
     differences,
+    disagreements,
     first_occurrences,
-    not_refused,
     one_effect_per_command,
+    placed,
     shown_and_folded,
+    stamped,
 )
 from tests.faults.checker.log import Record
 from tests.faults.checker.world import Row, World
@@ -91,9 +93,7 @@ def p8_table_and_log_agree(world: World) -> Iterator[str]:
         told[one] = (_state(records[-1]), slots[-1]["starts_at"], slots[-1]["ends_at"]) if slots else ("?", None, None)
     rows = world.databases[SERVICE]["booking"]
     table = {str(row["booking_id"]): (row["state"], row["starts_at"], row["ends_at"]) for row in rows}
-    for one in sorted(told.keys() | table.keys()):
-        if told.get(one) != table.get(one):
-            yield f"booking {one} is {table.get(one)}, the log tells {told.get(one)}"
+    yield from disagreements("booking", table, told)
 
 
 def p9_use_is_the_fold(world: World) -> Iterator[str]:
@@ -102,7 +102,6 @@ def p9_use_is_the_fold(world: World) -> Iterator[str]:
     bookings: dict[str, Row] = {}
     for record in world.consumed["projections", PLATFORMS].accepted:
         fields, key = record.fields or {}, record.key_text
-        place = {"log_topic": record.topic, "log_partition": record.partition, "log_offset": record.offset}
         row = platforms.get(key, {"platform_id": key, "offered": {}})
         if record.name == "PlatformDescribed":
             names = ("owner_title", "title", "commune_code", "capacity_count", "unit_count", "withdrawn", "fictitious")
@@ -116,8 +115,8 @@ def p9_use_is_the_fold(world: World) -> Iterator[str]:
             now: Row = {n: fields[n] for n in ("origin", "starts_at", "ends_at", "group_size") if n in fields}
             ended = record.name == "BookingEnded"
             now |= {"late": fields["late"], "end_reason": fields["reason"]} if ended else {}
-            bookings[one] = before | now | {"state": "ended" if ended else _state(record)} | place
-        platforms[key] = row | {"aggregate_version": record.version} | place
+            bookings[one] = before | now | {"state": "ended" if ended else _state(record)} | placed(record)
+        platforms[key] = row | stamped(record)
     for table, key, expected in (("use_platform", "platform_id", platforms), ("use_booking", "booking_id", bookings)):
         yield from differences(table, *shown_and_folded(world, table, key, expected))
 
@@ -125,9 +124,7 @@ def p9_use_is_the_fold(world: World) -> Iterator[str]:
 def p16_authority(world: World) -> Iterator[str]:
     """An owner's command changed its own platforms only; forbidden ones were refused."""
     owner = {str(row["platform_id"]): row["owner_code"] for row in world.databases[SERVICE]["platform"]}
-    ops = {entry["trace_id"]: entry for entry in world.of("invoke") if entry.get("service") == SERVICE}
-    yield from caused_by_others(first_occurrences(world, PLATFORMS), ops, "owner", "owner_code", owner)
-    yield from not_refused(world, ops.values())
+    yield from beyond_authority(world, SERVICE, first_occurrences(world, PLATFORMS), "owner", "owner_code", owner)
 
 
 def p18_one_effect_per_command(world: World) -> Iterator[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-from tests.faults.checker.judged import first_occurrences, not_refused, told_by_command
+from tests.faults.checker.judged import disagreements, first_occurrences, not_refused, told_by_command
 from tests.faults.checker.log import Record
 from tests.faults.checker.world import PROGRAMMES, SEATS, Row, World
 
@@ -98,9 +98,7 @@ def i7_no_double_booking(world: World) -> Iterator[str]:
                 yield f"{pair[1]} has two live holds on {pair[0]}"
     table = {str(row["hold_id"]): row["state"] for row in world.databases[SEATS]["hold"]}
     told = {hold_id: hold["state"] for hold_id, hold in holds.items()}
-    for hold_id in sorted(table.keys() | told.keys()):
-        if table.get(hold_id) != told.get(hold_id):
-            yield f"hold {hold_id} is {table.get(hold_id)}, the log tells {told.get(hold_id)}"
+    yield from disagreements("hold", table, told)
 
 
 def i8_one_confirmed(world: World) -> Iterator[str]:

@@ -8,12 +8,14 @@ from itertools import pairwise
 from typing import Any
 
 from tests.faults.checker.judged import (
-    caused_by_others,
+    beyond_authority,
     differences,
+    disagreements,
     first_occurrences,
-    not_refused,
     one_effect_per_command,
+    placed,
     shown_and_folded,
+    stamped,
 )
 from tests.faults.checker.log import Record
 from tests.faults.checker.world import Row, World
@@ -72,9 +74,7 @@ def s7_table_and_log_agree(world: World) -> Iterator[str]:
         elif record.name in _STATES:
             told[str(record.fields["application_id"])] = _STATES[record.name]
     table = {str(row["application_id"]): row["state"] for row in world.databases[SERVICE]["application"]}
-    for one in sorted(told.keys() | table.keys()):
-        if told.get(one) != table.get(one):
-            yield f"application {one} is {table.get(one)}, the log tells {told.get(one)}"
+    yield from disagreements("application", table, told)
 
 
 def s8_one_confirmed_a_week(world: World) -> Iterator[str]:
@@ -145,7 +145,7 @@ def _fold(world: World) -> dict[str, dict[str, Row]]:
                 row["suspended_reason"] = fields["reason"]
             case "HostReinstated":
                 row["suspended_reason"] = None
-        made["market_host"][record.key_text] = row | _stamp(record, version=True)
+        made["market_host"][record.key_text] = row | stamped(record)
     for record in world.consumed["projections", OFFERS].accepted:
         fields = record.fields or {}
         row = made["market_offer"].get(record.key_text, {"offer_id": record.key_text})
@@ -154,7 +154,7 @@ def _fold(world: World) -> dict[str, dict[str, Row]]:
             row = row | {name: fields[name] for name in names}
         else:
             _fold_application(made["market_application"], record, fields)
-        made["market_offer"][record.key_text] = row | {"weeks": fields["weeks"]} | _stamp(record, version=True)
+        made["market_offer"][record.key_text] = row | {"weeks": fields["weeks"]} | stamped(record)
     for record in world.consumed["projections", REQUESTS].accepted:
         fields = record.fields or {}
         row = made["market_request"].get(record.key_text, {"request_id": record.key_text})
@@ -164,7 +164,7 @@ def _fold(world: World) -> dict[str, dict[str, Row]]:
             row |= {"filed_at": fields["occurred_at"], "end_reason": None}
         else:
             row = row | {"end_reason": fields["reason"]}
-        made["market_request"][record.key_text] = row | _stamp(record, version=True)
+        made["market_request"][record.key_text] = row | stamped(record)
     return made
 
 
@@ -188,20 +188,13 @@ def _fold_application(table: dict[str, Row], record: Record, fields: Row) -> Non
         row["answered_at"] = at
     if record.name == "ApplicationEnded":
         row |= {"ended_at": at, "end_reason": fields["reason"]}
-    table[one] = row | _stamp(record, version=False)
-
-
-def _stamp(record: Record, *, version: bool) -> Row:
-    place = {"log_topic": record.topic, "log_partition": record.partition, "log_offset": record.offset}
-    return place | ({"aggregate_version": record.version} if version else {})
+    table[one] = row | placed(record)
 
 
 def s16_authority(world: World) -> Iterator[str]:
     """A host's command changed its own offers only; forbidden ones were refused."""
     owner = {str(row["offer_id"]): str(row["host_id"]) for row in world.databases[SERVICE]["offer"]}
-    ops = {entry["trace_id"]: entry for entry in world.of("invoke") if entry.get("service") == SERVICE}
-    yield from caused_by_others(first_occurrences(world, OFFERS), ops, "host", "host_id", owner)
-    yield from not_refused(world, ops.values())
+    yield from beyond_authority(world, SERVICE, first_occurrences(world, OFFERS), "host", "host_id", owner)
 
 
 def s18_one_effect_per_command(world: World) -> Iterator[str]:

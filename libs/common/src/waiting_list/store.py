@@ -1,4 +1,4 @@
-"""The rows of waiting lists: who is looked at under a list's lock, who is next in line, what is saved, what time made due.
+"""The rows of waiting lists: who is looked at under a list's lock, who is next in line, what is saved, what time made due, who is owed a mail.
 
 A list is a row of a service's own table, with seats; whoever reads or writes its registrations has locked it.
 """
@@ -47,6 +47,9 @@ class Lists:
     # In which states seats that come back are given to the line, and the column that says when time ends one.
     open_states: Sequence[str]
     due_at: str
+    # Who is told: a table whose rows count their mails, keyed by `<party>_id`, and the column of `registration` that names one.
+    party: str
+    party_column: str
 
     async def looked_at(
         self, tx: Transaction, list_id: UUID, *, holder_id: UUID | None, registration_id: UUID | None
@@ -134,6 +137,38 @@ class Lists:
             limit=limit,
         )
         return [row[0] for row in rows]
+
+    async def owed(self, tx: Transaction, after: UUID, limit: int) -> list[UUID]:
+        """Parties that have yet to be told something."""
+        rows = await tx.fetch_all(
+            f"""SELECT DISTINCT {self.party_column} FROM registration WHERE owed IS NOT NULL AND {self.party_column} > :after
+                ORDER BY {self.party_column} LIMIT :limit""",
+            after=after,
+            limit=limit,
+        )
+        return [row[0] for row in rows]
+
+    async def take_owed(self, tx: Transaction, party_id: UUID) -> dict[UUID, str]:
+        """What a party is owed to be told, by registration, once: the note is gone, and one mail more is counted.
+
+        Nothing when somebody else tells the party just now. What is noted meanwhile is in it, or stays for the next mail.
+        """
+        if not await tx.fetch_all(
+            f"""SELECT 1 FROM {self.party} WHERE {self.party}_id = :id AND EXISTS
+                    (SELECT 1 FROM registration WHERE {self.party_column} = :id AND owed IS NOT NULL) FOR UPDATE SKIP LOCKED""",
+            id=party_id,
+        ):
+            return {}
+        rows = await tx.fetch_all(
+            f"""WITH told AS (SELECT registration_id, owed FROM registration WHERE {self.party_column} = :id AND owed IS NOT NULL FOR UPDATE)
+                UPDATE registration r SET owed = NULL FROM told WHERE r.registration_id = told.registration_id
+                RETURNING told.registration_id, told.owed""",
+            id=party_id,
+        )
+        await tx.execute(
+            f"UPDATE {self.party} SET mail_count = mail_count + 1 WHERE {self.party}_id = :id", id=party_id
+        )
+        return {row.registration_id: row.owed for row in rows}
 
 
 async def claim(tx: Transaction, registration_id: UUID, until: datetime) -> bool:

@@ -15,6 +15,7 @@ from events import event_store, party_store, words
 from events.ambassadors import Visit
 from events.messages import AmbassadorAnswer
 from events.state import Event
+from events.store import SESSIONS
 from territory import reference, rome
 
 PARTY_LINK, AMBASSADOR_LINK = "party", "ambassador"
@@ -31,28 +32,13 @@ _OWED: dict[str, str] = {
 _FIRST = ("cancelled", "offered", "moved", "ended", "waiting", "registered")
 
 
-async def _owed(tx: Transaction, after: UUID, limit: int) -> list[UUID]:
-    rows = await tx.fetch_all(
-        "SELECT DISTINCT party_id FROM registration WHERE owed IS NOT NULL AND party_id > :after ORDER BY party_id LIMIT :limit",
-        after=after,
-        limit=limit,
-    )
-    return [row.party_id for row in rows]
-
-
 async def _tell(tx: Transaction, party_id: UUID) -> None:
-    """Writes to a party what it is owed: one mail, and the note is gone in the same transaction."""
-    if not await tx.fetch_all(
-        """SELECT 1 FROM party p WHERE party_id = :id AND EXISTS
-               (SELECT 1 FROM registration r WHERE r.party_id = p.party_id AND r.owed IS NOT NULL) FOR UPDATE SKIP LOCKED""",
-        id=party_id,
-    ):
-        return
+    """Writes to a party what it is owed, in one mail."""
+    owed = await SESSIONS.take_owed(tx, party_id)
     party = await party_store.find_party(tx, party_id)
-    listed = [one for one in await party_store.registrations(tx, party_ids=[party_id]) if one.owed is not None]
-    await tx.execute("UPDATE registration SET owed = NULL WHERE party_id = :id AND owed IS NOT NULL", id=party_id)
-    await tx.execute("UPDATE party SET mail_count = mail_count + 1 WHERE party_id = :id", id=party_id)
-    if party.email is None or not listed:
+    rows = await party_store.registrations(tx, party_ids=[party_id])
+    listed = [(row, owed[row.registration_id]) for row in rows if row.registration_id in owed]
+    if not listed or party.email is None:
         return
     description = event_store.description_of(party)
     where = words.where(description)
@@ -60,23 +46,23 @@ async def _tell(tx: Transaction, party_id: UUID) -> None:
         description.title,
         *([where] if where else []),
         "",
-        *(_line(one) for one in listed),
+        *(_line(row, told) for row, told in listed),
         "",
         "Voir, changer, annuler, montrer votre billet :",
         tx.signed_address("/inscription", PARTY_LINK, str(party_id), _LINK_DAYS),
         "",
         "Ce lien est le vôtre : ne le transmettez pas.",
     ]
-    first = min((one.owed for one in listed), key=_FIRST.index)
+    first = min((told for _, told in listed), key=_FIRST.index)
     await tx.mail(
-        message_key=f"party:{party_id}:{party.mail_count + 1}",
+        message_key=f"party:{party_id}:{party.mail_count}",
         recipient=party.email,
         subject=f"{_OWED[first]} : {description.title}",
         body="\n".join(body),
     )
 
 
-tell = Sweeper("tell", _owed, _tell)
+tell = Sweeper("tell", SESSIONS.owed, _tell)
 
 
 async def ask_ambassador(tx: Transaction, visit: Visit, ambassador_id: UUID) -> None:
@@ -95,11 +81,11 @@ async def ask_ambassador(tx: Transaction, visit: Visit, ambassador_id: UUID) -> 
     await _mail(tx, f"ask:{visit.visit_id}:{ambassador_id}", one.email, subject, "\n".join(body))
 
 
-def _line(row: Any) -> str:
+def _line(row: Any, told: str) -> str:
     """One registration in a mail: when, what, and what to do."""
     what = f"{slot(row.starts_at, row.ends_at)}, {row.session_title}"
     seats = f"{row.seat_count} place{'s' if row.seat_count > 1 else ''}"
-    match row.owed:
+    match told:
         case "registered":
             return f"- {what} : {seats}, inscription confirmée."
         case "waiting":

@@ -103,7 +103,7 @@ async def registrations(
 ) -> Sequence[Row[Any]]:
     """Registrations with their party and session, by session, then as the line has them."""
     return await tx.fetch_all(
-        f"""SELECT {", ".join(f"r.{name}" for name in REGISTRATION_COLUMNS)}, r.owed, r.session_id, s.event_id, s.starts_at, s.ends_at,
+        f"""SELECT {", ".join(f"r.{name}" for name in REGISTRATION_COLUMNS)}, r.session_id, s.event_id, s.starts_at, s.ends_at,
                    s.title AS session_title, s.purpose, s.hall, s.online_url, s.state AS session_state, s.capacity_count,
                    p.title AS party_title, p.code, p.female_count, p.male_count, o.email
             FROM registration r JOIN session s USING (session_id) JOIN party p USING (party_id) JOIN person o USING (person_id)

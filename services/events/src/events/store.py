@@ -52,7 +52,15 @@ REGISTRATION_COLUMNS = (
     "ended_at",
     "revision",
 )
-SESSIONS = Lists("session", "session_id", REGISTRATION_COLUMNS, open_states=("open",), due_at="due_at")
+SESSIONS = Lists(
+    "session",
+    "session_id",
+    REGISTRATION_COLUMNS,
+    open_states=("open",),
+    due_at="due_at",
+    party="party",
+    party_column="party_id",
+)
 # Seats as they are at `:now`, whether time was settled or not: a lapsed offer holds nothing.
 SEATS = f"({counts_sql('registration', 'session_id = s.session_id', lapsing=True)})"
 

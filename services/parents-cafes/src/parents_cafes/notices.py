@@ -11,6 +11,7 @@ from common.sweepers import Sweeper
 from common.transaction import Transaction
 from parents_cafes import household_store, season_store, venue_store, words
 from parents_cafes.state import Cafe, Policy
+from parents_cafes.store import CAFES
 from territory import reference
 
 REQUEST_LINK, HOUSEHOLD_LINK, FACILITATOR_LINK = "cafe-request", "household", "facilitator"
@@ -50,56 +51,39 @@ async def verify(tx: Transaction, request_id: UUID, email: str, row: Any, policy
     )
 
 
-async def _owed(tx: Transaction, after: UUID, limit: int) -> list[UUID]:
-    rows = await tx.fetch_all(
-        """SELECT DISTINCT holder_id FROM registration WHERE owed IS NOT NULL AND holder_id > :after
-           ORDER BY holder_id LIMIT :limit""",
-        after=after,
-        limit=limit,
-    )
-    return [row.holder_id for row in rows]
-
-
 async def _tell(tx: Transaction, household_id: UUID) -> None:
-    """Writes to a household what it is owed: one mail, and the note is gone in the same transaction."""
-    if not await tx.fetch_all(
-        """SELECT 1 FROM household h WHERE household_id = :id AND EXISTS
-               (SELECT 1 FROM registration r WHERE r.holder_id = h.household_id AND r.owed IS NOT NULL) FOR UPDATE SKIP LOCKED""",
-        id=household_id,
-    ):
-        return
+    """Writes to a household what it is owed, in one mail."""
+    owed = await CAFES.take_owed(tx, household_id)
     household = await household_store.find_household(tx, household_id)
-    owed = [one for one in await household_store.registrations(tx, household_id=household_id) if one.owed is not None]
-    ids = {"id": household_id}
-    await tx.execute("UPDATE registration SET owed = NULL WHERE holder_id = :id AND owed IS NOT NULL", **ids)
-    await tx.execute("UPDATE household SET mail_count = mail_count + 1 WHERE household_id = :id", **ids)
-    if household is None or household.email is None or not owed:
+    rows = await household_store.registrations(tx, household_id=household_id)
+    listed = [(row, owed[row.registration_id]) for row in rows if row.registration_id in owed]
+    if not listed or household is None or household.email is None:
         return
     link = tx.signed_address("/mon-cafe", HOUSEHOLD_LINK, str(household_id), _LINK_DAYS)
     body = [
-        *(line for one in owed for line in (*_lines(one), "")),
+        *(line for row, told in listed for line in (*_lines(row, told), "")),
         "Voir, changer, annuler, en une touche :",
         link,
         "",
         "Ce lien est le vôtre : ne le transmettez pas.",
     ]
-    first = min((one.owed for one in owed), key=_FIRST.index)
+    first = min((told for _, told in listed), key=_FIRST.index)
     await tx.mail(
-        message_key=f"household:{household_id}:{household.mail_count + 1}",
+        message_key=f"household:{household_id}:{household.mail_count}",
         recipient=household.email,
         subject=f"{_OWED[first]} : café des parents",
         body="\n".join(body),
     )
 
 
-tell = Sweeper("tell", _owed, _tell)
+tell = Sweeper("tell", CAFES.owed, _tell)
 
 
-def _lines(row: Any) -> list[str]:
+def _lines(row: Any, told: str) -> list[str]:
     """One registration in a mail: when, where, and what to do."""
     what = f"« {words.THEMES[row.theme]} », {slot(row.starts_at, row.ends_at)}, {words.where(row)}"
     seats = words.parents(row.seat_count)
-    match row.owed:
+    match told:
         case "registered":
             return [what, f"C’est confirmé pour {seats}. Votre code à l’accueil : {row.code}"]
         case "waiting":

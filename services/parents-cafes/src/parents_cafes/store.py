@@ -40,7 +40,15 @@ _COLUMNS = (
     "ended_at",
     "revision",
 )
-CAFES = Lists("cafe", "cafe_id", _COLUMNS, open_states=("open", "confirmed"), due_at="over_at")
+CAFES = Lists(
+    "cafe",
+    "cafe_id",
+    _COLUMNS,
+    open_states=("open", "confirmed"),
+    due_at="over_at",
+    party="household",
+    party_column="holder_id",
+)
 # A café with where it is; `c` and `v` are the rows.
 WHOLE = """c.*, v.title AS venue_title, v.kind AS venue_kind, v.commune_code, v.address, v.accessible,
             v.capacity_count AS venue_capacity_count"""
