@@ -270,6 +270,8 @@ class Stack:
             "ESTUAIRE_SMTP_PORT": str(settings.smtp_port),
             # The clock of the demonstration walks fast; the sweeper follows closely.
             "ESTUAIRE_SWEEP_SECONDS": os.environ.get("ESTUAIRE_SWEEP_SECONDS", "2"),
+            # Whoever commits wakes the relay; with one replica of each, nobody else does.
+            "ESTUAIRE_OUTBOX_POLL_SECONDS": "0.5",
             # Somebody who tries the pages waits for a link.
             "ESTUAIRE_MAIL_POLL_SECONDS": "0.5",
         }
