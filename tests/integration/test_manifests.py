@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +126,50 @@ def test_every_variable_is_a_setting_and_none_is_missing() -> None:
     for name in SERVICES:
         given = set(compose()["services"][name]["environment"])
         assert given <= settings.keys() and required <= given | in_image, name
+
+
+def roles_asked_for(source: str, names: Mapping[str, Any]) -> Iterator[str]:
+    """The roles that a module's routes, commands and pages ask for, written in the call or listed under one of its names."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Call(func=ast.Name(id="command" | "caller_as") | ast.Attribute(attr="require"), args=roles):
+                pass
+            case ast.Call(func=ast.Attribute(attr="who"), args=[_, *roles]):
+                pass
+            case _:
+                continue
+        for role in roles:
+            match role:
+                case ast.Constant(value=str(word)):
+                    yield word
+                case ast.Starred(value=ast.Name(id=name)):
+                    yield from names[name]
+                case _:
+                    raise AssertionError(f"which role is it? {ast.unparse(node)}")
+
+
+@pytest.mark.parametrize("service", services.load(), ids=lambda service: service.name)
+def test_the_roles_of_an_entry_are_those_that_the_service_asks_for(service: services.ServiceSpec) -> None:
+    """An operator's token issuer needs no other and none less; one more or less on either side would be found."""
+    folder = ROOT / "services" / service.name / "src" / service.package
+    asked: set[str] = set()
+    for path in folder.rglob("*.py"):
+        module = importlib.import_module(
+            f"{service.package}.{'.'.join(path.relative_to(folder).with_suffix('').parts)}"
+        )
+        asked |= set(roles_asked_for(path.read_text(), vars(module)))
+    assert list(service.roles) == sorted(asked)
+
+
+@pytest.mark.parametrize(
+    "asking",
+    ["@command('new')\ndef run(): ...", "caller_as('new')", "principal.require('new')", "self.who(request, *MINE)"],
+)
+def test_a_planted_role_is_seen(asking: str) -> None:
+    """By every way of asking for one; how it cannot be read is refused."""
+    assert list(roles_asked_for(asking, {"MINE": ("new",)})) == ["new"]
+    with pytest.raises(AssertionError, match="which role"):
+        list(roles_asked_for("principal.require(role)", {}))
 
 
 def test_the_navigation_has_every_page_of_every_service() -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import shutil
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,12 +18,13 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from sqlalchemy import make_url
 
-from common import contracts
+from common import contracts, services
 from common.embedded.stack import Stack
 from common.failures import Unavailable
 from common.outbox import Relay
-from common.reconcile import LOG_AHEAD, LOG_BEHIND
+from common.reconcile import LOG_AHEAD, LOG_BEHIND, messages_of
 from common.runtime import Runtime, Service, build_runtime
+from common.settings import Settings
 from common.telemetry import Metrics
 from common.testing import FreshRuntime
 from common.topics import create_topics
@@ -131,6 +133,33 @@ async def world_of(
         yield World(parts, serving, operator, f"{prefix}.{topic}.v1", names)
         for made in (serving, operator):
             await made.close()
+
+
+def not_told_anew(service: Service) -> Iterator[str]:
+    """What reconciling would not find: a topic's entry, the columns that this names, the class of a record."""
+    known = contracts.load(Settings.model_fields["schemas_dir"].default)
+    tables = importlib.import_module(f"{service.name.replace('-', '_')}.tables").metadata.tables
+    entries = {one.topic: one for one in service.aggregates}
+    owned = {name: one for name, one in known.topics.items() if (one.owner, one.guard) == (service.name, "version")}
+    yield from entries.keys() ^ owned.keys()
+    for name in entries.keys() & owned.keys():
+        table = tables[entries[name].table]
+        if [column.name for column in table.primary_key] != [entries[name].key_column] or "version" not in table.c:
+            yield table.name
+        yield from {contracts.full_name(known.latest(path)) for path in owned[name].records} - messages_of(
+            service.name
+        ).keys()
+
+
+@pytest.mark.parametrize("package", [one.package for one in services.load()])
+def test_every_aggregate_of_a_service_can_be_told_anew(package: str) -> None:
+    """Each topic of facts has its table with id and version, each record its class; a missing entry, a wrong column are found."""
+    made: Service = importlib.import_module(f"{package}.app").service
+    assert list(not_told_anew(made)) == []
+    for number, one in enumerate(made.aggregates):
+        others = [other for place, other in enumerate(made.aggregates) if place != number]
+        assert list(not_told_anew(replace(made, aggregates=others))) == [one.topic]
+        assert list(not_told_anew(replace(made, aggregates=[*others, replace(one, key="version")]))) == [one.table]
 
 
 async def test_a_restored_database_goes_on_above_the_log(world: World) -> None:

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, UploadFile
 
 from common.http import Answer, run_command, run_once
-from common.identity import Identity, Principal, Role, caller_as
+from common.identity import Identity, Principal, caller_as
 from common.spreadsheet import refused_line
 
 Endpoint = Callable[..., Awaitable[Response]]
@@ -75,7 +75,7 @@ class Command:
     """What somebody may ask for. `run(tx, principal, …)` names the path's parameters and, if there is one, the `body`."""
 
     run: Callable[..., Awaitable[Answer]]
-    roles: tuple[Role, ...] = ()
+    roles: tuple[str, ...] = ()
     # Who calls, where no login is needed: `who(request, …)` names what it needs of the path and the `body`.
     who: Who | None = None
 
@@ -164,7 +164,7 @@ class Command:
 
 
 def command(
-    *roles: Role, who: Who | None = None, api: Callable[[Endpoint], Any] | None = None
+    *roles: str, who: Who | None = None, api: Callable[[Endpoint], Any] | None = None
 ) -> Callable[[Callable[..., Any]], Command]:
     """Makes a command of a function, for who has one of the roles, or for whoever `who` knows without a login.
 

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from common.commands import Sent
-from common.identity import Principal, Role, unauthorized
+from common.identity import Principal, unauthorized
 from common.pages import Pages
 from common.runtime import Runtime
 
@@ -31,7 +31,7 @@ class Desk:
         self.identity = runtime.identity
         self._pages = pages
 
-    def who(self, request: Request, *roles: Role) -> Principal:
+    def who(self, request: Request, *roles: str) -> Principal:
         """The person logged in, who must have one of the roles; nobody is sent to the login, and back here."""
         principal = self.identity.session(request)
         if principal is None:

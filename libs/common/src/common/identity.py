@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlencode
 
 import httpx
@@ -20,8 +20,6 @@ from joserfc.jwk import KeySet, OctKey
 
 from common.failures import Unavailable
 from common.settings import Settings
-
-Role = Literal["agency", "operator", "partner", "prescriber", "host", "seeker", "school", "owner", "coordinator"]
 
 _ALGORITHMS = ["RS256", "ES256"]
 _KEYS_SECONDS = 600
@@ -66,7 +64,7 @@ class Principal:
         """For whom a person acts: their structure, so that colleagues see the same, or themselves, which an erasure forgets."""
         return self.structure_id or f"{PERSON}{self.subject}"
 
-    def require(self, *roles: Role) -> Principal:
+    def require(self, *roles: str) -> Principal:
         """The caller, if it has one of the roles; otherwise 403 naming them."""
         if self.roles.isdisjoint(roles):
             raise HTTPException(403, f"Ce compte n'a pas le rôle « {' » ou « '.join(roles)} ».")
@@ -279,7 +277,7 @@ async def caller(request: Request) -> Principal:
     return await identity.bearer(request)
 
 
-def caller_as(*roles: Role) -> Callable[[Request], Awaitable[Principal]]:
+def caller_as(*roles: str) -> Callable[[Request], Awaitable[Principal]]:
     """A dependency: the caller, who must have one of the roles."""
 
     async def checked(request: Request) -> Principal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import ClassVar
 from uuid import UUID
@@ -42,3 +43,8 @@ class Message(BaseModel):
     def record_name(cls) -> str:
         """The name of the Avro record, which is the name of the class."""
         return cls.__name__
+
+
+def by_full_name(classes: Iterable[type[Message]]) -> dict[str, type[Message]]:
+    """Full record name to class."""
+    return {f"{cls.namespace}.{cls.record_name()}": cls for cls in classes}

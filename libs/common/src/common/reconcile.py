@@ -8,11 +8,12 @@ an end before the mark means a topic wiped or cut short.
 from __future__ import annotations
 
 import getpass
+import importlib
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from aiokafka import ConsumerRecord, TopicPartition
@@ -21,7 +22,7 @@ from common.avro import Decoded, validated
 from common.contracts import Contracts, Schema, full_name
 from common.failures import Malformed, Unavailable
 from common.log_view import LogView, why_unreadable
-from common.messages import Message
+from common.messages import Message, by_full_name
 from common.schema_ids import SchemaIds
 from common.transaction import Database, Transaction
 
@@ -31,22 +32,50 @@ LOG_AHEAD = "log_ahead_of_database"
 LOG_BEHIND = "log_behind_database"
 
 Say = Callable[[str], None]
-# What the log alone tells of an aggregate: the last message of each class.
-Told = Mapping[type[Message], Message]
+M = TypeVar("M", bound=Message)
+
+
+class LastMessages(dict[type[Message], Message]):
+    """What the log alone tells of an aggregate: the last message of each class."""
+
+    def of(self, cls: type[M]) -> M | None:
+        """The last message of one class."""
+        message = self.get(cls)
+        return message if isinstance(message, cls) else None
 
 
 @dataclass(frozen=True)
 class Aggregates:
-    """What a service adds for one of its topics, so that its aggregates can be numbered and told anew.
+    """The aggregates of one topic: the table that has their versions, and how one of them is told anew.
 
-    `versions` gives every aggregate's version; `restate` emits the state of one from a given version on, and makes it
-    again from what was told of it when the database no longer has it.
+    `restate` gives the messages that tell an aggregate as this database has it, or that it is over when the database forgot
+    it. It may bring back from the last messages what was forgotten; it neither emits nor numbers anything.
     """
 
     topic: str
-    messages: tuple[type[Message], ...]
-    versions: Callable[[Transaction], Awaitable[Mapping[UUID, int]]]
-    restate: Callable[[Transaction, UUID, int, Told], Awaitable[None]]
+    table: str
+    restate: Callable[[Transaction, UUID, LastMessages], Awaitable[Sequence[Message]]]
+    key: str = ""
+
+    @property
+    def key_column(self) -> str:
+        """Where the table has an aggregate's id: `<table>_id`, unless `key` says otherwise."""
+        return self.key or f"{self.table}_id"
+
+    async def versions(self, tx: Transaction) -> dict[UUID, int]:
+        """The version of every aggregate that this database has."""
+        rows = await tx.fetch_all(f"SELECT {self.key_column} AS id, version FROM {self.table}")
+        return {row.id: row.version for row in rows}
+
+    async def tell_anew(self, tx: Transaction, aggregate_id: UUID, version: int, last: LastMessages) -> None:
+        """Emits an aggregate as it is, from the log's version on; its row, if there is one, goes on from there."""
+        messages = await self.restate(tx, aggregate_id, last)
+        version = await tx.emit(messages, aggregate_id=aggregate_id, version=version)
+        await tx.execute(
+            f"UPDATE {self.table} SET version = :version WHERE {self.key_column} = :id",
+            id=aggregate_id,
+            version=version,
+        )
 
 
 @dataclass
@@ -79,9 +108,7 @@ class Agreement:
         self._schema_ids = schema_ids
         self._log_view = LogView(bootstrap_servers)
         self._aggregates = aggregates
-        self._classes: dict[str, dict[str, type[Message]]] = {
-            a.topic: {f"{cls.namespace}.{cls.record_name()}": cls for cls in a.messages} for a in aggregates
-        }
+        self._classes = messages_of(service) if aggregates else {}
         # Families are left out: they carry answers to partners, and no facts.
         topics = [topic for topic in contracts.topics.values() if topic.owner == service]
         self._partitions = [TopicPartition(topic.name, n) for topic in topics for n in range(topic.partitions)]
@@ -237,7 +264,7 @@ class Agreement:
             "UPDATE outbox SET published_at = clock_timestamp() WHERE published_at IS NULL AND event_id = ANY(:ids)",
             ids=list(found.present),
         )
-        told: dict[tuple[str, str], dict[type[Message], Message]] = {}
+        last: dict[tuple[str, str], LastMessages] = {}
         for record, decoded in found.unknown:
             key = str(decoded.fields["aggregate_id"])
             await tx.execute(
@@ -251,19 +278,19 @@ class Agreement:
                 version=decoded.fields["aggregate_version"],
                 record=decoded.record,
             )
-            if classes := self._classes.get(record.topic):
-                message = validated(decoded, classes)
-                told.setdefault((record.topic, key), {})[type(message)] = message
+            if decoded.record in self._classes:
+                message = validated(decoded, self._classes)
+                last.setdefault((record.topic, key), LastMessages())[type(message)] = message
         for aggregates in self._aggregates:
-            for topic, key in sorted(told):
+            for topic, key in sorted(last):
                 if topic == aggregates.topic:
                     version = await self._renumber(tx, topic, key, found.versions[topic, key])
-                    await aggregates.restate(tx, UUID(key), version, told[topic, key])
+                    await aggregates.tell_anew(tx, UUID(key), version, last[topic, key])
                     say(f"restated  {topic} {key} from version {version + 1}")
 
     async def _renumber(self, tx: Transaction, topic: str, key: str, version: int) -> int:
         """What was committed since the restore and not published goes on above the log's version; the last version."""
-        codec, classes = self._schema_ids.codec, self._classes[topic]
+        codec = self._schema_ids.codec
         rows = await tx.fetch_all(
             "SELECT id, value FROM outbox WHERE topic = :topic AND key = :key AND published_at IS NULL ORDER BY id",
             topic=topic,
@@ -271,7 +298,7 @@ class Agreement:
         )
         for row in rows:
             version += 1
-            message = validated(codec.decode(bytes(row.value)), classes)
+            message = validated(codec.decode(bytes(row.value)), self._classes)
             await tx.execute(
                 "UPDATE outbox SET aggregate_version = :version, value = :value WHERE id = :id",
                 version=version,
@@ -310,6 +337,12 @@ class Agreement:
                 await _reset_position(tx, partition, starts[partition])
                 say(f"position  {partition.topic}/{partition.partition} goes on from {starts[partition]}")
         return agreed
+
+
+def messages_of(service: str) -> dict[str, type[Message]]:
+    """The classes in a service's generated `messages`, by the full names of their records."""
+    module = importlib.import_module(f"{service.replace('-', '_')}.messages")
+    return by_full_name(one for one in vars(module).values() if isinstance(one, type) and issubclass(one, Message))
 
 
 def _name(schema: Schema) -> str:

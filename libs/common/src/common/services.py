@@ -28,6 +28,7 @@ _ENTRY = """
   host: {name}.example
   section: {name}
   pages: []
+  roles: []
   resources: {{cpu: 100m, memory: 192Mi, memory_max: 512Mi}}
 """
 _TOPIC = """{name}.pipeline.v1:
@@ -43,12 +44,13 @@ _TOPIC = """{name}.pipeline.v1:
 
 @dataclass(frozen=True)
 class ServiceSpec:
-    """A service: its name, which is also its script's, where it listens, and its pages by label, icon and path."""
+    """A service: its name, which is also its script's, where it listens, its pages by label, icon and path, its roles."""
 
     name: str
     default_port: int
     section: str = ""
     pages: Sequence[tuple[str, str, str]] = ()
+    roles: Sequence[str] = ()
     about: str = ""
     host: str = ""
     resources: Mapping[str, str] = field(default_factory=dict)

@@ -19,7 +19,7 @@ from common.avro import Codec, Decoded, validated
 from common.contracts import Contracts, Topic, full_name
 from common.failures import Malformed, is_unavailable
 from common.letters import Letters, StoredRecord, key_of
-from common.messages import Message
+from common.messages import Message, by_full_name
 from common.settings import Settings
 from common.telemetry import Metrics, span
 from common.transaction import Transaction
@@ -59,7 +59,7 @@ class Consumes:
     @property
     def classes(self) -> dict[str, type[Message]]:
         """Full record name to class, for every message that this service uses."""
-        return {f"{cls.namespace}.{cls.record_name()}": cls for cls in (*self.handlers, *self.messages)}
+        return by_full_name((*self.handlers, *self.messages))
 
 
 class Fenced(Exception):

@@ -107,12 +107,6 @@ async def visits(tx: Transaction, *, asker: str | None = None, visit_id: UUID | 
     )
 
 
-async def versions(tx: Transaction) -> dict[UUID, int]:
-    """Version of every person of the directory."""
-    rows = await tx.fetch_all("SELECT ambassador_id, version FROM ambassador")
-    return {row.ambassador_id: row.version for row in rows}
-
-
 def visit_of(row: Row[Any]) -> Visit:
     """The visit in a row."""
     kind = AmbassadorKind(row.kind) if row.kind else None

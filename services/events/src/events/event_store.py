@@ -230,19 +230,3 @@ def description_of(row: Row[Any]) -> Description:
 def need_of(row: Row[Any]) -> PlatformNeed:
     """What a request for a platform was for."""
     return _need.validate_json(json.dumps(row.need))
-
-
-async def versions(tx: Transaction) -> dict[UUID, int]:
-    """Version of every event."""
-    return {row.event_id: row.version for row in await tx.fetch_all("SELECT event_id, version FROM event")}
-
-
-async def session_versions(tx: Transaction) -> dict[UUID, int]:
-    """Version of every session."""
-    return {row.session_id: row.version for row in await tx.fetch_all("SELECT session_id, version FROM session")}
-
-
-async def request_versions(tx: Transaction) -> dict[UUID, int]:
-    """Version of every request for a platform."""
-    rows = await tx.fetch_all("SELECT request_id, version FROM platform_request")
-    return {row.request_id: row.version for row in rows}

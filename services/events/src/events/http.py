@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse, Response
 from common.commands import command
 from common.failures import Refusal
 from common.http import Answer, answer, database_of, tagged
-from common.identity import Identity, Principal, Role, caller_as
+from common.identity import Identity, Principal, caller_as
 from common.links import signed_link
 from common.transaction import Transaction
 from events import event_store, handlers, party_store, publication
@@ -28,8 +28,8 @@ from territory.identifiers import uai_is_valid
 from territory.reference import CommuneCode
 from waiting_list.rules import bound
 
-ORGANISERS: tuple[Role, ...] = ("agency", "coordinator", "host", "school", "owner", "partner")
-PROFESSIONALS: tuple[Role, ...] = (*ORGANISERS, "prescriber", "operator")
+ORGANISERS = ("agency", "coordinator", "host", "school", "owner", "partner")
+PROFESSIONALS = (*ORGANISERS, "prescriber", "operator")
 INVITATION = "invitation"
 AHEAD_MAX = timedelta(days=500)
 

@@ -169,11 +169,6 @@ async def _today(tx: Transaction) -> date:
     return (await tx.now()).astimezone(PARIS).date()
 
 
-async def versions(tx: Transaction) -> dict[UUID, int]:
-    """Version of every kit."""
-    return {row.kit_id: row.version for row in await tx.fetch_all("SELECT kit_id, version FROM kit")}
-
-
 def loan_of(row: Row[Any]) -> Loan:
     """The loan in a row."""
     values = {name: getattr(row, name) for name in _LOAN_COLUMNS}

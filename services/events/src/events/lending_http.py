@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from common.commands import command
 from common.failures import Refusal
 from common.http import Answer, answer, database_of
-from common.identity import Principal, Role, caller_as
+from common.identity import Principal, caller_as
 from common.pages import PARIS
 from common.transaction import Transaction
 from events import ambassador_handlers, ambassador_store, event_store, kit_handlers, kit_store, kits
@@ -21,7 +21,7 @@ from events.http import PROFESSIONALS
 from events.kit_handlers import OnLoan
 
 # The agency and the territories' coordinators keep kits and the directory.
-KEEPERS: tuple[Role, ...] = ("agency", "coordinator")
+KEEPERS = ("agency", "coordinator")
 
 Keeper = Annotated[Principal, Depends(caller_as(*KEEPERS))]
 Professional = Annotated[Principal, Depends(caller_as(*PROFESSIONALS))]

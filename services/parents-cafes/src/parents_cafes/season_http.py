@@ -9,14 +9,14 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 
 from common.commands import command
 from common.http import Answer, answer, database_of
-from common.identity import Principal, Role, caller_as
+from common.identity import Principal, caller_as
 from common.transaction import Transaction
 from parents_cafes import household_store, season_handlers, season_store, store, venue_store, words
 from parents_cafes.bodies import CafeBody, CheckInBody, FacilitatorBody, VenueBody
 from parents_cafes.http import shown_cafe
 from parents_cafes.state import Coordinator
 
-COORDINATORS: tuple[Role, ...] = ("coordinator", "agency")
+COORDINATORS = ("coordinator", "agency")
 Caller = Annotated[Principal, Depends(caller_as(*COORDINATORS))]
 
 router = APIRouter(prefix="/v1")

@@ -56,12 +56,6 @@ def with_seats(row: Row[Any]) -> Cafe:
     return replace(cafe_of(row), counts=Counts(row.registered, row.offered, row.waiting, row.attended))
 
 
-async def versions(tx: Transaction) -> dict[UUID, int]:
-    """The version of every café."""
-    rows = await tx.fetch_all("SELECT cafe_id, version FROM cafe")
-    return {row.cafe_id: row.version for row in rows}
-
-
 # -- what is due
 
 

@@ -13,7 +13,7 @@ from common.bodies import YEARS
 from common.commands import command
 from common.failures import Refusal
 from common.http import Answer, answer, database_of, tagged
-from common.identity import Principal, Role, caller_as
+from common.identity import Principal, caller_as
 from common.transaction import Database, Transaction
 from platform_scheduling import busy_calendar, calendar_feed, handlers, photos, search, store, time_store
 from platform_scheduling.bodies import CAPACITY_MAX, BookingBody, SlotBody, checked_owner
@@ -23,7 +23,7 @@ from territory.equipment import EQUIPMENT
 from territory.reference import CommuneCode
 
 # Professionals book: schools, hosts, partner structures, prescribers, owners themselves, the agency.
-REQUESTERS: tuple[Role, ...] = ("school", "host", "partner", "prescriber", "owner", "agency")
+REQUESTERS = ("school", "host", "partner", "prescriber", "owner", "agency")
 FEED_PAST, CALENDAR_AHEAD = timedelta(days=90), timedelta(days=400)
 FREE_DAYS_MAX = 31
 

@@ -5,11 +5,14 @@ pending → booked | refused, booked → released. Each is an aggregate of its o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from common.failures import Refusal
 from common.messages import Message
+from common.reconcile import LastMessages
 from common.transaction import Transaction
 from platform_scheduling import store
 from platform_scheduling.messages import (
@@ -116,41 +119,20 @@ async def repeat(tx: Transaction, request_id: UUID) -> None:
     """The same answer again, if there was one."""
     row = await find(tx, request_id)
     if row.state != "pending":
-        await _emit(tx, row, row.version)
+        await _emit(tx, row)
 
 
-async def restate(tx: Transaction, request_id: UUID, version: int, told: Any) -> None:
+async def restate(tx: Transaction, request_id: UUID, last: LastMessages) -> Sequence[Message]:
     """The answer as this database has it; a request that it forgot holds nothing."""
-    row = await find(tx, request_id)
-    if row is None:
-        known = next(iter(told.values()))
-        gone = await tx.now()
+    row, now = await find(tx, request_id), await tx.now()
+    if row is not None:
+        return _answers(row, now)
+    known: Any = next(iter(last.values()))
+    asked = {"occurred_at": now, "for_event_id": known.for_event_id, "platform_id": known.platform_id}
+    if isinstance(known, PlatformBooked | PlatformReleased):
         reason = PlatformReleaseReason.OWNER_CANCELLED
-        message: Message = (
-            PlatformReleased(
-                occurred_at=gone,
-                for_event_id=known.for_event_id,
-                platform_id=known.platform_id,
-                booking_id=known.booking_id,
-                reason=reason,
-            )
-            if isinstance(known, PlatformBooked | PlatformReleased)
-            else PlatformRefused(
-                occurred_at=gone,
-                for_event_id=known.for_event_id,
-                platform_id=known.platform_id,
-                reason=PlatformRefusalReason.OWNER_REFUSED,
-            )
-        )
-        await tx.emit([message], aggregate_id=request_id, version=version)
-        return
-    await _emit(tx, row, version)
-
-
-async def versions(tx: Transaction) -> dict[UUID, int]:
-    """Version of every request that was answered."""
-    rows = await tx.fetch_all("SELECT request_id, version FROM platform_request")
-    return {row.request_id: row.version for row in rows}
+        return [PlatformReleased(**asked, booking_id=known.booking_id, reason=reason)]
+    return [PlatformRefused(**asked, reason=PlatformRefusalReason.OWNER_REFUSED)]
 
 
 async def _move(tx: Transaction, request_id: UUID, state: str, reason: str | None) -> None:
@@ -161,24 +143,25 @@ async def _move(tx: Transaction, request_id: UUID, state: str, reason: str | Non
         reason=reason,
     )
     row = await find(tx, request_id)
-    await _emit(tx, row, row.version)
+    await _emit(tx, row)
 
 
-async def _emit(tx: Transaction, row: Any, version: int) -> None:
-    now = await tx.now()
+def _answers(row: Any, now: datetime) -> list[Message]:
+    """What was answered to a request; nothing yet to one that is pending."""
     asked = {"occurred_at": now, "for_event_id": row.for_event_id, "platform_id": row.platform_id}
-    messages: list[Message] = []
     match row.state:
         case "booked":
-            messages.append(
-                PlatformBooked(**asked, booking_id=row.booking_id, starts_at=row.starts_at, ends_at=row.ends_at)
-            )
+            return [PlatformBooked(**asked, booking_id=row.booking_id, starts_at=row.starts_at, ends_at=row.ends_at)]
         case "refused":
-            messages.append(PlatformRefused(**asked, reason=PlatformRefusalReason(row.reason)))
+            return [PlatformRefused(**asked, reason=PlatformRefusalReason(row.reason))]
         case "released":
             reason = PlatformReleaseReason(row.reason)
-            messages.append(PlatformReleased(**asked, booking_id=row.booking_id, reason=reason))
-    version = await tx.emit(messages, aggregate_id=row.request_id, version=version)
+            return [PlatformReleased(**asked, booking_id=row.booking_id, reason=reason)]
+    return []
+
+
+async def _emit(tx: Transaction, row: Any) -> None:
+    version = await tx.emit(_answers(row, await tx.now()), aggregate_id=row.request_id, version=row.version)
     await tx.execute(
         "UPDATE platform_request SET version = :version WHERE request_id = :id", id=row.request_id, version=version
     )

@@ -1,53 +1,37 @@
-"""Numbers and tells anew what the log is ahead of, after this database was restored to an earlier point."""
+"""Tells anew what the log is ahead of, after this database was restored to an earlier point."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 from uuid import UUID
 
 from common.messages import Message
-from common.reconcile import Aggregates, Told
+from common.reconcile import Aggregates, LastMessages
 from common.transaction import Transaction
 from platform_scheduling import domain, platform_requests, store, time_store
-from platform_scheduling.messages import (
-    BookingApproved,
-    BookingEnded,
-    BookingHeld,
-    BookingMoved,
-    BookingRequested,
-    BookingsRestated,
-    OfferedWeek,
-    PlatformBooked,
-    PlatformDescribed,
-    PlatformRefused,
-    PlatformReleased,
-    TimeOffered,
-)
-from platform_scheduling.state import LIVE, Decision, Description
+from platform_scheduling.messages import BookingsRestated, OfferedWeek, PlatformDescribed, TimeOffered
+from platform_scheduling.state import LIVE, Description
 
 
-async def restate_platform(tx: Transaction, platform_id: UUID, version: int, told: Told) -> None:
+async def restate_platform(tx: Transaction, platform_id: UUID, last: LastMessages) -> Sequence[Message]:
     """The platform, its offered time and its live bookings as this database has them; bookings that it forgot are gone.
 
     A platform that it forgot comes back withdrawn: its owner opens it again.
     """
-    for message in told.values():
-        if isinstance(message, PlatformDescribed):
-            await _bring_back(tx, platform_id, message)
+    if (described := last.of(PlatformDescribed)) is not None:
+        await _bring_back(tx, platform_id, described)
     platform = await store.lock_platform(tx, platform_id)
     assert platform is not None, f"no message describes the platform {platform_id}"
     now = await tx.now()
-    before = replace(platform, version=version)
     live = [one for one in platform.bookings if one.state in LIVE]
     offered = [
         OfferedWeek(iso_week=week, offered_minutes=minutes)
         for week, minutes in (await time_store.offered_weeks(tx, platform_id)).items()
     ]
-    messages: list[Message] = [domain.described(before, now)]
+    messages: list[Message] = [domain.described(platform, now)]
     messages += [TimeOffered(occurred_at=now, weeks=offered)] if offered else []
     messages.append(BookingsRestated(occurred_at=now, booking_ids=[one.booking_id for one in live]))
-    messages += [domain.told(one, now) for one in live]
-    await store.save(tx, before, Decision(before, tuple(messages)))
+    return [*messages, *(domain.told(one, now) for one in live)]
 
 
 async def _bring_back(tx: Transaction, platform_id: UUID, message: PlatformDescribed) -> None:
@@ -72,25 +56,11 @@ async def _bring_back(tx: Transaction, platform_id: UUID, message: PlatformDescr
 
 # Platforms first: what was answered to an event speaks of one.
 AGGREGATES = (
+    Aggregates("platform-scheduling.platforms.v1", table="platform", restate=restate_platform),
     Aggregates(
-        topic="platform-scheduling.platforms.v1",
-        messages=(
-            PlatformDescribed,
-            TimeOffered,
-            BookingRequested,
-            BookingHeld,
-            BookingApproved,
-            BookingMoved,
-            BookingEnded,
-            BookingsRestated,
-        ),
-        versions=store.versions,
-        restate=restate_platform,
-    ),
-    Aggregates(
-        topic="platform-scheduling.requests.v1",
-        messages=(PlatformBooked, PlatformRefused, PlatformReleased),
-        versions=platform_requests.versions,
+        "platform-scheduling.requests.v1",
+        table="platform_request",
+        key="request_id",
         restate=platform_requests.restate,
     ),
 )

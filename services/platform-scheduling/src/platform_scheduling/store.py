@@ -195,11 +195,6 @@ async def units_of(tx: Transaction, platform_id: UUID) -> Sequence[Row[Any]]:
     return await tx.fetch_all("SELECT * FROM unit WHERE platform_id = :id ORDER BY number", id=platform_id)
 
 
-async def versions(tx: Transaction) -> dict[UUID, int]:
-    """Version of every platform."""
-    return {row.platform_id: row.version for row in await tx.fetch_all("SELECT platform_id, version FROM platform")}
-
-
 # -- requesters and bookings
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import Row
@@ -64,7 +64,11 @@ async def save_structure(
         **public,
     )
     if changed:
-        await tell_structure(tx, structure_id, version=row.version)
+        message = await described_structure(tx, structure_id)
+        version = await tx.emit([message], aggregate_id=structure_id, version=row.version)
+        await tx.execute(
+            "UPDATE structure SET version = :version WHERE structure_id = :id", id=structure_id, version=version
+        )
     return changed
 
 
@@ -81,27 +85,17 @@ async def insert_structure(tx: Transaction, structure_id: UUID, told: StructureD
     )
 
 
-async def tell_structure(tx: Transaction, structure_id: UUID, *, version: int) -> None:
-    """Emits a structure as it is, numbered after `version`."""
+async def described_structure(tx: Transaction, structure_id: UUID) -> StructureDescribed:
+    """The description of a structure as it is, its row locked."""
     row = await tx.fetch_one("SELECT * FROM structure WHERE structure_id = :id FOR UPDATE", id=structure_id)
     assert row is not None
-    message = StructureDescribed(
+    return StructureDescribed(
         occurred_at=await tx.now(),
         structure_name=row.structure_name,
         kind=StructureKind(row.kind),
         commune_code=row.commune_code,
         fictitious=row.fictitious,
     )
-    version = await tx.emit([message], aggregate_id=structure_id, version=version)
-    await tx.execute(
-        "UPDATE structure SET version = :version WHERE structure_id = :id", id=structure_id, version=version
-    )
-
-
-async def versions(tx: Transaction, table: Literal["structure", "programme"]) -> dict[UUID, int]:
-    """Version of every aggregate of a table."""
-    rows = await tx.fetch_all(f"SELECT {table}_id AS id, version FROM {table}")
-    return {row.id: row.version for row in rows}
 
 
 async def structures(tx: Transaction) -> Sequence[Row[Any]]:

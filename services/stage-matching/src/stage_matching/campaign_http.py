@@ -15,7 +15,7 @@ from common.bodies import Body, Text
 from common.commands import command
 from common.failures import Refusal
 from common.http import Answer, answer, database_of, problem, run_command
-from common.identity import Principal, Role
+from common.identity import Principal
 from common.spreadsheet import UnreadableTable, read_table
 from common.transaction import Transaction
 from stage_matching import campaign_store, campaigns, handlers, hosts, imports
@@ -23,7 +23,7 @@ from stage_matching.http import Agency, Caller, school_of
 from stage_matching.imports import OFFER_COLUMNS, OFFER_LINES_MAX, PUPIL_COLUMNS, PUPIL_LINES_MAX, PupilLine
 from stage_matching.messages import CampaignScope
 
-LEADERS: tuple[Role, ...] = ("school", "agency")
+LEADERS = ("school", "agency")
 OTHER_SCOPE = Refusal(
     "scope", "Un établissement ouvre une campagne de classe ou d’établissement, l’agence une campagne de territoire."
 )

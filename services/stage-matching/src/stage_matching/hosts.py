@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -13,6 +13,7 @@ from sqlalchemy import Row
 
 from common.failures import Refusal
 from common.messages import Message
+from common.reconcile import LastMessages
 from common.sweepers import NIL, Sweeper
 from common.transaction import Transaction
 from stage_matching import store
@@ -203,11 +204,9 @@ async def listed(tx: Transaction) -> Any:
     )
 
 
-async def restate(tx: Transaction, host_id: UUID, version: int, told: Iterable[Message]) -> None:
-    """Tells a host anew as this database has it; one that only the log remembers comes back without its contact."""
-    records = {type(message): message for message in told}
-    known = records.get(HostDescribed)
-    if isinstance(known, HostDescribed):
+async def restate(tx: Transaction, host_id: UUID, last: LastMessages) -> Sequence[Message]:
+    """A host as this database has it; one that only the log remembers comes back without its contact."""
+    if (known := last.of(HostDescribed)) is not None:
         identity = Identity(known.host_name, known.siret, known.kind, known.commune_code, known.fictitious)
         await _insert(tx, host_id, identity)
     row, now = await _lock(tx, host_id), await tx.now()
@@ -215,14 +214,14 @@ async def restate(tx: Transaction, host_id: UUID, version: int, told: Iterable[M
     messages: list[Message] = [described(identity, now)]
     if row.label_ends_on is not None:
         messages.append(LabelAwarded(occurred_at=now, ends_on=row.label_ends_on))
-    elif LabelAwarded in records:
+    elif LabelAwarded in last:
         messages.append(LabelWithdrawn(occurred_at=now, reason=LabelEndReason.AGENCY))
     if row.suspended_reason is not None:
         reason = SuspensionReason(row.suspended_reason)
         messages.append(HostSuspended(occurred_at=now, reason=reason, expired_count=0))
-    elif HostSuspended in records:
+    elif HostSuspended in last:
         messages.append(HostReinstated(occurred_at=now))
-    await _tell(tx, host_id, version, *messages)
+    return messages
 
 
 async def _insert(tx: Transaction, host_id: UUID, identity: Identity) -> None:

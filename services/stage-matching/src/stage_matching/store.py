@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import Row
@@ -125,9 +125,7 @@ async def save(tx: Transaction, before: Offer, decision: Decision) -> Decision:
         version=version,
         **values,
     )
-    for week in {*before.weeks, *after.weeks}:
-        if after.weeks.get(week) != before.weeks.get(week):
-            await _save_week(tx, after.offer_id, week, after.weeks.get(week))
+    await save_weeks(tx, before, after)
     known = {one.application_id: one for one in before.applications}
     for one in after.applications:
         if known.get(one.application_id) != one:
@@ -140,6 +138,13 @@ async def save(tx: Transaction, before: Offer, decision: Decision) -> Decision:
                 id=message.application_id,
             )
     return replace(decision, offer=replace(after, version=version))
+
+
+async def save_weeks(tx: Transaction, before: Offer, after: Offer) -> None:
+    """Writes the seats of the weeks in which they changed."""
+    for week in {*before.weeks, *after.weeks}:
+        if after.weeks.get(week) != before.weeks.get(week):
+            await _save_week(tx, after.offer_id, week, after.weeks.get(week))
 
 
 async def _save_week(tx: Transaction, offer_id: UUID, iso_week: str, week: Week | None) -> None:
@@ -328,14 +333,6 @@ async def applications_of(
         application_id=application_id,
         limit=limit,
     )
-
-
-async def versions(
-    tx: Transaction, table: Literal["host", "offer", "request", "agreement", "campaign"]
-) -> dict[UUID, int]:
-    """Version of every aggregate of a table."""
-    rows = await tx.fetch_all(f"SELECT {table}_id AS id, version FROM {table}")
-    return {row.id: row.version for row in rows}
 
 
 # -- rows
