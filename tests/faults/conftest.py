@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from common.testing import throw_away
 from tests.faults.rig import Rig
 from tests.faults.table import PROPERTY, lines
 
@@ -22,9 +22,7 @@ def rig() -> Iterator[Rig]:
     started = Rig(home)
     started.start()
     yield started
-    started.stop()
-    if not os.environ.get("ESTUAIRE_KEEP"):
-        shutil.rmtree(home, ignore_errors=True)
+    throw_away(started)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

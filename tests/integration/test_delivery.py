@@ -103,7 +103,7 @@ async def test_kill_9_of_everything_under_load(stack: Stack, seats: Seats, query
                 raise AssertionError("the service did not come back within a minute")
 
     writers = [asyncio.create_task(write(number)) for number in range(len(programmes))]
-    await asyncio.sleep(2)
+    await asyncio.sleep(1)
     recoveries: dict[str, float] = {}
     for _round in range(2):
         for name in ("remediation-seats", "projections"):
@@ -115,10 +115,10 @@ async def test_kill_9_of_everything_under_load(stack: Stack, seats: Seats, query
             await asyncio.sleep(1)
         assert stack.kafka is not None
         await asyncio.to_thread(stack.kafka.child.kill)
-        await asyncio.sleep(2)
+        await asyncio.sleep(1)
         stack.kafka.start()  # in this thread: the kernel ends a child with the thread that started it
         await asyncio.to_thread(stack.kafka.wait)
-        await asyncio.sleep(3)
+        await asyncio.sleep(1)
     stopping.set()
     await asyncio.gather(*writers)
     records = await board_equals_the_log(stack, query)

@@ -128,7 +128,7 @@ def test_what_is_forked_dies_with_the_server_and_is_known_to_be_dead(tmp_path: P
 def test_a_server_with_threads_forks_nothing(tmp_path: Path) -> None:
     """A module that starts a thread when it is imported is named by the log, not by a child that hangs one day."""
     (tmp_path / "threaded.py").write_text(
-        "import threading, time\nthreading.Thread(target=time.sleep, args=[9]).start()"
+        "import threading, time\nthreading.Thread(target=time.sleep, args=[300], daemon=True).start()"
     )
     sys.path.insert(0, str(tmp_path))
     try:

@@ -72,8 +72,19 @@ def stack() -> Iterator[Stack]:
     started = Stack(EmbeddedSettings.on_free_ports(home), forked=True)
     started.start()
     yield started
-    started.stop()
-    shutil.rmtree(home, ignore_errors=True)
+    throw_away(started)
+
+
+def throw_away(stack: Stack) -> None:
+    """Ends a stack that nobody starts again and takes its data away, unless ESTUAIRE_KEEP is set: it need not finish anything."""
+    for child in (
+        *stack.children.values(),
+        *(part.child for part in (stack.registry, stack.kafka) if part is not None),
+    ):
+        child.kill()
+    stack.stop()
+    if not os.environ.get("ESTUAIRE_KEEP"):
+        shutil.rmtree(stack.settings.home, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
