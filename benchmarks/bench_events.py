@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from common.embedded.stack import Stack
 from common.testing import client_of, url_of
-from measuring import PARALLEL, resident_megabytes, started, timed, told
+from measuring import PARALLEL, print_ratio, resident_megabytes, started, timed
 
 BURST_COUNT, SEATS, CALM_COUNT = 1_000, 300, 1_000
 _INSERT = """
@@ -93,7 +93,7 @@ async def measured(stack: Stack) -> None:
         async def by_sql(number: int) -> None:
             await bare(engine, ids[number % len(ids)])
 
-        told("registration", await timed(CALM_COUNT, by_http), await timed(CALM_COUNT, by_sql))
+        print_ratio("registration", await timed(CALM_COUNT, by_http), await timed(CALM_COUNT, by_sql))
     await engine.dispose()
     print(f"resident memory of the service: {resident_megabytes(stack, 'events'):.0f} MB")
 

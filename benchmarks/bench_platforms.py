@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from common.embedded.stack import Stack
 from common.repair import for_repair
 from common.testing import client_of, url_of
-from measuring import PARALLEL, resident_megabytes, started, timed, told
+from measuring import PARALLEL, print_ratio, resident_megabytes, started, timed
 from platform_scheduling import handlers
 from platform_scheduling.app import service
 from platform_scheduling.bodies import PlatformBody, WindowBody
@@ -229,8 +229,8 @@ async def measure(stack: Stack) -> None:
     await furnish(url, draw)
     print(f"{PLATFORM_COUNT} platforms, {BOOKING_COUNT} bookings: {time.perf_counter() - began:.0f} s to furnish")
     http, sql, found = await search(stack, url, draw)
-    told(f"search of free slots ({found:.0f} platforms found)", http, sql)
-    told("booking", *await book(stack, url, draw))
+    print_ratio(f"search of free slots ({found:.0f} platforms found)", http, sql)
+    print_ratio("booking", *await book(stack, url, draw))
     held, overlapping = await sweep(url)
     print(f"independent sweep: {held} bookings hold a unit, {overlapping} overlap")
     print(f"resident memory of the service: {resident_megabytes(stack, 'platform-scheduling'):.0f} MB")

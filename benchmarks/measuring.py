@@ -54,7 +54,7 @@ def quantiles(seconds: list[float]) -> tuple[float, float]:
     return 1000 * cuts[49], 1000 * cuts[98]
 
 
-def told(name: str, http: list[float], sql: list[float]) -> None:
+def print_ratio(name: str, http: list[float], sql: list[float]) -> None:
     """Prints calls over HTTP and their bare SQL, and the ratio."""
     (p50, p99), (bare50, bare99) = quantiles(http), quantiles(sql)
     print(

@@ -192,7 +192,7 @@ async def registration_of(runtime: Runtime, who: str) -> Any:
 
 async def mails_of(runtime: Runtime, who: str) -> list[tuple[str, str]]:
     """Subject and body of what somebody was written, after the sweeper has told all that is owed."""
-    return await mails_to(runtime, notices.tell, f"{who}@example.org")
+    return await mails_to(runtime, notices.write_owed, f"{who}@example.org")
 
 
 def link_in(body: str) -> str:

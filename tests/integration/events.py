@@ -172,4 +172,4 @@ async def state_of(runtime: Runtime, session_id: UUID) -> dict[str, str]:
 
 async def mails_of(runtime: Runtime, who: str) -> list[tuple[str, str]]:
     """Subject and body of what somebody was written, after the sweeper has told all that is owed."""
-    return await mails_to(runtime, notices.tell, f"{who}@example.org")
+    return await mails_to(runtime, notices.write_owed, f"{who}@example.org")

@@ -183,7 +183,7 @@ async def test_a_season_equals_its_fold(fresh_runtime: FreshRuntime, parts: Any,
             rows = [dict(row._mapping) for row in await tx.fetch_all("SELECT * FROM registration")]
             cafes = await tx.fetch_all("SELECT * FROM cafe")
         # The database says of each registration what the log says, and nobody is twice in the period.
-        assert judge.LISTS.told(records) == judge.LISTS.in_table(rows)
+        assert judge.LISTS.in_log(records) == judge.LISTS.in_table(rows)
         live = [row for row in rows if row["state"] != "ended"]
         assert len({row["holder_id"] for row in live}) == len(live)
         assert not any(row["state"] in ("waiting", "offered") for row in rows), "the season is over"

@@ -95,7 +95,7 @@ async def test_late_damaged_and_unanswered(fresh_runtime: FreshRuntime) -> None:
         assert await answered(runtime, loan, lambda k, one, now, today: kits.take_out(k, one, today, now)) is None
         await set_clock(runtime, 4)
         for _ in range(3):
-            await swept(runtime, kit_handlers.end_unanswered, kit_handlers.tell_of_late)
+            await swept(runtime, kit_handlers.end_unanswered, kit_handlers.write_of_late)
         async with runtime.database.transaction() as tx:
             mails = await tx.fetch_all("SELECT subject FROM mail WHERE recipient = 'school@example.org'")
             ended = await tx.fetch_one(

@@ -275,7 +275,7 @@ async def _happen(runtime: Runtime, happens: str, owner_code: str, booking_id: U
         if happens == "refused":
             assert await handlers.refuse(tx, owner_code, booking_id, BookingRefusalReason.SAFETY) is None
         if "cancelled" in happens:
-            assert await handlers.cancel(tx, handlers.Party(owner_code=owner_code), booking_id) is None
+            assert await handlers.cancel(tx, handlers.Acting(owner_code=owner_code), booking_id) is None
     if happens == "lapsed" or "over" in happens:
         await set_clock(runtime, 9.9 if happens == "lapsed" else 11)
         await swept(runtime, handlers.settle_due)

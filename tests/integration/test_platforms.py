@@ -212,7 +212,7 @@ async def test_late_cancellations_leave_one_booking_at_a_time(fresh_runtime: Fre
         await set_clock(runtime, 2)
         for one in booked:
             async with runtime.database.transaction() as tx:
-                assert await handlers.cancel(tx, handlers.Party(account="late"), one.booking_id) is None
+                assert await handlers.cancel(tx, handlers.Acting(account="late"), one.booking_id) is None
         assert not isinstance(await booked_by(runtime, platform_id, "late", 5), Refusal)
         refused = await booked_by(runtime, platform_id, "late", 6)
         assert isinstance(refused, Refusal) and refused.reason == "too_many_bookings" and refused.facts["max"] == 1

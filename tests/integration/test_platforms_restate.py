@@ -47,7 +47,7 @@ async def test_a_platform_is_told_with_its_live_bookings(fresh_runtime: FreshRun
         gone = await booked_by(runtime, platform_id, "three", 12)
         async with runtime.database.transaction() as tx:
             assert await handlers.approve(tx, owner_code, approved.booking_id) is None
-            assert await handlers.cancel(tx, handlers.Party(account="three"), gone.booking_id) is None
+            assert await handlers.cancel(tx, handlers.Acting(account="three"), gone.booking_id) is None
         told = await restated(runtime, AGGREGATES, PLATFORMS, platform_id)
         names = ["PlatformDescribed", "TimeOffered", "BookingsRestated", "BookingHeld", "BookingApproved"]
         assert told == [(name, 41 + n) for n, name in enumerate(names)]

@@ -148,7 +148,7 @@ async def test_one_party_that_cannot_be_told_silences_nobody(
         async with runtime.database.transaction() as tx:
             await tx.execute("""UPDATE event SET description = '{"title": 1}' WHERE event_id = :id""", id=damaged)
             (party,) = await tx.fetch_all("SELECT party_id FROM party WHERE event_id = :id", id=damaged)
-        rounds = Rounds(notices.tell, runtime)
+        rounds = Rounds(notices.write_owed, runtime)
         assert await rounds.run() == 1
         assert list(rounds.aside) == [party.party_id]
         assert str(party.party_id) in caplog.text and "anne" not in caplog.text

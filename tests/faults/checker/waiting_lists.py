@@ -84,7 +84,7 @@ class Lists:
             if taken[key] != row["taken_count"] or taken[key] > (row["capacity_count"] or 0):
                 yield f"table: {key} has {row['taken_count']} taken, its rows have {taken[key]} of {row['capacity_count']}"
 
-    def told(self, records: Iterable[Record]) -> Live:
+    def in_log(self, records: Iterable[Record]) -> Live:
         """Every live registration at the end of the log."""
         last = {record.key_text: mine for record, _, mine, _ in self.lives(records)}
         return {one: facts for mine in last.values() for one, facts in mine.items()}
@@ -104,7 +104,7 @@ class Lists:
     def table_and_log_disagree(self, world: World) -> Iterator[str]:
         """Live registrations that are not where, and what, the log tells."""
         table = self.in_table(world.databases[self.service]["registration"])
-        yield from disagreements("registration", table, self.told(first_occurrences(world, self.topic)))
+        yield from disagreements("registration", table, self.in_log(first_occurrences(world, self.topic)))
 
     def twice(self, world: World) -> Iterator[str]:
         """Who is there more than once, and who holds more than one pending offer."""

@@ -269,9 +269,9 @@ async def swept(runtime: Runtime, *sweepers: Sweeper) -> int:
     return done_count
 
 
-async def mails_to(runtime: Runtime, tell: Sweeper, address: str) -> list[tuple[str, str]]:
+async def mails_to(runtime: Runtime, write: Sweeper, address: str) -> list[tuple[str, str]]:
     """Subject and body of what an address was written, after a service's sweeper has told all that is owed."""
-    await swept(runtime, tell)
+    await swept(runtime, write)
     async with runtime.database.transaction() as tx:
         rows = await tx.fetch_all("SELECT subject, body FROM mail WHERE recipient = :to ORDER BY id", to=address)
     return [(row.subject, row.body) for row in rows]

@@ -27,6 +27,8 @@ from common.transaction import Transaction
 _log = logging.getLogger(__name__)
 # A transaction costs about as much as a handler does: some ten handlers share it on an idle machine.
 HANDLING_SECONDS = 0.1
+# So many records' keys are looked up at once for them.
+_GUARD_COUNT = 50
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,6 @@ class BatchOfPartition:
         # A position below what we believe means a database restored under us: what is between must be read again.
         if position is None or position.next_offset != expected or position.stopped_reason:
             raise Fenced
-        await self._load_guard([key_of(record) for record in records])
         self._refused = refused
         last, stopped_reason = await self._apply_all(records, position.limits_from_offset)
         await self._finish(alone=len(records) == 1)
@@ -163,7 +164,12 @@ class BatchOfPartition:
     ) -> tuple[ConsumerRecord, str | None]:
         """Applies record by record; returns the last one that it got to, and why the partition stops there if it does."""
         began = time.monotonic()
-        for record in records:
+        # Handlers leave the rest to the next transaction after a while: what they do not get to is not looked up.
+        lot = _GUARD_COUNT if self._consumes.fold is None else len(records)
+        for number, record in enumerate(records):
+            if number % lot == 0:
+                keys = [key_of(one) for one in records[number : number + lot]]
+                await self._load_guard([key for key in keys if key not in self._seen])
             try:
                 if record.offset in self._refused:
                     raise self._refused[record.offset]

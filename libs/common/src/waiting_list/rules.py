@@ -108,7 +108,7 @@ class Counts:
         """Seats that are nobody else's."""
         return self.registered + self.offered
 
-    def told(self) -> dict[str, int]:
+    def fields(self) -> dict[str, int]:
         """As messages carry them."""
         return {
             "registered_count": self.registered,

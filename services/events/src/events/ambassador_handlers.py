@@ -110,7 +110,7 @@ async def _after(
         told = AmbassadorAnswered(occurred_at=at, visit_id=visit.visit_id, answer=answered.answer)
         await ambassador_store.save(tx, one, [told])
     await ambassador_store.save_visit(tx, visit)
-    await notices.tell_of_answer(tx, visit, before.ambassador_id, answered.answer)
+    await notices.write_of_answer(tx, visit, before.ambassador_id, answered.answer)
     if visit.state == "searching":
         await _ask_next(tx, visit, asked_at or at)
     return None
@@ -126,7 +126,7 @@ async def _ask_next(tx: Transaction, visit: Visit, now: datetime) -> Visit:
     if one is None:
         # Whoever asks for somebody who is not there learns it at once, by the refusal.
         if visit.asked:
-            await notices.tell_exhausted(tx, visit)
+            await notices.write_that_nobody_comes(tx, visit)
         return visit
     locked = await ambassador_store.lock(tx, one.ambassador_id)
     assert locked is not None

@@ -35,10 +35,10 @@ def background(runtime: Runtime) -> list[Callable[[], Awaitable[None]]]:
             handlers.settle_due,
             handlers.release_after_absences,
             kit_handlers.end_unanswered,
-            kit_handlers.tell_of_late,
+            kit_handlers.write_of_late,
             ambassador_handlers.pass_over_silent,
         ),
-        *sweeping(runtime, notices.tell, seconds=runtime.settings.notice_seconds),
+        *sweeping(runtime, notices.write_owed, seconds=runtime.settings.notice_seconds),
         *sweeping(runtime, handlers.heal, seconds=runtime.settings.heal_seconds),
     ]
 

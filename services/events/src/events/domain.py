@@ -255,7 +255,7 @@ def resize(session: Session, one: Registration, seat_count: int, policy: Policy,
     changed = replace(one, seat_count=seat_count, revision=one.revision + 1)
     session = _with(session, one, changed)
     message = RegistrationResized(
-        occurred_at=now, registration_id=one.registration_id, seat_count=seat_count, **session.counts.told()
+        occurred_at=now, registration_id=one.registration_id, seat_count=seat_count, **session.counts.fields()
     )
     return Decision(session, (message,), registration=changed)
 
@@ -294,7 +294,7 @@ def check_in(session: Session, one: Registration, visitor_count: int | None, at:
 # -- what the rules share
 
 
-def told(session: Session, one: Registration, now: datetime) -> Message:
+def state_message(session: Session, one: Registration, now: datetime) -> Message:
     """A live registration, whole, in the message of its state."""
     facts: dict[str, Any] = {
         "occurred_at": now,
@@ -303,7 +303,7 @@ def told(session: Session, one: Registration, now: datetime) -> Message:
         "party_kind": one.party_kind,
         "school_uai": one.school_uai,
         "seat_count": one.seat_count,
-        **session.counts.told(),
+        **session.counts.fields(),
     }
     match one.state:
         case "waiting":
@@ -319,14 +319,14 @@ def _become(
 ) -> Decision:
     changed = replace(one, state=state, due_at=due_at, revision=one.revision + 1)
     session = _with(session, session.known(one.registration_id), changed)
-    return Decision(session, (told(session, changed, now),), registration=changed)
+    return Decision(session, (state_message(session, changed, now),), registration=changed)
 
 
 def _end(session: Session, one: Registration, reason: RegistrationEndReason, at: datetime) -> Decision:
     changed = replace(one, state="ended", end_reason=reason, ended_at=at, due_at=None, revision=one.revision + 1)
     session = _with(session, one, changed)
     message = RegistrationEnded(
-        occurred_at=at, registration_id=one.registration_id, reason=reason, **session.counts.told()
+        occurred_at=at, registration_id=one.registration_id, reason=reason, **session.counts.fields()
     )
     return Decision(session, (message,), registration=changed)
 

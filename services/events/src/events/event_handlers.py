@@ -40,7 +40,7 @@ async def describe_event(
         for session_id in await event_store.session_ids(tx, event_id):
             session = await store.lock_session(tx, session_id)
             if session is not None and session.state in ("open", "planned") and session.plan.ends_at > await tx.now():
-                await store.tell_of_move(tx, session_id)
+                await store.owe_the_move(tx, session_id)
     return None
 
 
@@ -146,7 +146,7 @@ async def platform_answered(tx: Transaction, message: PlatformBooked | PlatformR
         step = "released"
     refusal = await _step(tx, event, lambda one, now: lifecycle.step(one, step, now, reason=reason))
     if refusal is None and step != "booked":
-        await notices.tell_organiser(tx, event, step, reason)
+        await notices.write_to_organiser(tx, event, step, reason)
 
 
 # -- the lines around every rule

@@ -107,7 +107,7 @@ async def _end_unanswered(tx: Transaction, loan_id: UUID) -> None:
     await _on_loan(tx, loan_id, lambda kit, loan, now, _: kits.end(kit, loan, "time", now))
 
 
-async def _tell_of_late(tx: Transaction, loan_id: UUID) -> None:
+async def _write_of_late(tx: Transaction, loan_id: UUID) -> None:
     """Whoever has a kit that is late is told of it, once."""
     row = await kit_store.note_told(tx, loan_id)
     if row is not None:
@@ -115,7 +115,7 @@ async def _tell_of_late(tx: Transaction, loan_id: UUID) -> None:
 
 
 end_unanswered = Sweeper("end_unanswered", kit_store.unanswered, _end_unanswered)
-tell_of_late = Sweeper("tell_of_late", kit_store.late, _tell_of_late)
+write_of_late = Sweeper("write_of_late", kit_store.late, _write_of_late)
 
 
 # -- the lines around every rule

@@ -146,7 +146,7 @@ def request(
         return KitDecision(kit, refusal=Refusal("dates", detail, {"days_max": days_max}))
     if (taken := _in_the_way(kit, loan)) is not None:
         return KitDecision(kit, refusal=_taken(taken))
-    return KitDecision(replace(kit, loans=(*kit.loans, loan)), (told(loan, now),), loan=loan)
+    return KitDecision(replace(kit, loans=(*kit.loans, loan)), (state_message(loan, now),), loan=loan)
 
 
 def reserve(kit: Kit, loan: Loan, now: datetime) -> KitDecision:
@@ -157,7 +157,7 @@ def reserve(kit: Kit, loan: Loan, now: datetime) -> KitDecision:
     if refusal is not None:
         return KitDecision(kit, refusal=refusal)
     loan = replace(loan, state="reserved")
-    return KitDecision(_with(kit, loan), (told(loan, now),), loan=loan)
+    return KitDecision(_with(kit, loan), (state_message(loan, now),), loan=loan)
 
 
 def take_out(kit: Kit, loan: Loan, today: date, now: datetime) -> KitDecision:
@@ -206,7 +206,7 @@ def end(kit: Kit, loan: Loan, by: Actor, now: datetime) -> KitDecision:
     return _end(kit, loan, reason, now)
 
 
-def told(loan: Loan, now: datetime) -> Message:
+def state_message(loan: Loan, now: datetime) -> Message:
     """A loan that is asked for or agreed, whole."""
     facts = {
         "occurred_at": now,

@@ -1,4 +1,4 @@
-"""Who is written to, and when. What a party has to be told is noted with what happened (`registration.owed`); `tell` writes it, once.
+"""Who is written to, and when. What a party is owed to be written is noted with what happened (`registration.owed`); `write_owed` does, once.
 
 One mail gathers what a party is owed: who registers for a cycle of five evenings reads one mail, not five.
 """
@@ -32,7 +32,7 @@ _OWED: dict[str, str] = {
 _FIRST = ("cancelled", "offered", "moved", "ended", "waiting", "registered")
 
 
-async def _tell(tx: Transaction, party_id: UUID) -> None:
+async def _write_owed(tx: Transaction, party_id: UUID) -> None:
     """Writes to a party what it is owed, in one mail."""
     owed = await SESSIONS.take_owed(tx, party_id)
     party = await party_store.find_party(tx, party_id)
@@ -62,7 +62,7 @@ async def _tell(tx: Transaction, party_id: UUID) -> None:
     )
 
 
-tell = Sweeper("tell", SESSIONS.owed, _tell)
+write_owed = Sweeper("write_owed", SESSIONS.owed, _write_owed)
 
 
 async def ask_ambassador(tx: Transaction, visit: Visit, ambassador_id: UUID) -> None:
@@ -100,7 +100,7 @@ def _line(row: Any, told: str) -> str:
             return f"- {what} : {words.END_REASONS.get(row.end_reason, 'inscription close')}."
 
 
-async def tell_organiser(tx: Transaction, event: Event, answer: str, reason: str | None) -> None:
+async def write_to_organiser(tx: Transaction, event: Event, answer: str, reason: str | None) -> None:
     """Platform scheduling refused or took back what an event needs: its organiser has to know."""
     row = await tx.fetch_one("SELECT contact_email FROM organiser WHERE organiser_id = :id", id=event.organiser_id)
     assert row is not None
@@ -119,7 +119,7 @@ async def tell_organiser(tx: Transaction, event: Event, answer: str, reason: str
     )
 
 
-async def tell_of_answer(
+async def write_of_answer(
     tx: Transaction, visit: Visit, ambassador_id: UUID | None, said: AmbassadorAnswer | None
 ) -> None:
     """Whoever asked learns that somebody comes; somebody who was asked learns that nobody needs them."""
@@ -137,7 +137,7 @@ async def tell_of_answer(
         await _mail(tx, f"visit:{visit.visit_id}:cancelled", one.email, f"Visite annulée : {when}", body)
 
 
-async def tell_exhausted(tx: Transaction, visit: Visit) -> None:
+async def write_that_nobody_comes(tx: Transaction, visit: Visit) -> None:
     """Nobody of the directory could."""
     row = await _visit(tx, visit.visit_id)
     body = (

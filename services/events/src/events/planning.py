@@ -85,5 +85,5 @@ def described(session: Session, now: datetime) -> SessionDescribed:
         capacity_count=plan.capacity_count,
         allocation=plan.allocation,
         open=session.state == "open",
-        **session.counts.told(),
+        **session.counts.fields(),
     )

@@ -61,9 +61,9 @@ async def restate_session(tx: Transaction, session_id: UUID, last: LastMessages)
         registration_ids=[one.registration_id for one in live],
         held=session.state == "held",
         attended_count=session.counts.attended,
-        **session.counts.told(),
+        **session.counts.fields(),
     )
-    return [described, registrations, *(domain.told(session, one, now) for one in live)]
+    return [described, registrations, *(domain.state_message(session, one, now) for one in live)]
 
 
 async def restate_request(tx: Transaction, request_id: UUID, last: LastMessages) -> Sequence[Message]:
@@ -88,7 +88,7 @@ async def restate_kit(tx: Transaction, kit_id: UUID, last: LastMessages) -> Sequ
     ids = [loan.loan_id for loan in kit.loans]
     messages: list[Message] = [kits.described(kit, now), LoansRestated(occurred_at=now, loan_ids=ids)]
     for loan in kit.loans:
-        messages.append(kits.told(loan, now))
+        messages.append(kits.state_message(loan, now))
         if loan.state == "out":
             messages.append(KitTakenOut(occurred_at=now, loan_id=loan.loan_id))
     return messages

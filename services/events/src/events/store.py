@@ -173,7 +173,7 @@ async def _save_all_registrations(tx: Transaction, before: Session, after: Sessi
     then, now = before.plan, after.plan
     if before.version == 0 or (then.starts_at, then.ends_at, then.hall) == (now.starts_at, now.ends_at, now.hall):
         return
-    await tell_of_move(tx, after.session_id)
+    await owe_the_move(tx, after.session_id)
     if then.starts_at != now.starts_at:
         closes_at = policy.terms.cut_off(now.starts_at)
         await tx.execute(
@@ -184,7 +184,7 @@ async def _save_all_registrations(tx: Transaction, before: Session, after: Sessi
         )
 
 
-async def tell_of_move(tx: Transaction, session_id: UUID) -> None:
+async def owe_the_move(tx: Transaction, session_id: UUID) -> None:
     """Everybody who comes, or hopes to, is to be told of another time or place."""
     await tx.execute(
         """UPDATE registration SET owed = 'moved', revision = revision + 1

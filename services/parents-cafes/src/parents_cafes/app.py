@@ -19,7 +19,7 @@ def background(runtime: Runtime) -> list[Callable[[], Awaitable[None]]]:
     assert isinstance(runtime.settings, CafesSettings)
     return [
         *sweeping(runtime, season_handlers.review_due, handlers.settle_due, season_handlers.remind),
-        *sweeping(runtime, notices.tell, seconds=runtime.settings.notice_seconds),
+        *sweeping(runtime, notices.write_owed, seconds=runtime.settings.notice_seconds),
         *sweeping(
             runtime,
             handlers.heal,

@@ -253,7 +253,7 @@ def resize(cafe: Cafe, one: Registration, seat_count: int, policy: Policy, now: 
     changed = replace(one, seat_count=seat_count, revision=one.revision + 1)
     cafe = cafe.with_(one, changed)
     message = HouseholdResized(
-        occurred_at=now, registration_id=one.registration_id, seat_count=seat_count, **cafe.counts.told()
+        occurred_at=now, registration_id=one.registration_id, seat_count=seat_count, **cafe.counts.fields()
     )
     return Decision(cafe, (message,), registration=changed)
 
@@ -282,7 +282,7 @@ def change(
         return _end(source, one, "CANCELLED_LATE", now), become(target, again, "registered", now)
     left = source.with_(one, None)
     message = HouseholdLeft(
-        occurred_at=now, registration_id=one.registration_id, reason=LeaveReason.CHANGED, **left.counts.told()
+        occurred_at=now, registration_id=one.registration_id, reason=LeaveReason.CHANGED, **left.counts.fields()
     )
     return Decision(left, (message,)), receive(target, one, source.cafe_id, MoveCause.CHANGED, None, now)
 
@@ -295,7 +295,7 @@ def receive(
     if cause == MoveCause.CHANGED:
         moved = replace(moved, state="registered", due_at=None)
     cafe = cafe.with_(None, moved)
-    message = told(cafe, moved, now)
+    message = state_message(cafe, moved, now)
     if moved.state == "registered":
         message = HouseholdMoved(**_facts(cafe, moved, now), from_cafe_id=from_id, cause=cause, answer_until=until)
     return Decision(cafe, (message,), registration=moved)
@@ -338,7 +338,7 @@ def check_in(cafe: Cafe, one: Registration, visitor_count: int, policy: Policy, 
 # -- what the rules share
 
 
-def told(cafe: Cafe, one: Registration, now: datetime) -> Message:
+def state_message(cafe: Cafe, one: Registration, now: datetime) -> Message:
     """A live registration, whole, in the message of its state."""
     facts = _facts(cafe, one, now)
     match one.state:
@@ -357,7 +357,7 @@ def _facts(cafe: Cafe, one: Registration, now: datetime) -> dict[str, Any]:
         "registration_id": one.registration_id,
         "household_id": one.holder_id,
         "seat_count": one.seat_count,
-        **cafe.counts.told(),
+        **cafe.counts.fields(),
     }
 
 
@@ -367,14 +367,14 @@ def become(
     """A registration in a new live state, told."""
     changed = replace(one, state=state, due_at=due_at, revision=one.revision + 1)
     cafe = cafe.with_(cafe.known(one.registration_id), changed)
-    return Decision(cafe, (told(cafe, changed, now),), registration=changed)
+    return Decision(cafe, (state_message(cafe, changed, now),), registration=changed)
 
 
 def _end(cafe: Cafe, one: Registration, reason: EndReason, at: datetime) -> Decision:
     changed = replace(one, state="ended", end_reason=reason, ended_at=at, due_at=None, revision=one.revision + 1)
     cafe = cafe.with_(one, changed)
     message = HouseholdLeft(
-        occurred_at=at, registration_id=one.registration_id, reason=LeaveReason(reason), **cafe.counts.told()
+        occurred_at=at, registration_id=one.registration_id, reason=LeaveReason(reason), **cafe.counts.fields()
     )
     return Decision(cafe, (message,), registration=changed)
 

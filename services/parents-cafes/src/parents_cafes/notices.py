@@ -1,4 +1,4 @@
-"""Who is written to, and when. What a household has to be told is noted with what happened (`registration.owed`); `tell` writes it, once."""
+"""Who is written to, and when. What a household is owed to be written is noted with what happened (`registration.owed`); `write_owed` does, once."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def verify(tx: Transaction, request_id: UUID, email: str, row: Any, policy
     )
 
 
-async def _tell(tx: Transaction, household_id: UUID) -> None:
+async def _write_owed(tx: Transaction, household_id: UUID) -> None:
     """Writes to a household what it is owed, in one mail."""
     owed = await CAFES.take_owed(tx, household_id)
     household = await household_store.find_household(tx, household_id)
@@ -76,7 +76,7 @@ async def _tell(tx: Transaction, household_id: UUID) -> None:
     )
 
 
-tell = Sweeper("tell", CAFES.owed, _tell)
+write_owed = Sweeper("write_owed", CAFES.owed, _write_owed)
 
 
 def _lines(row: Any, told: str) -> list[str]:
@@ -145,7 +145,7 @@ async def invite(tx: Transaction, household: Any, cafe: Cafe) -> None:
     )
 
 
-async def tell_coordinator(tx: Transaction, cafe: Cafe, target: Cafe | None, km: float) -> None:
+async def write_to_coordinator(tx: Transaction, cafe: Cafe, target: Cafe | None, km: float) -> None:
     """A café of theirs was dissolved by the pass: into which, or called off."""
     contact = await venue_store.contact_of(tx, cafe.coordinator_id)
     if contact is None:
@@ -166,7 +166,7 @@ async def tell_coordinator(tx: Transaction, cafe: Cafe, target: Cafe | None, km:
     )
 
 
-async def tell_facilitator(tx: Transaction, cafe_id: UUID, now: datetime) -> None:
+async def write_to_facilitator(tx: Transaction, cafe_id: UUID, now: datetime) -> None:
     """Who runs the exchange gets the link to the list of the day."""
     (row,) = await season_store.cafes(tx, now, cafe_ids=[cafe_id])
     one = await venue_store.find_facilitator(tx, row.facilitator_id)

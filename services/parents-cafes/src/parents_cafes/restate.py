@@ -29,9 +29,9 @@ async def restate_cafe(tx: Transaction, cafe_id: UUID, last: LastMessages) -> Se
         registration_ids=[one.registration_id for one in live],
         held=cafe.state == "held",
         attended_count=cafe.counts.attended,
-        **cafe.counts.told(),
+        **cafe.counts.fields(),
     )
-    return [described, registrations, *(domain.told(cafe, one, now) for one in live)]
+    return [described, registrations, *(domain.state_message(cafe, one, now) for one in live)]
 
 
 AGGREGATES = (Aggregates("parents-cafes.cafes.v1", table="cafe", restate=restate_cafe),)

@@ -135,7 +135,7 @@ def described(cafe: Cafe, policy: Policy, now: datetime) -> CafeDescribed:
         status=_STATUS.get(cafe.state, CafeStatus.CONFIRMED),
         opens_at=cafe.opens_at,
         fictitious=plan.fictitious,
-        **cafe.counts.told(),
+        **cafe.counts.fields(),
     )
 
 

@@ -50,7 +50,7 @@ async def describe_venue(tx: Transaction, who: Coordinator, venue: Venue) -> Ref
         policy = await store.policy_at(tx, now)
         told = replace(cafe, revision=cafe.revision + 1)
         await store.save(tx, cafe, Decision(told, (season.described(told, policy, now),)), policy)
-        await store.tell_of_change(tx, told, policy)
+        await store.owe_the_change(tx, told, policy)
     return None
 
 
@@ -94,7 +94,7 @@ async def plan_cafe(tx: Transaction, who: Coordinator, cafe_id: UUID, plan: Plan
     saved = await store.save(tx, before, decision, policy)
     then, plan_now = before.plan, saved.cafe.plan
     if (then.starts_at, then.ends_at, then.venue) != (plan_now.starts_at, plan_now.ends_at, plan_now.venue):
-        await store.tell_of_change(tx, saved.cafe, policy)
+        await store.owe_the_change(tx, saved.cafe, policy)
     await handlers.serve(tx, saved.cafe, policy, now)
     return None
 
@@ -203,7 +203,7 @@ async def _carry_out(
         case "cancel":
             gone = season.call_off(cafe, CafeCancellationReason.UNDER_MINIMUM, now)
             await store.save(tx, cafe, gone, policy)
-            await notices.tell_coordinator(tx, cafe, None, verdict.km)
+            await notices.write_to_coordinator(tx, cafe, None, verdict.km)
         case "merge":
             assert verdict.into_id is not None
             target = locked[verdict.into_id]
@@ -213,7 +213,7 @@ async def _carry_out(
             saved = await store.save(tx, target, received, policy)
             await store.save(tx, cafe, gone, policy)
             await handlers.serve(tx, saved.cafe, policy, now)
-            await notices.tell_coordinator(tx, cafe, target, verdict.km)
+            await notices.write_to_coordinator(tx, cafe, target, verdict.km)
 
 
 async def forecast(tx: Transaction, period: Period, policy: Policy, now: datetime) -> dict[UUID, Verdict]:
@@ -257,7 +257,7 @@ async def _remind(tx: Transaction, cafe_id: UUID) -> None:
             "UPDATE registration SET owed = COALESCE(owed, 'reminder') WHERE cafe_id = :id AND state = 'registered'",
             id=cafe_id,
         )
-        await notices.tell_facilitator(tx, cafe_id, now)
+        await notices.write_to_facilitator(tx, cafe_id, now)
 
 
 remind = Sweeper("remind", _soon, _remind)

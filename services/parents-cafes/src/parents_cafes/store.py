@@ -228,7 +228,7 @@ async def _save_all_registrations(tx: Transaction, before: Cafe, after: Cafe) ->
         await CAFES.miss_all(tx, after.cafe_id)
 
 
-async def tell_of_change(tx: Transaction, cafe: Cafe, policy: Policy) -> None:
+async def owe_the_change(tx: Transaction, cafe: Cafe, policy: Policy) -> None:
     """Everybody who comes, or hopes to, is to be told of another day or place; what is due is due before the new day."""
     await tx.execute(
         """UPDATE registration SET owed = 'changed', revision = revision + 1,

@@ -180,7 +180,7 @@ def request(platform: Platform, ask: Ask, conduct: Conduct, policy: Policy, now:
     if not ask.in_line or not _is_only_optioned(platform, one):
         return Decision(platform, refusal=_slot_taken(platform, ask.span))
     platform = replace(platform, bookings=(*platform.bookings, one))
-    return Decision(platform, (told(one, now),), booking=one)
+    return Decision(platform, (state_message(one, now),), booking=one)
 
 
 def _why_not_ask(platform: Platform, ask: Ask, conduct: Conduct, limits: Policy, now: datetime) -> Refusal | None:
@@ -242,7 +242,7 @@ def approve(platform: Platform, one: Booking, now: datetime) -> Decision:
     if refusal is not None:
         return Decision(platform, refusal=refusal)
     one = replace(one, state="approved", due_at=one.span.ends_at, revision=one.revision + 1)
-    return Decision(_with(platform, one), (told(one, now),), booking=one)
+    return Decision(_with(platform, one), (state_message(one, now),), booking=one)
 
 
 def refuse(platform: Platform, one: Booking, reason: BookingRefusalReason, policy: Policy, now: datetime) -> Decision:
@@ -337,7 +337,7 @@ def _take(platform: Platform, one: Booking, unit_number: int, limits: Policy, no
         state="approved" if automatic else "tentative",
         due_at=one.span.ends_at if automatic else _answer_due(one.span, limits, now),
     )
-    return Decision(_with(platform, one), (told(one, now),), booking=one)
+    return Decision(_with(platform, one), (state_message(one, now),), booking=one)
 
 
 def _promote(decision: Decision, policy: Policy, now: datetime) -> Decision:
@@ -367,7 +367,7 @@ def _end(platform: Platform, one: Booking, state: BookingState, reason: BookingE
     return Decision(_with(platform, one), (message,), booking=one)
 
 
-def told(one: Booking, now: datetime) -> BookingRequested | BookingHeld | BookingApproved:
+def state_message(one: Booking, now: datetime) -> BookingRequested | BookingHeld | BookingApproved:
     """A live booking, whole, in the message of its state."""
     facts = {
         "occurred_at": now,

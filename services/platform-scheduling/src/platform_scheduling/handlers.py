@@ -46,7 +46,7 @@ Rule = Callable[[Platform, Policy, datetime], Decision]
 
 
 @dataclass(frozen=True)
-class Party:
+class Acting:
     """Who acts on a booking: its requester by account, or the owner of its platform by code."""
 
     account: str | None = None
@@ -198,7 +198,7 @@ async def drop_photo(tx: Transaction, owner_code: str, platform_id: UUID, number
 async def approve(tx: Transaction, owner_code: str, booking_id: UUID) -> Refusal | None:
     """The owner says yes."""
     return await _on_booking(
-        tx, Party(owner_code=owner_code), booking_id, lambda p, one, _, now: domain.approve(p, one, now)
+        tx, Acting(owner_code=owner_code), booking_id, lambda p, one, _, now: domain.approve(p, one, now)
     )
 
 
@@ -206,7 +206,7 @@ async def refuse(tx: Transaction, owner_code: str, booking_id: UUID, reason: Boo
     """The owner says no."""
     return await _on_booking(
         tx,
-        Party(owner_code=owner_code),
+        Acting(owner_code=owner_code),
         booking_id,
         lambda p, one, policy, now: domain.refuse(p, one, reason, policy, now),
     )
@@ -214,7 +214,7 @@ async def refuse(tx: Transaction, owner_code: str, booking_id: UUID, reason: Boo
 
 async def miss(tx: Transaction, owner_code: str, booking_id: UUID) -> Refusal | None:
     """The owner says that nobody came."""
-    return await _on_booking(tx, Party(owner_code=owner_code), booking_id, domain.miss)
+    return await _on_booking(tx, Acting(owner_code=owner_code), booking_id, domain.miss)
 
 
 # -- the requester's side
@@ -240,14 +240,14 @@ async def book(
     return decision.booking
 
 
-async def cancel(tx: Transaction, who: Party, booking_id: UUID) -> Refusal | None:
+async def cancel(tx: Transaction, who: Acting, booking_id: UUID) -> Refusal | None:
     """Requester or owner gives a booking up."""
     return await _on_booking(
         tx, who, booking_id, lambda p, one, policy, now: domain.cancel(p, one, who.actor, policy, now)
     )
 
 
-async def move(tx: Transaction, who: Party, booking_id: UUID, span: Span) -> Refusal | None:
+async def move(tx: Transaction, who: Acting, booking_id: UUID, span: Span) -> Refusal | None:
     """Requester or owner moves a booking to another slot of the platform."""
     return await _on_booking(
         tx, who, booking_id, lambda p, one, policy, now: domain.move(p, one, span, who.actor, policy, now), around=span
@@ -351,7 +351,7 @@ async def _owned(tx: Transaction, owner_code: str, platform_id: UUID) -> Platfor
 
 async def _on_booking(
     tx: Transaction,
-    who: Party,
+    who: Acting,
     booking_id: UUID,
     rule: Callable[[Platform, Booking, Policy, datetime], Decision],
     *,

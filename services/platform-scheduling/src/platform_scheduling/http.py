@@ -17,7 +17,7 @@ from common.identity import Principal, caller_as
 from common.transaction import Database, Transaction
 from platform_scheduling import busy_calendar, calendar_feed, handlers, photos, search, store, time_store
 from platform_scheduling.bodies import CAPACITY_MAX, BookingBody, SlotBody, checked_owner
-from platform_scheduling.handlers import Party
+from platform_scheduling.handlers import Acting
 from platform_scheduling.state import Booking, Span
 from territory.equipment import EQUIPMENT
 from territory.reference import CommuneCode
@@ -122,17 +122,17 @@ async def my_bookings(request: Request, principal: Requester) -> dict[str, Any]:
 @command(*REQUESTERS, api=router.post("/bookings/{booking_id}/cancellation"))
 async def requester_cancels(tx: Transaction, principal: Principal, booking_id: UUID) -> Answer:
     """The requester gives a booking up; late ones are counted."""
-    refusal = await handlers.cancel(tx, Party(account=account_of(principal)), booking_id)
+    refusal = await handlers.cancel(tx, Acting(account=account_of(principal)), booking_id)
     return answer(refusal, await shown_booking_of(tx, booking_id))
 
 
 @command(*REQUESTERS, api=router.post("/bookings/{booking_id}/move"))
 async def requester_moves(tx: Transaction, principal: Principal, booking_id: UUID, body: SlotBody) -> Answer:
     """The requester moves a booking; the owner answers anew unless the platform approves by itself."""
-    return await moved(tx, booking_id, body, Party(account=account_of(principal)))
+    return await moved(tx, booking_id, body, Acting(account=account_of(principal)))
 
 
-async def moved(tx: Transaction, booking_id: UUID, body: SlotBody, who: Party) -> Answer:
+async def moved(tx: Transaction, booking_id: UUID, body: SlotBody, who: Acting) -> Answer:
     """Moves a booking for one of its parties."""
     refusal = await handlers.move(tx, who, booking_id, body.span())
     return answer(refusal, await shown_booking_of(tx, booking_id))

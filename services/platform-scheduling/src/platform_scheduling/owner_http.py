@@ -18,7 +18,7 @@ from common.transaction import Transaction
 from platform_scheduling import handlers, photos, search, store, time_store
 from platform_scheduling.bodies import BlockBody, CalendarBody, PlatformBody, RefusalBody, SlotBody, WindowBody
 from platform_scheduling.busy_calendar import Unreadable
-from platform_scheduling.handlers import Party
+from platform_scheduling.handlers import Acting
 from platform_scheduling.http import (
     FEED_PAST,
     PhotoNumber,
@@ -159,7 +159,7 @@ async def refuse(tx: Transaction, principal: Principal, booking_id: UUID, body: 
 @command("owner", api=router.post("/received-bookings/{booking_id}/move"))
 async def owner_moves(tx: Transaction, principal: Principal, booking_id: UUID, body: SlotBody) -> Answer:
     """The owner moves a booking; what was approved stays so."""
-    return await moved(tx, booking_id, body, Party(owner_code=owner_of(principal)))
+    return await moved(tx, booking_id, body, Acting(owner_code=owner_of(principal)))
 
 
 @command("owner", api=router.post("/received-bookings/{booking_id}/{action}"))
@@ -172,7 +172,7 @@ async def owner_acts(
         case "approval":
             refusal = await handlers.approve(tx, owner, booking_id)
         case "cancellation":
-            refusal = await handlers.cancel(tx, Party(owner_code=owner), booking_id)
+            refusal = await handlers.cancel(tx, Acting(owner_code=owner), booking_id)
         case _:
             refusal = await handlers.miss(tx, owner, booking_id)
     return answer(refusal, await shown_booking_of(tx, booking_id))

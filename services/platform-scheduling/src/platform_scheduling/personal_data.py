@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from common.transaction import Transaction
 from platform_scheduling import handlers, store
-from platform_scheduling.handlers import Party
+from platform_scheduling.handlers import Acting
 
 
 async def erase_requester(tx: Transaction, person: str) -> int | None:
@@ -19,7 +19,7 @@ async def erase_requester(tx: Transaction, person: str) -> int | None:
     # Platforms in the order in which everybody locks them.
     for one in sorted(bookings, key=lambda one: one.platform_id):
         if one.due_at is not None and one.starts_at > now:
-            await handlers.cancel(tx, Party(account=row.account), one.booking_id)
+            await handlers.cancel(tx, Acting(account=row.account), one.booking_id)
     ids = [str(one.booking_id) for one in bookings]
     await tx.execute("UPDATE booking SET purpose = NULL WHERE requester_id = :id", id=row.requester_id)
     await tx.execute(

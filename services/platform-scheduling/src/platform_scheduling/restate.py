@@ -31,7 +31,7 @@ async def restate_platform(tx: Transaction, platform_id: UUID, last: LastMessage
     messages: list[Message] = [domain.described(platform, now)]
     messages += [TimeOffered(occurred_at=now, weeks=offered)] if offered else []
     messages.append(BookingsRestated(occurred_at=now, booking_ids=[one.booking_id for one in live]))
-    return [*messages, *(domain.told(one, now) for one in live)]
+    return [*messages, *(domain.state_message(one, now) for one in live)]
 
 
 async def _bring_back(tx: Transaction, platform_id: UUID, message: PlatformDescribed) -> None:

@@ -81,12 +81,12 @@ async def follow(tx: Transaction, before: Programme, decision: Decision, policy:
     """Writes to those whom a decision concerns; called once for each, after it is saved."""
     for message in decision.messages:
         if isinstance(message, SeatHeld | HoldConfirmed | HoldEnded):
-            await _tell_of_hold(tx, decision.programme, message)
+            await _write_of_hold(tx, decision.programme, message)
     if not countable(before, policy, now) and countable(decision.programme, policy, now):
-        await _tell_of_opening(tx, decision.programme, now)
+        await _write_of_opening(tx, decision.programme, now)
 
 
-async def _tell_of_hold(tx: Transaction, programme: Programme, message: SeatHeld | HoldConfirmed | HoldEnded) -> None:
+async def _write_of_hold(tx: Transaction, programme: Programme, message: SeatHeld | HoldConfirmed | HoldEnded) -> None:
     (row,) = await store.holds_of(tx, hold_id=message.hold_id)
     title, code = row.title, f"code {row.code}"
     match message:
@@ -115,7 +115,7 @@ async def _tell_of_hold(tx: Transaction, programme: Programme, message: SeatHeld
         await tx.mail(message_key=key, recipient=recipient, subject=subject, body=body)
 
 
-async def _tell_of_opening(tx: Transaction, programme: Programme, now: datetime) -> None:
+async def _write_of_opening(tx: Transaction, programme: Programme, now: datetime) -> None:
     """At most one mail a day for an alert and a programme, however often its last seat comes and goes."""
     structure = await store.structure(tx, programme.structure_id)
     for alert, recipient in await alerts(tx, now):

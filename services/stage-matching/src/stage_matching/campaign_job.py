@@ -81,7 +81,7 @@ class Job:
 
     async def run(self) -> None:
         """Does what the campaign asks for. Raises `Stopped`."""
-        teller = asyncio.create_task(self._tell())
+        storing = asyncio.create_task(self._store_progress())
         try:
             async with self._database.transaction() as tx:
                 row = await campaign_store.find(tx, self._campaign_id)
@@ -92,9 +92,9 @@ class Job:
             elif row.work == "close":
                 await self._close(row.seeker_count)
         finally:
-            teller.cancel()
+            storing.cancel()
             with suppress(asyncio.CancelledError):
-                await teller
+                await storing
 
     # -- progress and lease
 
@@ -102,14 +102,14 @@ class Job:
         """Names a step; the listener that it returns takes what is done, and stops the work once the lease is lost."""
         self._step, self._done, self._total = step, 0, total
 
-        def told(done: int) -> None:
+        def progress(done: int) -> None:
             self._done = done
             if self._lost:
                 raise Stopped
 
-        return told
+        return progress
 
-    async def _tell(self) -> None:
+    async def _store_progress(self) -> None:
         while not self._lost:
             async with self._database.transaction() as tx:
                 self._lost = not await campaign_store.report(
@@ -134,11 +134,11 @@ class Job:
             known = await frozen_store.seekers(tx, self._campaign_id)
         people, policy = [seeker for _, seeker in known], store.campaign_policy(row.limits)
         await self._announce(len(people))
-        told = self._begin("expand", len(people))
+        progress = self._begin("expand", len(people))
         # In threads, so that progress is told and the lease renewed meanwhile.
-        found = await asyncio.to_thread(expand, offers, people, policy, row.seed, told)
-        told = self._begin("solve", len(people))
-        obtained = await asyncio.to_thread(deferred_acceptance, found.instance, told)
+        found = await asyncio.to_thread(expand, offers, people, policy, row.seed, progress)
+        progress = self._begin("solve", len(people))
+        obtained = await asyncio.to_thread(deferred_acceptance, found.instance, progress)
         self._begin("alternative", 0)
         alternative = await asyncio.to_thread(most_served, found.instance)
         self._begin("verify", 0)
@@ -167,7 +167,7 @@ class Job:
 
     async def _announce(self, count: int) -> None:
         """Tells every request of the campaign, once; what a job before this one told is skipped."""
-        told, done = self._begin("announce", count), 0
+        progress, done = self._begin("announce", count), 0
         while True:
             async with self._fenced() as (tx, _):
                 rows = await tx.fetch_all(
@@ -183,13 +183,13 @@ class Job:
                     "UPDATE request SET version = 1 WHERE request_id = ANY(:ids)", ids=[row.request_id for row in rows]
                 )
             done += len(rows)
-            told(done)
+            progress(done)
             if len(rows) < _LOT_COUNT:
                 return
 
     async def _store(self, known: Sequence[tuple[UUID, FrozenSeeker]], found: Candidates, obtained: array[int]) -> None:
         """Each seeker's list, result and explanation; seen only once the campaign says that it is computed."""
-        told = self._begin("store", len(known))
+        progress = self._begin("store", len(known))
         outcomes = explain(found, obtained, [len(seeker.wishes) for _, seeker in known])
         instance, rows = found.instance, []
         for index, (request_id, _) in enumerate(known):
@@ -208,7 +208,7 @@ class Job:
                 async with self._fenced() as (tx, _):
                     await campaign_store.store_results(tx, rows)
                 rows = []
-                told(index + 1)
+                progress(index + 1)
 
     # -- publication
 
@@ -216,11 +216,11 @@ class Job:
         """Gives the seats, a lot of offers at a time in one transaction each, then says that all are given."""
         async with self._database.transaction() as tx:
             left = await campaign_store.unpublished(tx, self._campaign_id)
-        told = self._begin("publish", len(left))
+        progress = self._begin("publish", len(left))
         for start in range(0, len(left), _OFFERS_PER_LOT):
             async with self._fenced() as (tx, _):
                 await self._publish_lot(tx, left[start : start + _OFFERS_PER_LOT])
-            told(min(start + _OFFERS_PER_LOT, len(left)))
+            progress(min(start + _OFFERS_PER_LOT, len(left)))
         async with self._fenced() as (tx, locked):
             now = await tx.now()
             message = campaign_store.published(locked.figures, now)
@@ -245,14 +245,14 @@ class Job:
             await store.save(tx, before, Decision(domain.let_go(decision.offer, unused), decision.messages))
             await notices.follow(tx, settled)
             if given:
-                await notices.tell_host(tx, row.offer_id, self._campaign_id, len(placed[row.number]))
+                await notices.write_to_host(tx, row.offer_id, self._campaign_id, len(placed[row.number]))
         await campaign_store.mark_published(tx, self._campaign_id, numbers)
 
     # -- closing
 
     async def _close(self, seeker_count: int) -> None:
         """Tells each request over, a lot at a time, then the campaign."""
-        told, done = self._begin("close", seeker_count), 0
+        progress, done = self._begin("close", seeker_count), 0
         while True:
             async with self._fenced() as (tx, locked):
                 rows = await campaign_store.lock_unended(tx, self._campaign_id, _LOT_COUNT)
@@ -265,7 +265,7 @@ class Job:
                     await campaign_store.save(tx, locked, message, state="closed", work=None, step=None)
                     return
             done += len(rows)
-            told(done)
+            progress(done)
 
 
 def _result(

@@ -137,7 +137,7 @@ def expand(
     seekers: Sequence[FrozenSeeker],
     policy: CampaignPolicy,
     seed: str,
-    told: Callable[[int], None] = lambda _: None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> Candidates:
     """Every seeker's ranked list of pools, with their hosts' priorities. `told` hears how many seekers are done."""
     expansion = _Expansion(offers, policy)
@@ -166,7 +166,7 @@ def expand(
             wish_number.append(number)
         first.append(len(pool))
         if index % _TOLD_EVERY == 0:
-            told(index)
+            progress(index)
     capacity = array("i", (offers[one.offer].capacity(one.weeks) for one in expansion.pools))
     reserves = {n: offers[one.offer].reserves for n, one in enumerate(expansion.pools) if offers[one.offer].reserved}
     instance = Instance(first, pool, priority, categories, capacity, reserves)

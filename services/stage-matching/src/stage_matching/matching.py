@@ -40,7 +40,7 @@ class Instance:
         return len(self.first) - 1
 
 
-def deferred_acceptance(instance: Instance, told: Callable[[int], None] = lambda _: None) -> array[int]:
+def deferred_acceptance(instance: Instance, progress: Callable[[int], None] = lambda _: None) -> array[int]:
     """The wish that each seeker obtains, as an index into `instance.pool`, or `NO_WISH`.
 
     Every seeker proposes to their best wish that has not refused them yet; a pool keeps whom its host prefers and
@@ -72,7 +72,7 @@ def deferred_acceptance(instance: Instance, told: Callable[[int], None] = lambda
             seeker = -refused % count
             wish, obtained[seeker] = obtained[seeker] + 1, NO_WISH
         if newcomer % _TOLD_EVERY == 0:
-            told(newcomer)
+            progress(newcomer)
     return obtained
 
 

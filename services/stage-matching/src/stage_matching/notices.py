@@ -81,7 +81,7 @@ def _elsewhere(row: Any) -> str:
     )
 
 
-async def tell_host(tx: Transaction, offer_id: UUID, campaign_id: UUID, count_given: int) -> None:
+async def write_to_host(tx: Transaction, offer_id: UUID, campaign_id: UUID, count_given: int) -> None:
     """One mail for what a published campaign gave of an offer."""
     row = await tx.fetch_one(
         "SELECT o.title, h.contact_email FROM offer o JOIN host h USING (host_id) WHERE offer_id = :id", id=offer_id

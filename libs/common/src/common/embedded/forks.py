@@ -102,12 +102,12 @@ class Forks:
 
     def start(self, entry: str, *, env: Mapping[str, str], log: IO[bytes], arguments: Sequence[str] = ()) -> Forked:
         """Forks a process that calls `entry`, written "module:function", with the command line's `arguments`."""
-        reports, told = os.pipe()
+        reports, report = os.pipe()
         request = json.dumps({"entry": entry, "env": dict(env), "arguments": list(arguments)}).encode()
-        # A server that is gone closes `told` as well, and then nothing can be read.
+        # A server that is gone closes `report` as well, and then nothing can be read.
         with suppress(BrokenPipeError, ConnectionResetError):
-            socket.send_fds(self._control, [request], [log.fileno(), told])
-        os.close(told)
+            socket.send_fds(self._control, [request], [log.fileno(), report])
+        os.close(report)
         return Forked(entry, reports)
 
     def close(self) -> None:
@@ -135,12 +135,12 @@ def _serve(control: socket.socket) -> Callable[[], Any]:
                 request, fds, _, _ = socket.recv_fds(control, _REQUEST_BYTES_MAX, 2)
                 if not request:
                     sys.exit()
-                log, told = fds
+                log, report = fds
                 pid = os.fork()
                 if not pid:
-                    return _become(json.loads(request), parent, log, told, list(reports.values()))
+                    return _become(json.loads(request), parent, log, report, list(reports.values()))
                 os.close(log)
-                reports[pid] = told
+                reports[pid] = report
 
 
 def _report(reports: dict[int, int]) -> None:
@@ -149,13 +149,13 @@ def _report(reports: dict[int, int]) -> None:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if not pid:
             return
-        told = reports.pop(pid)
+        report = reports.pop(pid)
         with suppress(BrokenPipeError):  # nobody waits for it any longer
-            os.write(told, _NUMBER.pack(os.waitstatus_to_exitcode(status)))
-        os.close(told)
+            os.write(report, _NUMBER.pack(os.waitstatus_to_exitcode(status)))
+        os.close(report)
 
 
-def _become(request: dict[str, Any], server: int, log: int, told: int, others: Sequence[int]) -> Callable[[], Any]:
+def _become(request: dict[str, Any], server: int, log: int, report: int, others: Sequence[int]) -> Callable[[], Any]:
     """Turns a fresh fork into the process that was asked for."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -171,8 +171,8 @@ def _become(request: dict[str, Any], server: int, log: int, told: int, others: S
     name_process(module)
     sys.argv = [request["entry"], *request["arguments"]]
     # From here on a signal reaches the process that was asked for.
-    os.write(told, _NUMBER.pack(os.getpid()))
-    for number in (log, told, *others):
+    os.write(report, _NUMBER.pack(os.getpid()))
+    for number in (log, report, *others):
         os.close(number)
     # The one module of ours that reads the environment when it is imported.
     importlib.reload(failpoints)
