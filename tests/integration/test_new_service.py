@@ -38,7 +38,7 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy.chmod(0o755)
     left = shutil.ignore_patterns(".git", ".venv", ".uv", "__pycache__", ".*_cache", ".hypothesis")
     shutil.copytree(ROOT, copy, ignore=left, dirs_exist_ok=True)
-    subprocess.run([sys.executable, "-m", "venv", copy / ".venv"], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", copy / ".venv"], check=True)
     (packages,) = copy.glob(".venv/lib/python*/site-packages")
     # The libraries of this run after the copy's own packages: nothing is fetched.
     (packages / "libraries.pth").write_text(os.path.dirname(os.path.dirname(pytest.__file__)) + "\n")
@@ -51,9 +51,11 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def install(copy: Path, *members: str) -> None:
-    """As install.sh does, by pip, which an environment brings along."""
+    """As install.sh does, by the same tool."""
     editable = [part for member in members for part in ("-e", member)]
-    run(copy, "python", "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index", *editable)
+    tool = str(ROOT / ".uv/bin/uv")
+    command = [tool, "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index", *editable]
+    subprocess.run(command, cwd=copy, env=os.environ | {"VIRTUAL_ENV": str(copy / ".venv")}, check=True)
 
 
 def test_what_is_generated_agrees_and_the_rules_hold(grown: Path) -> None:
