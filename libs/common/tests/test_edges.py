@@ -276,7 +276,7 @@ async def test_a_schema_id_that_the_registry_contradicts_stops_the_service(runti
 
 
 async def test_what_is_not_there_yet_is_a_503_and_not_an_error(fresh_runtime: FreshRuntime, parts: Stack) -> None:
-    """A command before the schema ids are known, and any before the database is: asked to come back, and nothing is kept."""
+    """A command before the schema ids are known, before the database is, or its tables: asked to come back, nothing is kept."""
     from remediation_seats.app import service
 
     async with fresh_runtime("remediation_seats") as made:
@@ -284,7 +284,9 @@ async def test_what_is_not_there_yet_is_a_503_and_not_an_error(fresh_runtime: Fr
         persona = {"label": "A", "sub": "early-agency", "roles": ["agency"], "email": "early-agency@example.org"}
         headers = {"Authorization": f"Bearer {await token_of(parts, persona)}"}
         body = {"structure_name": "Trop tôt", "kind": "CFA", "commune_code": "76540", "fictitious": True}
-        for database_url in (url, url.rpartition("/")[0] + "/not_restored_yet"):
+        parts.postgres.psql('CREATE DATABASE "not_migrated_yet" OWNER "remediation_seats"')
+        server = url.rpartition("/")[0]
+        for database_url in (url, f"{server}/not_restored_yet", f"{server}/not_migrated_yet"):
             # Nobody runs its lifespan, so nothing is loaded: the service as it is in its first instant.
             app = build_app(service, settings_for(parts, database_url))
             transport = httpx.ASGITransport(app)

@@ -21,8 +21,8 @@ _log = logging.getLogger(__name__)
 # PostgreSQL says these to a transaction that it has rolled back whole: running it again is always right.
 _ROLLED_BACK = {"40001", "40P01", "55P03"}
 # Shutdown, too many connections, out of memory or disk, server starting: 53xxx, 57xxx, and 08xxx for connections;
-# 3D000 for a database that is not there (yet, or while it is restored).
-_AWAY_CLASSES = ("08", "53", "57", "3D000")
+# 3D000 and 42P01 for a database or a table that is not there (yet, or while it is restored).
+_AWAY_CLASSES = ("08", "53", "57", "3D000", "42P01")
 _ATTEMPTS_MAX, _ATTEMPT_DELAY_SECONDS_MAX = 5, 0.5
 
 

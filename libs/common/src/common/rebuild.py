@@ -15,6 +15,7 @@ from typing import Any
 from aiokafka import ConsumerRecord, TopicPartition
 from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlmodel import SQLModel
 
@@ -24,7 +25,7 @@ from common.inbox import Inbox
 from common.letters import StoredRecord
 from common.log_view import LogView
 from common.transaction import Database, Transaction
-from common.verdicts import Consumes, Fenced, HandlerFailed
+from common.verdicts import Consumes, Fenced
 
 # The consumer's own tables: the new rows come with positions and guards of their own, which are compared and thrown away.
 _GUARDS = ("consumer_position", "aggregate_seen", "parked_message")
@@ -183,12 +184,12 @@ class Rebuild:
             next_offset, _ = await batch.run(records, refused, expected=expected)
         except Fenced:
             raise ValueError("another rebuild is at work on the same rows; wait for it, or end it") from None
-        except HandlerFailed as failed:
-            if sqlstate(failed.error) != _UNDEFINED_TABLE:
+        except DBAPIError as error:
+            if sqlstate(error) != _UNDEFINED_TABLE:
                 raise
             raise ValueError(
-                f"a fold of {self._name} uses a table that its read model does not list: {failed.error}"
-            ) from failed
+                f"a fold of {self._name} uses a table that its read model does not list: {error}"
+            ) from error
         return next_offset
 
     # -- the end
