@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 from common.embedded.stack import Stack
 from common.messages import Message
+from common.personal_data import forget_mails_and_answers
 from common.testing import FreshRuntime, Query, estuaire
 from events import ambassador_handlers, event_handlers, handlers, kit_handlers
 from events.ambassador_store import Asker
@@ -70,6 +71,21 @@ async def test_somebody_is_in_this_database_alone_and_then_nowhere(stack: Stack,
         assert (await estuaire(stack, SERVICE, "registrants", "export", email))[0] != 0
         status, said = await estuaire(stack, SERVICE, "registrants", "erase", email)
         assert status != 0 and "nobody is known" in said
+
+
+async def test_an_erasure_takes_nobody_elses_mails(fresh_runtime: FreshRuntime) -> None:
+    """An address is no pattern: what is written to, or of, somebody whose address is alike is kept."""
+    async with fresh_runtime("events") as runtime, runtime.database.transaction() as tx:
+        for key, recipient, body in (
+            ("mine", "jean_dupont@example.org", "Bonjour"),
+            ("of-me", "school@example.org", "Écrivez à jean_dupont@example.org"),
+            ("alike", "jean-dupont@example.org", "Bonjour"),
+            ("of-alike", "school@example.org", "Écrivez à jean-dupont@example.org"),
+        ):
+            await tx.mail(message_key=key, recipient=recipient, subject="", body=body)
+        await forget_mails_and_answers(tx, "jean_dupont@example.org", "nobody")
+        left = await tx.fetch_all("SELECT message_key FROM mail ORDER BY message_key")
+        assert [row.message_key for row in left] == ["alike", "of-alike"]
 
 
 async def _loaned(runtime: Any) -> UUID:

@@ -6,31 +6,30 @@ from typing import Any
 from uuid import UUID
 
 from common.identity import PERSON
+from common.personal_data import forget_contact, forget_mails_and_answers, rows_about
 from common.transaction import Transaction
 from events import handlers, http, party_store
 
 
 async def export_address(tx: Transaction, address: str) -> dict[str, Any] | None:
     """All rows that speak of an address, by table; None when there is none."""
-    asked = {"address": address.strip().lower()}
-    found = {
-        name: [dict(row._mapping) for row in await tx.fetch_all(sql, **asked)]
-        for name, sql in {
-            "registrations": """SELECT e.description ->> 'title' AS event, s.title AS session, s.starts_at, p.title, p.code, p.kind,
-                    p.school_uai, p.female_count, p.male_count, r.seat_count, r.state, r.joined_at, r.visitor_count, r.end_reason
-                FROM person o JOIN party p USING (person_id) JOIN event e USING (event_id) JOIN registration r USING (party_id)
-                    JOIN session s ON s.session_id = r.session_id WHERE o.email = :address ORDER BY s.starts_at""",
-            "ambassador": """SELECT title, email, kind, rome_codes, commune_code, radius_km, host_siret, withdrawn, asked_at
-                FROM ambassador WHERE email = :address""",
-            "visits": """SELECT visit_on, rome_code, commune_code, asker_title, details, state FROM visit
-                WHERE asker_contact = :address ORDER BY visit_on""",
-            "organiser": """SELECT o.contact_email, o.account, e.description ->> 'title' AS event FROM organiser o
-                LEFT JOIN event e USING (organiser_id) WHERE o.contact_email = :address""",
-            "kits": "SELECT title, keeper_contact FROM kit WHERE keeper_contact = :address",
-            "mails": "SELECT subject, sent_at FROM mail WHERE recipient = :address ORDER BY id",
-        }.items()
-    }
-    return found if any(found.values()) else None
+    return await rows_about(tx, _QUERIES, address=address.strip().lower())
+
+
+_QUERIES = {
+    "registrations": """SELECT e.description ->> 'title' AS event, s.title AS session, s.starts_at, p.title, p.code, p.kind,
+            p.school_uai, p.female_count, p.male_count, r.seat_count, r.state, r.joined_at, r.visitor_count, r.end_reason
+        FROM person o JOIN party p USING (person_id) JOIN event e USING (event_id) JOIN registration r USING (party_id)
+            JOIN session s ON s.session_id = r.session_id WHERE o.email = :address ORDER BY s.starts_at""",
+    "ambassador": """SELECT title, email, kind, rome_codes, commune_code, radius_km, host_siret, withdrawn, asked_at
+        FROM ambassador WHERE email = :address""",
+    "visits": """SELECT visit_on, rome_code, commune_code, asker_title, details, state FROM visit
+        WHERE asker_contact = :address ORDER BY visit_on""",
+    "organiser": """SELECT o.contact_email, o.account, e.description ->> 'title' AS event FROM organiser o
+        LEFT JOIN event e USING (organiser_id) WHERE o.contact_email = :address""",
+    "kits": "SELECT title, keeper_contact FROM kit WHERE keeper_contact = :address",
+    "mails": "SELECT subject, sent_at FROM mail WHERE recipient = :address ORDER BY id",
+}
 
 
 async def erase_address(tx: Transaction, address: str) -> int | None:
@@ -71,13 +70,8 @@ async def erase_address(tx: Transaction, address: str) -> int | None:
            WHERE keeper_contact = :address""",
         **theirs,
     )
-    await tx.execute(
-        """UPDATE organiser SET contact_email = NULL, account = CASE WHEN account LIKE :person THEN NULL ELSE account END
-           WHERE contact_email = :address""",
-        **theirs,
-    )
-    await tx.execute("DELETE FROM mail WHERE recipient = :address OR body LIKE '%' || :address || '%'", address=address)
-    await tx.execute("DELETE FROM idempotency_key WHERE caller = :caller", caller=http.public(address).subject)
+    await forget_contact(tx, "organiser", address)
+    await forget_mails_and_answers(tx, address, http.public(address).subject)
     return count
 
 

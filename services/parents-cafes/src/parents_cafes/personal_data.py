@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from common.identity import PERSON
+from common.personal_data import forget_contact, forget_mails_and_answers, rows_about
 from common.transaction import Transaction
 from parents_cafes import handlers, household_store, http
 
@@ -22,24 +22,22 @@ async def export_household(tx: Transaction, household_id: UUID) -> dict[str, Any
 
 
 async def _export(tx: Transaction, address: str, email_hash: str) -> dict[str, Any] | None:
-    asked = {"address": address, "hash": email_hash}
-    found = {
-        name: [dict(row._mapping) for row in await tx.fetch_all(sql, **asked)]
-        for name, sql in {
-            "household": """SELECT household_id, email, title, created_at, mail_count FROM household
-                WHERE email_hash = :hash OR email = :address""",
-            "registrations": """SELECT v.title AS venue, v.commune_code, c.theme, c.starts_at, r.seat_count, r.state, r.joined_at,
-                    r.priority, r.code, r.visitor_count, r.end_reason, r.ended_at, r.moved_until
-                FROM household h JOIN registration r ON r.holder_id = h.household_id JOIN cafe c USING (cafe_id)
-                    JOIN venue v USING (venue_id) WHERE h.email_hash = :hash ORDER BY c.starts_at""",
-            "requests": """SELECT email, title, seat_count, wait, asked_at, expires_at FROM request
-                WHERE email_hash = :hash OR email = :address ORDER BY asked_at""",
-            "facilitator": "SELECT title, email FROM facilitator WHERE email = :address",
-            "coordinator": "SELECT account, contact_email FROM coordinator WHERE contact_email = :address",
-            "mails": "SELECT subject, sent_at FROM mail WHERE recipient = :address ORDER BY id",
-        }.items()
-    }
-    return found if any(found.values()) else None
+    return await rows_about(tx, _QUERIES, address=address, hash=email_hash)
+
+
+_QUERIES = {
+    "household": """SELECT household_id, email, title, created_at, mail_count FROM household
+        WHERE email_hash = :hash OR email = :address""",
+    "registrations": """SELECT v.title AS venue, v.commune_code, c.theme, c.starts_at, r.seat_count, r.state, r.joined_at,
+            r.priority, r.code, r.visitor_count, r.end_reason, r.ended_at, r.moved_until
+        FROM household h JOIN registration r ON r.holder_id = h.household_id JOIN cafe c USING (cafe_id)
+            JOIN venue v USING (venue_id) WHERE h.email_hash = :hash ORDER BY c.starts_at""",
+    "requests": """SELECT email, title, seat_count, wait, asked_at, expires_at FROM request
+        WHERE email_hash = :hash OR email = :address ORDER BY asked_at""",
+    "facilitator": "SELECT title, email FROM facilitator WHERE email = :address",
+    "coordinator": "SELECT account, contact_email FROM coordinator WHERE contact_email = :address",
+    "mails": "SELECT subject, sent_at FROM mail WHERE recipient = :address ORDER BY id",
+}
 
 
 async def erase_address(tx: Transaction, address: str) -> int | None:
@@ -54,14 +52,8 @@ async def erase_address(tx: Transaction, address: str) -> int | None:
     await tx.execute("DELETE FROM request WHERE email_hash = :hash OR email = :address", hash=by_hash, address=address)
     # Cafés keep who runs them as somebody without a name; another is found by their coordinator.
     await tx.execute("UPDATE facilitator SET title = NULL, email = NULL WHERE email = :address", address=address)
-    await tx.execute(
-        """UPDATE coordinator SET contact_email = NULL, account = CASE WHEN account LIKE :person THEN NULL ELSE account END
-           WHERE contact_email = :address""",
-        address=address,
-        person=f"{PERSON}%",
-    )
-    await tx.execute("DELETE FROM mail WHERE recipient = :address OR body LIKE '%' || :address || '%'", address=address)
-    await tx.execute("DELETE FROM idempotency_key WHERE caller = :caller", caller=http.public(address).subject)
+    await forget_contact(tx, "coordinator", address)
+    await forget_mails_and_answers(tx, address, http.public(address).subject)
     return count
 
 
