@@ -159,7 +159,6 @@ async def log_of(runtime: Runtime, parts: Any) -> tuple[list[Record], list[bytes
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-@pytest.mark.timeout(280)
 async def test_a_season_equals_its_fold(fresh_runtime: FreshRuntime, parts: Any, seed: int) -> None:
     """Registrations, changes, cancellations, moves, merges, attendance; nobody lost, nobody in two cafés of the period."""
     async with fresh_runtime("parents_cafes", development=True) as runtime, fresh_runtime("projections") as other:

@@ -60,7 +60,6 @@ async def party_act(runtime: Runtime, act: Any, session_id: UUID, who: str, **mo
 # -- concurrency, over HTTP
 
 
-@pytest.mark.timeout(240)
 async def test_a_thousand_at_once_on_three_hundred_seats(events: Events, query: Query) -> None:
     """1,000 parallel registrations, groups among them: exactly full, the line in the order of arrival, groups whole."""
     async with await events.organiser() as organiser, events.family() as family, await events.school() as school:

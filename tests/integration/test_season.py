@@ -201,7 +201,6 @@ def judge(records: list[tuple[str, dict[str, Any]]]) -> dict[str, dict[str, tupl
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-@pytest.mark.timeout(280)
 async def test_a_season_equals_its_fold(fresh_runtime: FreshRuntime, parts: Any, seed: int) -> None:
     """Registrations, groups, cycles, a draw, cancellations, moves, absences; then log, database and calendar say the same."""
     async with fresh_runtime("events", development=True) as runtime, fresh_runtime("projections") as other:
