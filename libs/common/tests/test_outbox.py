@@ -162,6 +162,22 @@ async def test_a_process_inherits_the_lease_of_its_predecessor(runtime: Runtime,
     assert not await dead._hold_lease() and await heir._hold_lease() and heir._epoch == 2
 
 
+async def test_a_relay_knows_that_its_database_was_restored(runtime: Runtime) -> None:
+    """The lease is its predecessor's again, as at the backup: its own epoch is another then, and it compares before it sends."""
+    columns = "owner = :owner, epoch = :epoch, expires_at = :expires_at"
+    before, relay = relay_of(runtime), relay_of(runtime)
+    assert await before._hold_lease()
+    await before._give_up_lease()
+    async with runtime.database.transaction() as tx:
+        (backup,) = await tx.fetch_all("SELECT owner, epoch, expires_at FROM outbox_lease")
+    assert await relay._hold_lease() and await relay._agrees() and relay._agreed_epoch == 2
+    async with runtime.database.transaction() as tx:
+        await tx.execute(f"UPDATE outbox_lease SET {columns}", **backup._mapping)
+    relay._lease_ends = 0.0
+    assert await relay._hold_lease() and relay._epoch != relay._agreed_epoch
+    await relay._drop_producer()
+
+
 async def test_a_relay_that_lost_its_lease_marks_nothing(runtime: Runtime, parts: Stack, topic: str) -> None:
     """The zombie's page is sent again by the new holder: duplicates are allowed, a lost mark is not."""
     zombie = relay_of(runtime)

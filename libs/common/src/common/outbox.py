@@ -59,6 +59,7 @@ class Relay:
         self._owner = f"{settings.instance}/{uuid4().hex}"
         self._inherits = True
         self._epoch: int | None = None
+        self._last_epoch = 0
         self._lease_ends = 0.0
         self._wake = asyncio.Event()
         self._stopping = False
@@ -118,9 +119,11 @@ class Relay:
                 owner=self._owner,
                 instance=self._settings.instance if self._inherits else None,
                 seconds=self._settings.outbox_lease_seconds,
+                last_epoch=self._last_epoch,
             )
         self._inherits = False
         self._epoch = int(row[0]) if row else None
+        self._last_epoch = self._epoch or self._last_epoch
         self._lease_ends = asked + self._settings.outbox_lease_seconds
         self._metrics.relay_leader.set(1 if row else 0)
         if row is None:
@@ -290,12 +293,14 @@ class Relay:
                     )
 
 
-# The epoch changes with the holder, so a holder that slept through its lease can tell.
+# The epoch changes with the holder, so a holder that slept through its lease can tell. It is none that the same process has
+# held before: of a database that was restored under it the row would count up to that again, and nothing would be compared.
 _TAKE_LEASE = """
 INSERT INTO outbox_lease AS l (id, owner, epoch, expires_at)
-VALUES (1, :owner, 1, clock_timestamp() + make_interval(secs => :seconds))
+VALUES (1, :owner, CAST(:last_epoch AS bigint) + 1, clock_timestamp() + make_interval(secs => :seconds))
 ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, expires_at = excluded.expires_at,
-    epoch = CASE WHEN l.owner = excluded.owner AND l.expires_at > clock_timestamp() THEN l.epoch ELSE l.epoch + 1 END
+    epoch = CASE WHEN l.owner = excluded.owner AND l.expires_at > clock_timestamp() THEN l.epoch
+        ELSE GREATEST(l.epoch, CAST(:last_epoch AS bigint)) + 1 END
 WHERE l.owner = excluded.owner OR split_part(l.owner, '/', 1) = :instance OR l.expires_at <= clock_timestamp()
 RETURNING epoch
 """
