@@ -76,7 +76,7 @@ _GONE = (
 _NEVER = ("", float("inf"), 0.0)
 RTO_SECONDS, RTO_AFTER_LONG_SECONDS = 10.0, 60.0
 # The short tier shares its machine with whoever works there: it judges that everything recovers, and prints how fast.
-_SHORT_TIER_SECONDS = 150.0
+SHORT_TIER_SECONDS = 150.0
 
 # Where a service in a network namespace of its own finds the broker.
 REMOTE_KAFKA = "10.77.30.1"
@@ -329,7 +329,7 @@ class Rig(Stack):
         """Where a replica is reached."""
         return f"http://{self.hosts.get(name, '127.0.0.1')}:{self.port_of(name, ordinal)}"
 
-    async def ready(self, name: str, ordinal: int = 0, *, seconds_max: float = _SHORT_TIER_SECONDS) -> None:
+    async def ready(self, name: str, ordinal: int = 0, *, seconds_max: float = SHORT_TIER_SECONDS) -> None:
         """Returns when the replica is ready."""
         deadline = time.monotonic() + seconds_max
         child_name = name if ordinal == 0 else f"{name}-{ordinal}"
@@ -568,7 +568,7 @@ class Cell:
     @property
     def _recovery_seconds_max(self) -> float:
         if self.short:
-            return _SHORT_TIER_SECONDS
+            return SHORT_TIER_SECONDS
         return RTO_AFTER_LONG_SECONDS if self.long_fault else RTO_SECONDS
 
     async def deaths(
@@ -612,14 +612,14 @@ class Cell:
         """Returns when a declaration of every sentinel, made from now on, is on the board."""
         began = time.monotonic()
         if self.short:
-            seconds_max = _SHORT_TIER_SECONDS
+            seconds_max = SHORT_TIER_SECONDS
         while not all(any(_shown_after(began, seen)) for seen in self._visible):
             assert time.monotonic() < began + seconds_max, "the board does not follow"
             await asyncio.sleep(0.05)
 
     async def eventually(self, name: str, sql: str, *values: Any, seconds_max: float | None = None) -> Any:
         """The first row of a query as soon as its first column is true; None when that does not come."""
-        deadline = time.monotonic() + (seconds_max or (_SHORT_TIER_SECONDS if self.short else 30))
+        deadline = time.monotonic() + (seconds_max or (SHORT_TIER_SECONDS if self.short else 30))
         while time.monotonic() < deadline:
             with suppress(OSError, asyncpg.PostgresError, TimeoutError):
                 rows = await self.rig.query(name, sql, *values)

@@ -11,7 +11,7 @@ import httpx
 import psutil
 
 from tests.faults.cells.registry import cell
-from tests.faults.rig import LEDGER, PROJECTIONS, SEATS, Cell
+from tests.faults.rig import LEDGER, PROJECTIONS, SEATS, SHORT_TIER_SECONDS, Cell
 
 
 @cell("01", "kill -9 of the HTTP service at each failpoint", short=True)
@@ -309,7 +309,7 @@ async def rolling(cell: Cell) -> None:
                 workload.endpoints.remove(urls[ordinal])  # Kubernetes takes it out of the service first
                 await asyncio.sleep(0.2)
             began = time.monotonic()
-            await asyncio.to_thread(child.stop, 150 if cell.short else 30)
+            await asyncio.to_thread(child.stop, SHORT_TIER_SECONDS if cell.short else 30)
             took = time.monotonic() - began
             status = child.process.returncode if child.process is not None else None
             drained = status not in (None, -signal.SIGKILL) and (cell.short or took < 20)

@@ -14,7 +14,7 @@ from tests.faults.cells.processes import nth
 from tests.faults.cells.registry import cell
 from tests.faults.events_workload import EventsWorkload
 from tests.faults.platforms_workload import PlatformsWorkload
-from tests.faults.rig import CAFES, EVENTS, PLATFORMS, STAGES, Cell, Rig
+from tests.faults.rig import CAFES, EVENTS, PLATFORMS, SHORT_TIER_SECONDS, STAGES, Cell, Rig
 from tests.faults.stages_workload import StagesWorkload
 from tests.integration.cafes import days_before
 
@@ -48,7 +48,7 @@ async def kill_stages(cell: Cell) -> None:
             await load.cancel()
 
 
-async def _job_of_a_campaign(rig: Rig, *, seconds_max: float = 150) -> psutil.Process:
+async def _job_of_a_campaign(rig: Rig, *, seconds_max: float = SHORT_TIER_SECONDS) -> psutil.Process:
     """The job's process, once it has worked for a moment."""
     deadline = time.monotonic() + seconds_max
     while time.monotonic() < deadline:

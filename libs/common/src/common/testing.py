@@ -270,7 +270,7 @@ async def swept(runtime: Runtime, *sweepers: Sweeper) -> int:
 
 
 async def mails_to(runtime: Runtime, write: Sweeper, address: str) -> list[tuple[str, str]]:
-    """Subject and body of what an address was written, after a service's sweeper has told all that is owed."""
+    """Subject and body of what an address was written, after a service's sweeper has written all that is owed."""
     await swept(runtime, write)
     async with runtime.database.transaction() as tx:
         rows = await tx.fetch_all("SELECT subject, body FROM mail WHERE recipient = :to ORDER BY id", to=address)

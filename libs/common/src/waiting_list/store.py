@@ -47,7 +47,7 @@ class Lists:
     # In which states seats that come back are given to the line, and the column that says when time ends one.
     open_states: Sequence[str]
     due_at: str
-    # Who is told: a table whose rows count their mails, keyed by `<party>_id`, and the column of `registration` that names one.
+    # Who is written to: a table whose rows count their mails, keyed by `<party>_id`, and the column of `registration` that names one.
     party: str
     party_column: str
 
@@ -139,7 +139,7 @@ class Lists:
         return [row[0] for row in rows]
 
     async def owed(self, tx: Transaction, after: UUID, limit: int) -> list[UUID]:
-        """Parties that have yet to be told something."""
+        """Parties that have yet to be written something."""
         rows = await tx.fetch_all(
             f"""SELECT DISTINCT {self.party_column} FROM registration WHERE owed IS NOT NULL AND {self.party_column} > :after
                 ORDER BY {self.party_column} LIMIT :limit""",
@@ -149,9 +149,9 @@ class Lists:
         return [row[0] for row in rows]
 
     async def take_owed(self, tx: Transaction, party_id: UUID) -> dict[UUID, str]:
-        """What a party is owed to be told, by registration, once: the note is gone, and one mail more is counted.
+        """What a party is owed to be written, by registration, once: the note is gone, and one mail more is counted.
 
-        Nothing when somebody else tells the party just now. What is noted meanwhile is in it, or stays for the next mail.
+        Nothing when somebody else writes to the party just now. What is noted meanwhile is in it, or stays for the next mail.
         """
         if not await tx.fetch_all(
             f"""SELECT 1 FROM {self.party} WHERE {self.party}_id = :id AND EXISTS
@@ -160,9 +160,9 @@ class Lists:
         ):
             return {}
         rows = await tx.fetch_all(
-            f"""WITH told AS (SELECT registration_id, owed FROM registration WHERE {self.party_column} = :id AND owed IS NOT NULL FOR UPDATE)
-                UPDATE registration r SET owed = NULL FROM told WHERE r.registration_id = told.registration_id
-                RETURNING told.registration_id, told.owed""",
+            f"""WITH taken AS (SELECT registration_id, owed FROM registration WHERE {self.party_column} = :id AND owed IS NOT NULL FOR UPDATE)
+                UPDATE registration r SET owed = NULL FROM taken WHERE r.registration_id = taken.registration_id
+                RETURNING taken.registration_id, taken.owed""",
             id=party_id,
         )
         await tx.execute(

@@ -108,8 +108,8 @@ async def _end_unanswered(tx: Transaction, loan_id: UUID) -> None:
 
 
 async def _write_of_late(tx: Transaction, loan_id: UUID) -> None:
-    """Whoever has a kit that is late is told of it, once."""
-    row = await kit_store.note_told(tx, loan_id)
+    """Whoever has a kit that is late is reminded of it, once."""
+    row = await kit_store.note_reminder(tx, loan_id)
     if row is not None:
         await notices.remind_of_kit(tx, row)
 

@@ -144,8 +144,8 @@ async def late(tx: Transaction, after: UUID, limit: int) -> list[UUID]:
     return await _loans(tx, _LATE, after, limit)
 
 
-async def note_told(tx: Transaction, loan_id: UUID) -> Any:
-    """Notes on a late loan that its borrower is told, and says whom to write to; None when they have been already."""
+async def note_reminder(tx: Transaction, loan_id: UUID) -> Any:
+    """Notes on a late loan that its borrower is reminded, and says whom to write to; None when they have been already."""
     return await tx.fetch_one(
         f"""UPDATE loan l SET reminder_count = 1 FROM kit k, organiser o
             WHERE l.loan_id = :id AND {_LATE} AND k.kit_id = l.kit_id AND o.organiser_id = l.borrower_id

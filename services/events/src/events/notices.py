@@ -34,7 +34,8 @@ _FIRST = ("cancelled", "offered", "moved", "ended", "waiting", "registered")
 
 async def _write_owed(tx: Transaction, party_id: UUID) -> None:
     """Writes to a party what it is owed, in one mail."""
-    owed = await SESSIONS.take_owed(tx, party_id)
+    if not (owed := await SESSIONS.take_owed(tx, party_id)):
+        return
     party = await party_store.find_party(tx, party_id)
     rows = await party_store.registrations(tx, party_ids=[party_id])
     listed = [(row, owed[row.registration_id]) for row in rows if row.registration_id in owed]
@@ -46,14 +47,14 @@ async def _write_owed(tx: Transaction, party_id: UUID) -> None:
         description.title,
         *([where] if where else []),
         "",
-        *(_line(row, told) for row, told in listed),
+        *(_line(row, what) for row, what in listed),
         "",
         "Voir, changer, annuler, montrer votre billet :",
         tx.signed_address("/inscription", PARTY_LINK, str(party_id), _LINK_DAYS),
         "",
         "Ce lien est le vôtre : ne le transmettez pas.",
     ]
-    first = min((told for _, told in listed), key=_FIRST.index)
+    first = min((what for _, what in listed), key=_FIRST.index)
     await tx.mail(
         message_key=f"party:{party_id}:{party.mail_count}",
         recipient=party.email,
@@ -81,11 +82,11 @@ async def ask_ambassador(tx: Transaction, visit: Visit, ambassador_id: UUID) -> 
     await _mail(tx, f"ask:{visit.visit_id}:{ambassador_id}", one.email, subject, "\n".join(body))
 
 
-def _line(row: Any, told: str) -> str:
+def _line(row: Any, owed: str) -> str:
     """One registration in a mail: when, what, and what to do."""
     what = f"{slot(row.starts_at, row.ends_at)}, {row.session_title}"
     seats = f"{row.seat_count} place{'s' if row.seat_count > 1 else ''}"
-    match told:
+    match owed:
         case "registered":
             return f"- {what} : {seats}, inscription confirmée."
         case "waiting":

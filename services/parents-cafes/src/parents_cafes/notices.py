@@ -53,7 +53,8 @@ async def verify(tx: Transaction, request_id: UUID, email: str, row: Any, policy
 
 async def _write_owed(tx: Transaction, household_id: UUID) -> None:
     """Writes to a household what it is owed, in one mail."""
-    owed = await CAFES.take_owed(tx, household_id)
+    if not (owed := await CAFES.take_owed(tx, household_id)):
+        return
     household = await household_store.find_household(tx, household_id)
     rows = await household_store.registrations(tx, household_id=household_id)
     listed = [(row, owed[row.registration_id]) for row in rows if row.registration_id in owed]
@@ -61,13 +62,13 @@ async def _write_owed(tx: Transaction, household_id: UUID) -> None:
         return
     link = tx.signed_address("/mon-cafe", HOUSEHOLD_LINK, str(household_id), _LINK_DAYS)
     body = [
-        *(line for row, told in listed for line in (*_lines(row, told), "")),
+        *(line for row, what in listed for line in (*_lines(row, what), "")),
         "Voir, changer, annuler, en une touche :",
         link,
         "",
         "Ce lien est le vôtre : ne le transmettez pas.",
     ]
-    first = min((told for _, told in listed), key=_FIRST.index)
+    first = min((what for _, what in listed), key=_FIRST.index)
     await tx.mail(
         message_key=f"household:{household_id}:{household.mail_count}",
         recipient=household.email,
@@ -79,11 +80,11 @@ async def _write_owed(tx: Transaction, household_id: UUID) -> None:
 write_owed = Sweeper("write_owed", CAFES.owed, _write_owed)
 
 
-def _lines(row: Any, told: str) -> list[str]:
+def _lines(row: Any, owed: str) -> list[str]:
     """One registration in a mail: when, where, and what to do."""
     what = f"« {words.THEMES[row.theme]} », {slot(row.starts_at, row.ends_at)}, {words.where(row)}"
     seats = words.parents(row.seat_count)
-    match told:
+    match owed:
         case "registered":
             return [what, f"C’est confirmé pour {seats}. Votre code à l’accueil : {row.code}"]
         case "waiting":
