@@ -45,7 +45,9 @@ async def kill_consumer(cell: Cell) -> None:
 
 def nth(cell: Cell) -> int:
     """Sometimes at once after a start, mostly after a while."""
-    return cell.draw.choice((cell.draw.randrange(1, 10), cell.draw.randrange(20, 60)))
+    return cell.draw.choice(
+        (cell.draw.randrange(1, 10), cell.draw.randrange(10, 30) if cell.short else cell.draw.randrange(20, 60))
+    )
 
 
 @cell("04", "kill -9 of a rebuild at 10, 50 and 90 %, and of the projection beside it", bulk=20)

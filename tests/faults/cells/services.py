@@ -153,7 +153,7 @@ async def kill_events(cell: Cell) -> None:
             await rig.ready(name)
         await workshops.prepare()
         await load.prepare()
-        workshops.start(per_second=cell.commands_per_second)
+        workshops.start(per_second=cell.commands_per_second / 2)
         load.start(per_second=cell.commands_per_second)
         try:
             await cell.deaths(

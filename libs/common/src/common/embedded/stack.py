@@ -271,7 +271,7 @@ class Stack:
             # The clock of the demonstration walks fast; the sweeper follows closely.
             "ESTUAIRE_SWEEP_SECONDS": os.environ.get("ESTUAIRE_SWEEP_SECONDS", "2"),
             # Whoever commits wakes the relay; with one replica of each, nobody else does.
-            "ESTUAIRE_OUTBOX_POLL_SECONDS": "0.5",
+            "ESTUAIRE_OUTBOX_POLL_SECONDS": "1",
             # Somebody who tries the pages waits for a link.
             "ESTUAIRE_MAIL_POLL_SECONDS": "0.5",
         }
