@@ -187,6 +187,8 @@ async def test_pages_fit_their_width(
     context = await browser.new_context(viewport={"width": width, "height": 844})
     page = await context.new_page()
     await page.goto(stack_urls["projections"] + path)
+    # The operators' page loads itself anew every few seconds, on a slow machine while it is being looked at.
+    await page.evaluate("for (let timer = setTimeout(() => {}); timer; timer--) clearTimeout(timer)")
     await assert_accessible(page)
     small = await page.evaluate(
         "[...document.querySelectorAll('button, select, .chip, nav a')].filter(e => e.offsetParent && e.getBoundingClientRect().height < 36).map(e => e.outerHTML)"
