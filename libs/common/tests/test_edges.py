@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+import uvicorn
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from alembic.autogenerate import compare_metadata
@@ -26,6 +27,9 @@ from faststream import AckPolicy
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from common import clock, services, tables
 from common.app import build_app
@@ -33,8 +37,8 @@ from common.budget import Budget
 from common.dead_letters import prune_foreign
 from common.embedded.processes import free_port
 from common.embedded.stack import Stack
-from common.failures import ended
-from common.http import _without_secrets, add_problem_handlers, prune_idempotency_keys
+from common.failures import Unavailable, ended
+from common.http import Edge, _without_secrets, add_problem_handlers, prune_idempotency_keys
 from common.identity import Identity
 from common.links import signed_link
 from common.log_view import LogView
@@ -191,6 +195,52 @@ async def test_pages_log_in_with_code_and_pkce_and_forms_need_their_csrf_token(p
         ).claims["csrf"]
         assert (await browser.post("/act", data={"did": "x", "csrf": csrf})).json() == {"who": "camille", "did": "x"}
     await identity.close()
+
+
+async def test_a_login_that_the_issuer_left_open_begins_anew(runtime: Runtime, parts: Stack) -> None:
+    """A code is good once: « Réessayer » leads to a new login and then to the page that was asked for, not to the code again."""
+    port, nobody = free_port(), free_port()
+    issuer = f"http://127.0.0.1:{port}"
+    configuration = {
+        "issuer": issuer,
+        "authorization_endpoint": f"{issuer}/authorize",
+        "token_endpoint": f"http://127.0.0.1:{nobody}/token",
+        "jwks_uri": f"{issuer}/jwks",
+    }
+    discovery = Starlette(
+        routes=[Route("/.well-known/openid-configuration", lambda _: JSONResponse(configuration), methods=["GET"])]
+    )
+    server = uvicorn.Server(uvicorn.Config(discovery, port=port, log_level="critical"))
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    given = settings_for(parts, "postgresql+asyncpg://x", public_url="http://127.0.0.1:1", issuer_url=issuer)
+    identity = Identity(given)
+    app = FastAPI()
+    app.state.runtime = runtime
+    app.add_middleware(Edge, settings=given, metrics=Metrics())
+    add_problem_handlers(app)
+    app.include_router(identity.router())
+
+    async def send_route() -> None:
+        raise Unavailable("the database is away")
+
+    app.add_api_route("/send", send_route, methods=["POST"])
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:1", headers={"Accept": "text/html"}
+    ) as browser:
+        sent = await browser.get("/login", params={"next": "/mes-places?n=2"})
+        state = parse_qs(urlparse(sent.headers["location"]).query)["state"][0]
+        answered = await browser.get("/login/callback", params={"code": "once", "state": state})
+        assert answered.status_code == 503 and "momentanément indisponible" in answered.text
+        assert 'href="/login?next=%2Fmes-places%3Fn%3D2"' in answered.text and "once" not in answered.text
+        # A form is sent again from its own page: its address answers nobody who only follows a link.
+        refused = await browser.post("/send")
+        assert refused.status_code == 503 and 'href="/send"' not in refused.text
+        assert "page précédente" in refused.text
+    await identity.close()
+    server.should_exit = True
+    await serving
 
 
 async def test_the_development_clock_shifts_what_rules_see_and_nothing_else(runtime: Runtime) -> None:

@@ -49,7 +49,12 @@ class Malformed(Exception):
 
 
 class Unavailable(Exception):
-    """A part that we depend on is away; the same attempt may succeed later."""
+    """A part that we depend on is away; the same attempt may succeed later.
+
+    `again` is where a person tries again, when it is not the same address.
+    """
+
+    again: str | None = None
 
 
 class Moved(Unavailable):

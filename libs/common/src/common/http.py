@@ -81,9 +81,13 @@ def failure(
     *,
     reason: str | None = None,
     headers: dict[str, str] | None = None,
+    again: str | None = None,
     **members: Any,
 ) -> Response:
-    """A problem for software, a page that says the same for a browser; who is not logged in is sent to the login."""
+    """A problem for software, a page that says the same for a browser; who is not logged in is sent to the login.
+
+    Where somebody tries `again` what was away is the same address, unless it is given; a form is sent again from its page.
+    """
     asked = Headers(scope=scope)
     if "text/html" not in asked.get("accept", ""):
         return problem(status, detail, reason=reason, headers=headers, **members)
@@ -96,8 +100,7 @@ def failure(
         status,
         heading=_TITLES.get(status, "Erreur"),
         detail=detail,
-        away=status == 503,
-        path=path,
+        again=(again or (path if scope["method"] == "GET" else "")) if status == 503 else None,
         navigation=settings.navigation,
     )
     page.headers.update(headers or {})
@@ -332,6 +335,7 @@ class Edge:
                         "Réessayez dans quelques secondes ; rien n'a été perdu.",
                         reason="unavailable",
                         headers=_COME_BACK,
+                        again=getattr(error, "again", None),
                     )
                     await away(scope, receive, counted)
                 else:

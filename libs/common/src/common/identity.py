@@ -76,7 +76,7 @@ class Identity:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._client = httpx.AsyncClient(timeout=5)
+        self._client = httpx.AsyncClient(timeout=settings.issuer_seconds_max)
         self._keys: KeySet | None = None
         self._keys_at = 0.0
         self._configuration: dict[str, Any] | None = None
@@ -200,6 +200,24 @@ class Identity:
         login = self._unseal(request.cookies.get(_LOGIN_COOKIE), "login")
         if login is None or not code or not secrets.compare_digest(state, str(login["state"])):
             raise HTTPException(400, "Connexion interrompue : recommencez depuis la page d'accueil.")
+        try:
+            claims = await self._claims_for(code, login)
+        except Unavailable as away:
+            # A code is good once: whoever tries again logs in anew.
+            away.again = f"/login?{urlencode({'next': login['next']})}"
+            raise
+        kept: dict[str, Any] = {
+            name: claims[name] for name in ("sub", "roles", "structure_id", "email", "name") if name in claims
+        }
+        done = RedirectResponse(str(login["next"]), 303)
+        self._seal(
+            done, _SESSION_COOKIE, {"use": "session", **kept, "csrf": secrets.token_urlsafe(24)}, _SESSION_SECONDS
+        )
+        done.delete_cookie(_LOGIN_COOKIE)
+        return done
+
+    async def _claims_for(self, code: str, login: dict[str, Any]) -> dict[str, Any]:
+        """What the issuer says of the person whom it sent back with this code."""
         configuration = await self.configuration()
         try:
             answer = await self._client.post(
@@ -221,15 +239,7 @@ class Identity:
         claims = await self.verify(answer.json()["id_token"], audience=self._settings.page_client_id)
         if claims.get("nonce") != login["nonce"]:
             raise HTTPException(400, "Connexion interrompue : recommencez depuis la page d'accueil.")
-        kept: dict[str, Any] = {
-            name: claims[name] for name in ("sub", "roles", "structure_id", "email", "name") if name in claims
-        }
-        done = RedirectResponse(str(login["next"]), 303)
-        self._seal(
-            done, _SESSION_COOKIE, {"use": "session", **kept, "csrf": secrets.token_urlsafe(24)}, _SESSION_SECONDS
-        )
-        done.delete_cookie(_LOGIN_COOKIE)
-        return done
+        return claims
 
     async def _logout(self, request: Request) -> Response:
         await self.checked_form(request)

@@ -34,6 +34,7 @@ class Settings(BaseSettings):
     kafka_bootstrap_servers: str
     registry_url: str = Field(description="Base of the Confluent-compatible API, without a trailing slash")
     issuer_url: str = Field(description="OpenID Connect issuer; its keys are read from its discovery document")
+    issuer_seconds_max: float = Field(default=5.0, description="How long a login or a token waits for an answer of it")
     audience: str = "estuaire"
     public_url: str = Field(default="", description="Where a browser reaches this service; the login comes back here")
     navigation: list[Link] = Field(default_factory=list, description="JSON; the same for every service's pages")

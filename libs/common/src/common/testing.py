@@ -69,6 +69,7 @@ def stack() -> Iterator[Stack]:
     home.chmod(0o755)  # PostgreSQL runs under an account of its own when the tests run as root
     # The tests load one caller as no partner may.
     os.environ["ESTUAIRE_COMMANDS_PER_SECOND_MAX"] = "1000000"
+    os.environ["ESTUAIRE_ISSUER_SECONDS_MAX"] = str(PATIENCE_SECONDS)
     started = Stack(EmbeddedSettings.on_free_ports(home), forked=True)
     started.start()
     yield started
