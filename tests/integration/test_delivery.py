@@ -357,7 +357,11 @@ async def test_a_terminated_service_drains(stack: Stack, seats: Seats, query: Qu
                 await asyncio.sleep(0.05)
 
     writers = [asyncio.create_task(write(number)) for number in range(4)]
-    await asyncio.sleep(2)
+
+    async def under_load() -> bool:
+        return len(statuses) > 50
+
+    await eventually(under_load)
     began, child = time.monotonic(), stack.children["remediation-seats"]
     await asyncio.to_thread(child.stop, PATIENCE_SECONDS)
     print(f"drained within {time.monotonic() - began:.1f} s")
