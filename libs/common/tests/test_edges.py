@@ -35,7 +35,9 @@ from common import clock, services, tables
 from common.app import build_app
 from common.budget import Budget
 from common.dead_letters import prune_foreign
-from common.embedded.processes import free_port
+from common.embedded.parts import fetch, unpacked_registry
+from common.embedded.processes import EmbeddedError, free_port
+from common.embedded.registry import Registry
 from common.embedded.stack import Stack
 from common.failures import Unavailable, ended
 from common.http import Edge, _without_secrets, add_problem_handlers, prune_idempotency_keys
@@ -241,6 +243,22 @@ async def test_a_login_that_the_issuer_left_open_begins_anew(runtime: Runtime, p
     await identity.close()
     server.should_exit = True
     await serving
+
+
+def test_a_registry_that_ends_while_it_starts_is_started_again(parts: Stack, tmp_path: Path) -> None:
+    """It may do so by itself, when the broker does not know its topic yet; one that keeps ending is given up with its words."""
+    folder = unpacked_registry(tmp_path, fetch("registry", lambda _: None)[0])
+    ports = {"port": free_port(), "management_port": free_port()}
+    registry = Registry(tmp_path, folder, **ports, bootstrap_servers=parts.bootstrap_servers)
+    registry.start()
+    registry.child.kill()
+    registry.wait()
+    assert registry.child.running
+    registry.child.kill()
+    hopeless = Registry(tmp_path, tmp_path, **ports, bootstrap_servers=parts.bootstrap_servers)
+    hopeless.start()
+    with pytest.raises(EmbeddedError, match="stopped while starting"):
+        hopeless.wait()
 
 
 async def test_the_development_clock_shifts_what_rules_see_and_nothing_else(runtime: Runtime) -> None:

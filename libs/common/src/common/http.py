@@ -101,6 +101,7 @@ def failure(
         heading=_TITLES.get(status, "Erreur"),
         detail=detail,
         again=(again or (path if scope["method"] == "GET" else "")) if status == 503 else None,
+        path=path,
         navigation=settings.navigation,
     )
     page.headers.update(headers or {})
