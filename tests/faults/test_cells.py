@@ -11,7 +11,7 @@ from tests.faults.cells import CELLS
 from tests.faults.rig import Cell, Rig
 
 SEEDS = tuple(int(seed) for seed in os.environ.get("SEEDS", "1").split(","))
-# Each failpoint at least twice; `make faults` has 20.
+# Each failpoint, most of them twice; `make faults` has 20.
 KILLS = int(os.environ.get("KILLS", "10"))
 # The bounds of recovery are judged where a cell has all its kills, on a machine that does nothing else.
 SHORT = KILLS < 20

@@ -92,15 +92,16 @@ def failure(
     if "text/html" not in asked.get("accept", ""):
         return problem(status, detail, reason=reason, headers=headers, **members)
     path = quote(scope["path"]) + (f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else "")
+    # Where a link may lead back to; the address of a form answers nobody who follows one.
+    back = path if scope["method"] == "GET" else ""
     if status == 401:
-        back = path if scope["method"] == "GET" else "/"
-        return RedirectResponse(f"/login?next={quote(back)}", 303)
+        return RedirectResponse(f"/login?next={quote(back or '/')}", 303)
     page = _error_pages.page(
         "error.html",
         status,
         heading=_TITLES.get(status, "Erreur"),
         detail=detail,
-        again=(again or (path if scope["method"] == "GET" else "")) if status == 503 else None,
+        again=(again or back) if status == 503 else None,
         path=path,
         navigation=settings.navigation,
     )
