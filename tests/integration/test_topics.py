@@ -82,7 +82,8 @@ async def test_a_record_stamped_long_ago_is_kept_from_its_arrival(broker: str) -
         places = {name: TopicPartition(name, 0) for name in names}
 
         async def deleted() -> bool:
-            return (await reader.beginning_offsets([places[trusting]]))[places[trusting]] == 1
+            starts: dict[TopicPartition, int] = await reader.beginning_offsets([places[trusting]])
+            return starts == {places[trusting]: 1}
 
         await eventually(deleted)
         assert await reader.beginning_offsets([places[kept], places[altered]]) == {
