@@ -62,3 +62,13 @@ def problem_on(page: httpx.Response) -> str:
     found = re.search(r'role="alert".*?</div>', page.text, re.S)
     assert found, page.text
     return html.unescape(re.sub(r"<[^>]+>", "", found[0]))
+
+
+def offered_again(page: httpx.Response) -> dict[str, Any]:
+    """What the page offers to send again, under a key of its own."""
+    form = re.search(r'role="alert".*?(<form.*?</form>)', page.text, re.S)
+    assert form, page.text
+    fields: dict[str, Any] = {}
+    for name, value in re.findall(r'name="([^"]+)" value="([^"]*)"', form[1]):
+        fields.setdefault(name, []).append(html.unescape(value))
+    return fields

@@ -24,9 +24,9 @@ from projections.messages import (
     SessionDescribed,
     SessionPurpose,
 )
-from tests.integration.browsing import WIDTHS, assert_accessible, opened
+from tests.integration.browsing import WIDTHS, assert_accessible, link_sent_to, opened
 from tests.integration.conftest import eventually
-from tests.integration.events import Events, put_session, register
+from tests.integration.events import Events, event_body, put_session, register
 from tests.integration.platforms import at
 from tests.integration.referee import Record, read_topic
 from tests.integration.test_rebuild import rebuild
@@ -154,6 +154,68 @@ async def test_figures_filters_and_icalendar(stack: Stack, events: Events) -> No
         assert again.status_code == 304
         sent = await client.get(f"/evenement/{event_id}")
         assert sent.status_code == 303 and sent.headers["location"] == f"{events.url}/evenements/{event_id}"
+
+
+async def test_one_uid_has_one_sequence_wherever_it_is_published(stack: Stack, events: Events) -> None:
+    """An event's own calendar, a party's, and that of the Region: equal, whoever registers, and higher after each change."""
+    email, month = f"sequence-{uuid4().hex[:6]}@example.org", f"{at(30, 14):%Y-%m}"
+    async with (
+        await events.organiser() as organiser,
+        events.family() as family,
+        http_client(base_url=url_of(stack, "projections")) as region,
+    ):
+        event_id, (session_id,) = await events.event(organiser, commune_code="50218")
+        assert (await register(family, event_id, [session_id], email)).status_code == 201
+        mine = await link_sent_to(stack, email)
+
+        async def published() -> list[tuple[int | None, str | None]]:
+            found = []
+            for client, path in (
+                (family, f"/evenements/{event_id}.ics"),
+                (family, f"{mine}/agenda.ics"),
+                (region, "/calendrier.ics?territoire=50"),
+            ):
+                entries = IcsCalendarStream.calendar_from_ics((await client.get(path)).text).events
+                found += [(one.sequence, one.summary) for one in entries if one.uid == str(session_id)]
+            return found
+
+        async def told() -> tuple[int, str]:
+            """What all three say, once the Region's has what the others have."""
+
+            async def agreed() -> bool:
+                found = await published()
+                return len(found) == 3 and len(set(found)) == 1
+
+            await eventually(agreed)
+            sequence, summary = (await published())[0]
+            assert sequence is not None and summary is not None
+            return sequence, summary
+
+        async def registered(count: int) -> None:
+            async def shown() -> bool:
+                rows = (await region.get("/api/calendar", params={"mois": month, "territoire": "50"})).json()
+                return any(
+                    (row["session_id"], row["registered_count"]) == (str(session_id), count) for row in rows["sessions"]
+                )
+
+            await eventually(shown)
+
+        first, _ = await told()
+        assert (await register(family, event_id, [session_id], f"x{email}")).status_code == 201
+        await registered(2)
+        assert (await told())[0] == first
+        await put_session(organiser, event_id, session_id=session_id, hour=16)
+        moved, _ = await told()
+        assert moved > first
+        renamed = event_body(commune_code="50218", title="Un titre tout neuf")
+        assert (await organiser.put(f"/v1/events/{event_id}", json=renamed)).status_code == 200
+
+        async def renewed() -> bool:
+            return all("Un titre tout neuf" in str(summary) for _, summary in await published())
+
+        await eventually(renewed)
+        last, _ = await told()
+        assert last > moved
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -135,6 +135,12 @@ async def test_after_a_restore_everything_is_told_as_it_stands(fresh_runtime: Fr
             "RegistrationQueued",
             "RegistrationQueued",
         ]
+        # Calendars go on from the description that was told anew.
+        async with runtime.database.transaction() as tx:
+            kept = await tx.fetch_one(
+                "SELECT described_version, version FROM session WHERE session_id = :id", id=session_id
+            )
+        assert kept is not None and (kept.described_version, kept.version) == (41, 45)
         assert await names("events.platform-requests.v1", row.request_id) == ["PlatformRequested"]
         assert await names("events.kits.v1", kit_id) == ["KitDescribed", "LoansRestated", "LoanRequested"]
         assert await names("events.ambassadors.v1", ambassador_id) == ["AmbassadorDescribed"]

@@ -12,7 +12,7 @@ import httpx
 from common.testing import url_of
 from tests.integration.browsing import link_sent_to
 from tests.integration.events import SCHOOL, SERVICE, Events, register, session_body
-from tests.integration.forms import Sender, logged_in, problem_on
+from tests.integration.forms import Sender, logged_in, offered_again, problem_on
 from tests.integration.platforms import at
 from tests.integration.test_doors import small
 
@@ -267,6 +267,31 @@ async def test_a_form_that_was_refused_keeps_what_was_typed(events: Events) -> N
         answer = await form.send(path, **{name: value.format(**ids) for name, value in fields.items()})
         assert answer.status_code == 422 and problem_on(answer), answer.text
         assert f'value="{typed}"' in answer.text, (path, answer.text)
+
+
+async def test_a_form_that_has_served_offers_to_send_what_was_changed(events: Events) -> None:
+    """Back, another title and other publics, sent again: the page keeps all of it, and asks; then it is done."""
+    people, ids = await scene_of(events)
+    mine, page, key = people["mine"].form, f"/mes-evenements/{ids['event']}", uuid4().hex
+    public = f"/v1/events/{ids['event']}"
+
+    async def described() -> tuple[str, list[str]]:
+        shown = (await mine.client.get(public)).json()
+        return shown["title"], shown["audiences"]
+
+    def fields(title: str) -> dict[str, Any]:
+        return EVENT | {"commune": "Rouen (76)", "title": title, "audience": ["familles", "adultes"]}
+
+    assert (await mine.send(page, **fields("Premier titre"), key=key)).status_code == 303
+    before = await described()
+    asked = await mine.send(page, **fields("Second & « titre »"), key=key)
+    assert asked.status_code == 422 and "Envoyer quand même ?" in problem_on(asked)
+    assert await described() == before
+    again = offered_again(asked)
+    assert again["title"] == ["Second & « titre »"] and again["audience"] == ["familles", "adultes"]
+    assert again["key"] != [key]
+    assert (await mine.client.post(page, data=again)).status_code == 303
+    assert await described() == ("Second & « titre »", ["familles", "adultes"])
 
 
 async def test_the_door_tells_without_javascript_what_it_read(events: Events) -> None:

@@ -142,6 +142,21 @@ async def test_what_a_busy_calendar_keeps(event: str, expected: list[tuple[str, 
     assert await spans(calendar(event)) == [(paris(begin), paris(end)) for begin, end in expected]
 
 
+async def test_what_is_only_said_to_be_busy_is_kept() -> None:
+    """A file of VFREEBUSY alone: periods by their end or length, one or several on a line; what is free is not."""
+    inside = (
+        "BEGIN:VFREEBUSY\nUID:f\nDTSTAMP:20260101T000000Z\n"
+        "FREEBUSY;FBTYPE=BUSY-TENTATIVE:20261201T080000Z/20261201T090000Z,20261202T080000Z/PT1H\n"
+        "FREEBUSY:20261203T080000Z/20261203T090000Z\nFREEBUSY:20251203T080000Z/20251203T090000Z\n"
+        "FREEBUSY;FBTYPE=FREE:20261204T080000Z/20261204T090000Z\nEND:VFREEBUSY\n"
+    )
+    expected = [(datetime(2026, 12, n, 8, tzinfo=UTC), datetime(2026, 12, n, 9, tzinfo=UTC)) for n in (1, 2, 3)]
+    assert await spans(calendar(zones=inside)) == expected
+    event = "DTSTART:20261205T080000Z\nDTEND:20261205T090000Z"
+    both = [*expected, (datetime(2026, 12, 5, 8, tzinfo=UTC), datetime(2026, 12, 5, 9, tzinfo=UTC))]
+    assert await spans(calendar(event, zones=inside)) == both
+
+
 async def test_a_school_s_whole_calendar_is_read() -> None:
     """Forty courses twice a week since 2023, and two thousand single events: what a workshop of a lycée has."""
     courses = [

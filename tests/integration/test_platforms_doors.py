@@ -175,7 +175,8 @@ async def test_another_file_under_the_same_key_is_not_taken_for_the_first(
     for _ in range(2):
         assert (await form.upload(path, "photo", picture, key=key, caption="Le tour")).status_code == 303
     other = await form.upload(path, "photo", painted("red"), key=key, caption="Le tour")
-    assert other.status_code == 422 and "déjà servi" in problem_on(other)
+    assert other.status_code == 422 and "déjà été envoyé" in problem_on(other)
+    assert "choisissez de nouveau le fichier" in problem_on(other) and 'value="Le tour"' in other.text
     for colour in ("red", "green", "blue"):
         assert (await form.upload(path, "photo", painted(colour), caption=colour)).status_code == 303
     fifth = await form.upload(path, "photo", painted("black"), caption="noir")

@@ -11,7 +11,9 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from common.failures import Refusal
 from common.testing import Query, add_persona, http_client
+from remediation_seats.declarations import read_csv
 from tests.integration.browsing import WIDTHS, assert_accessible, log_in, opened
 from tests.integration.conftest import BoardOf, Seats, declare, eventually
 from tests.integration.test_partner_topics import new_partner
@@ -270,6 +272,10 @@ async def test_a_table_is_rehearsed_then_sent(seats: Seats, browser: Browser, bo
         template = await page.request.get(f"{seats.url}/mes-places/modele.csv")
         header = (await template.body()).decode("utf-8-sig").splitlines()
         assert header[0] == "parcours;intitule;places;occupees;observe_le" and str(programme_id) in header[1]
+        # Sent back untouched it declares nothing: nobody has said when it was counted.
+        assert header[1].endswith(";")
+        (_, untouched), *_ = read_csv(await template.body())
+        assert isinstance(untouched, Refusal) and "rien n’est déclaré" in untouched.detail
         lines = [
             "Parcours;Intitulé;Places;Occupées;Observé le",
             f"{programme_id};été;12;4;{_in_a_minute()}",

@@ -204,6 +204,36 @@ async def test_a_file_is_part_of_what_a_form_asks(client: httpx.AsyncClient, run
     assert (none.status_code, none.json()["problem"]) == (422, "Choisissez un fichier.")
 
 
+async def test_a_form_that_has_served_asks_before_it_serves_again(
+    client: httpx.AsyncClient, runtime: Runtime, parts: Stack
+) -> None:
+    """Back, another number, sent again: asked in a person's words; under a new key it is done, and once."""
+    log_in(client, runtime, "host")
+    form = {"count": "2", "csrf": CSRF, "key": "one"}
+    assert (await client.post("/choses/5", data=form)).status_code == 303
+    changed = form | {"count": "3"}
+    asked = await client.post("/choses/5", data=changed)
+    assert asked.status_code == 422 and asked.json()["typed"]["count"] == "3"
+    assert "déjà été envoyé" in asked.json()["problem"] and "Idempotency" not in asked.json()["problem"]
+    answers = [await client.post("/choses/5", data=changed | {"key": "two"}) for _ in range(2)]
+    assert [one.status_code for one in answers] == [303, 303]
+    assert [one.headers.get("idempotent-replay") for one in answers] == [None, "true"]
+    headers = {"Authorization": f"Bearer {await token_of(parts, PERSON)}", "Idempotency-Key": "three"}
+    assert (await client.post("/things/5", json={"count": 2}, headers=headers)).status_code == 200
+    refused = await client.post("/things/5", json={"count": 3}, headers=headers)
+    assert (refused.status_code, refused.json()["reason"]) == (422, "idempotency_key_reused")
+    assert refused.json()["answered_status"] == 200 and "nouvelle clé" in refused.json()["detail"]
+
+
+async def test_a_form_that_was_refused_first_is_sent_again_without_a_question(client: httpx.AsyncClient) -> None:
+    """Nothing came of it, so that nothing can be done twice; a second click of what was changed is answered as the first."""
+    form = {"chose": "0", "count": "2", "key": "one"}
+    assert (await client.post("/liens/good", data=form)).status_code == 404
+    answers = [await client.post("/liens/good", data=form | {"chose": "5"}) for _ in range(2)]
+    assert [one.status_code for one in answers] == [303, 303]
+    assert [one.headers.get("idempotent-replay") for one in answers] == [None, "true"]
+
+
 async def test_who_may_not_see_the_page_is_told_why_the_form_was_refused(
     client: httpx.AsyncClient, runtime: Runtime
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parents_cafes import season
+from parents_cafes import domain, season
 from parents_cafes.messages import (
     CafeCancellationReason,
     CafeMerged,
@@ -182,6 +182,21 @@ def test_everybody_moves_with_what_they_have() -> None:
     assert {one.answer_until for one in moved} == {DUE + timedelta(hours=48)}
     (queued,) = (one for one in received.messages if isinstance(one, HouseholdQueued))
     assert queued.priority == 1
+
+
+@pytest.mark.parametrize("changes", [(0, 0), (5, 0), (0, 5), (7, 3)])
+def test_an_entry_of_a_calendar_is_never_older_after_a_move(changes: tuple[int, int]) -> None:
+    """SEQUENCE is the sum of a household's changes and its café's: it rises, however often the café that it left had changed."""
+    left, entered = changes
+    one = replace(registration(), revision=2)
+    source, target = replace(cafe(one, revision=left), review_at=DUE), cafe(revision=entered)
+    _, by_choice = domain.change(source, one, target, POLICY, NOW)
+    _, by_merge = season.merge(source, [one], target, POLICY, DUE)
+    for received in (by_choice, by_merge):
+        assert received.refusal is None
+        (moved,) = received.cafe.registrations
+        assert moved.registration_id == one.registration_id
+        assert moved.revision + received.cafe.revision > one.revision + source.revision
 
 
 def test_a_small_cafe_needs_no_more_than_its_seats() -> None:

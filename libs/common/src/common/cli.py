@@ -120,12 +120,13 @@ def schemas_register(
 def topics_create(
     bootstrap_servers: Annotated[str, typer.Option(envvar="ESTUAIRE_KAFKA_BOOTSTRAP_SERVERS")],
 ) -> None:
-    """Creates what the brokers lack, where no operator does; never changes a topic that exists."""
+    """Creates what the brokers lack, where no operator does; configures what exists, partners' topics too, as it is declared."""
     from common.topics import create_topics
 
     async def work() -> None:
-        known = contracts.load(SCHEMAS).topics.values()
-        created = await create_topics(bootstrap_servers, list(known))
+        declared = contracts.load(SCHEMAS)
+        known = list(declared.topics.values())
+        created = await create_topics(bootstrap_servers, known, families=list(declared.families.values()))
         for topic in known:
             console.print(f"{topic.name}: {'created' if topic.name in created else 'was there'}")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
@@ -19,9 +20,10 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, UploadFile
 
-from common.http import Answer, run_command, run_once
+from common.http import KEY_REUSED, Answer, run_command, run_once
 from common.identity import Identity, Principal, caller_as
 from common.spreadsheet import refused_line
+from common.transaction import Transaction
 
 Endpoint = Callable[..., Awaitable[Response]]
 Form = Mapping[str, str]
@@ -29,6 +31,7 @@ Who = Callable[..., Awaitable[Principal]]
 # The fields of a body.
 Read = Mapping[str, Any]
 INVALID = "invalid_request"
+_HAS_SERVED = "Ce formulaire a déjà été envoyé, avec d’autres réponses : celles-ci ne sont pas encore enregistrées."
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,21 @@ class Sent:
     def problem(self) -> str:
         """Why it was refused, as a sentence."""
         return str(self.content["detail"]) if self.status >= 400 else ""
+
+    @property
+    def has_served(self) -> bool:
+        """Whether the same form was sent before with other content, and did something: its page asks before it does more."""
+        return self.status >= 400 and self.content["reason"] == KEY_REUSED
+
+    @property
+    def has_file(self) -> bool:
+        """Whether a file was chosen, which only the person can choose again."""
+        return any(isinstance(value, UploadFile) and value.filename for value in self.fields.values())
+
+    @property
+    def repeated(self) -> list[tuple[str, str]]:
+        """What to send again under another key: every text, in the order of the form."""
+        return [(name, value) for name, value in self.fields.multi_items() if isinstance(value, str) and name != "key"]
 
 
 @dataclass(frozen=True)
@@ -124,8 +142,7 @@ class Command:
                 caller = await self.who(request, **_named_by(self.who, asked)) if self.who else logged_in
                 assert caller is not None
                 command = partial(self.run, **_named_by(self.run, asked | {"principal": caller}))
-                key = sent.typed.get("key") or None
-                status, content, headers = await run_once(request, caller, key, await _facts(sent), command)
+                status, content, headers = await _run_form(request, caller, sent, command)
                 sent = replace(sent, status=status, content=content)
             done = then(sent) if then and sent.status < 400 else None
             try:
@@ -178,6 +195,21 @@ def command(
         return whole
 
     return made
+
+
+async def _run_form(
+    request: Request, caller: Principal, sent: Sent, command: Callable[[Transaction], Awaitable[Answer]]
+) -> tuple[int, Any, Mapping[str, str]]:
+    """Runs it once for the form's key. Of a form that has served with other content, says so in a person's words (decision 0030)."""
+    key, facts = sent.typed.get("key") or None, await _facts(sent)
+    status, content, headers = await run_once(request, caller, key, facts, command)
+    if status < 400 or content["reason"] != KEY_REUSED:
+        return status, content, headers
+    if content["answered_status"] >= 400:
+        # Nothing came of what was sent first, so that there is nothing to ask: the key stands for this content, too.
+        key = hashlib.sha256(json.dumps([key, facts]).encode()).hexdigest()
+        return await run_once(request, caller, key, facts, command)
+    return status, {**content, "detail": _HAS_SERVED}, headers
 
 
 async def _facts(sent: Sent) -> list[tuple[str, str]]:

@@ -48,11 +48,14 @@ class Desk:
         sent: Sent | None = None,
         **facts: Any,
     ) -> Response:
-        """A page in its frame: what was done just now, or what was `sent` and why it was refused."""
+        """A page in its frame: what was done just now, or what was `sent` and why it was refused, or whether to send it again."""
+        asks = sent is not None and sent.has_served
         told = {
             "said": request.query_params.get("fait", ""),
-            "problem": sent.problem if sent else "",
+            "problem": sent.problem if sent and not asks else "",
             "typed": sent.typed if sent else {},
+            "served": sent if asks else None,
+            "address": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
         }
         return self._pages.page(
             template,

@@ -29,6 +29,7 @@ from common.transaction import Database, MessageTooLarge, Transaction
 
 _log = logging.getLogger(__name__)
 _IDEMPOTENCY_KEY_MAX = 200
+KEY_REUSED = "idempotency_key_reused"
 # An id has 36 characters, a signed link more than a hundred.
 _SEGMENT_LENGTH_SHOWN = 64
 _COME_BACK = {"Retry-After": "2"}
@@ -181,7 +182,7 @@ async def execute(
 
     A refusal keeps what settling wrote; its content has `reason` and `detail`. With a key, the answer is stored in the
     same transaction: a repeated request gets the same answer and changes nothing; the same key with something else
-    asked is refused.
+    asked is refused, with the `answered_status` of what was asked first.
     """
     if key is not None and not 1 <= len(key) <= _IDEMPOTENCY_KEY_MAX:
         detail = f"Idempotency-Key : de 1 à {_IDEMPOTENCY_KEY_MAX} caractères."
@@ -207,8 +208,8 @@ async def execute(
                     )
                     assert row is not None
                     if row.request_sha256 != digest:
-                        detail = "Cette Idempotency-Key a déjà servi à une autre demande."
-                        return 422, {"reason": "idempotency_key_reused", "detail": detail}, False
+                        detail = "Cette Idempotency-Key a déjà servi à une autre demande : envoyez celle-ci avec une nouvelle clé."
+                        return 422, {"reason": KEY_REUSED, "detail": detail, "answered_status": row.status}, False
                     return row.status, row.answer, True
             status, content = await command(tx)
             content = _refused(content) if isinstance(content, Refusal) else _jsonable(content)

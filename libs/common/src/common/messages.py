@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import ClassVar
 from uuid import UUID
@@ -48,3 +48,11 @@ class Message(BaseModel):
 def by_full_name(classes: Iterable[type[Message]]) -> dict[str, type[Message]]:
     """Full record name to class."""
     return {f"{cls.namespace}.{cls.record_name()}": cls for cls in classes}
+
+
+def last_version_of(
+    kinds: tuple[type[Message], ...], messages: Sequence[Message], version: int, *, otherwise: int
+) -> int:
+    """The version of the last message of some kinds, where `version` is that of the last of all; `otherwise` if there is none."""
+    numbered = zip(range(version, 0, -1), reversed(messages), strict=False)
+    return next((number for number, message in numbered if isinstance(message, kinds)), otherwise)

@@ -22,7 +22,7 @@ from common.avro import Decoded, validated
 from common.contracts import Contracts, Schema, full_name
 from common.failures import Malformed, Unavailable
 from common.log_view import LogView, why_unreadable
-from common.messages import Message, by_full_name
+from common.messages import Message, by_full_name, last_version_of
 from common.schema_ids import SchemaIds
 from common.transaction import Database, Transaction
 
@@ -49,13 +49,15 @@ class Aggregates:
     """The aggregates of one topic: the table that has their versions, and how one of them is told anew.
 
     `restate` gives the messages that tell an aggregate as this database has it, or that it is over when the database forgot
-    it. It may bring back from the last messages what was forgotten; it neither emits nor numbers anything.
+    it. It may bring back from the last messages what was forgotten; it neither emits nor numbers anything. `described` are
+    the messages whose version the table keeps in `described_version`, where it has that column.
     """
 
     topic: str
     table: str
     restate: Callable[[Transaction, UUID, LastMessages], Awaitable[Sequence[Message]]]
     key: str = ""
+    described: tuple[type[Message], ...] = ()
 
     @property
     def key_column(self) -> str:
@@ -76,6 +78,12 @@ class Aggregates:
             id=aggregate_id,
             version=version,
         )
+        if told := last_version_of(self.described, messages, version, otherwise=0):
+            await tx.execute(
+                f"UPDATE {self.table} SET described_version = :told WHERE {self.key_column} = :id",
+                id=aggregate_id,
+                told=told,
+            )
 
 
 @dataclass

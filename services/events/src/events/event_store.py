@@ -176,7 +176,7 @@ async def sessions(
 ) -> Sequence[Row[Any]]:
     """Sessions by their begin, with their event and their seats as they are at `now`."""
     return await tx.fetch_all(
-        f"""SELECT s.*, e.description, e.state AS event_state, e.changed_at AS event_changed_at, o.account AS organiser_account,
+        f"""SELECT s.*, e.description, e.state AS event_state, e.changed_at AS event_changed_at, e.version AS event_version, o.account AS organiser_account,
                    c.registered, c.offered, c.waiting, c.attended,
                    GREATEST(0, s.capacity_count - c.registered - c.offered - c.waiting) AS free_count
             FROM session s JOIN event e USING (event_id) JOIN organiser o USING (organiser_id), LATERAL {SEATS} c

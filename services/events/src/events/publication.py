@@ -10,6 +10,7 @@ from uuid import UUID
 
 from icalendar import Calendar, Event, vDuration
 
+from common.calendars import entry
 from common.pages import PARIS
 from events import words
 from events.event_store import description_of
@@ -172,7 +173,7 @@ def _agenda_location(what: Description) -> dict[str, Any] | None:
 
 
 def calendar(title: str, rows: Sequence[Any], address_of: Any, *, mine: bool = False) -> bytes:
-    """Sessions as iCalendar: UID is the session's id, SEQUENCE counts its changes, what is called off says so.
+    """Sessions as iCalendar: UID is the session's id, SEQUENCE rises with it and its event, what is called off says so.
 
     `mine` are rows of registrations: they carry the link of an online session, which is for those who come.
     """
@@ -191,11 +192,8 @@ def calendar(title: str, rows: Sequence[Any], address_of: Any, *, mine: bool = F
 
 def _component(row: Any, address: str, *, mine: bool) -> Event:
     what = description_of(row)
-    one = Event()
-    one.add("uid", str(row.session_id))
-    one.add("sequence", row.revision)
-    one.add("dtstamp", row.changed_at)
-    one.add("last-modified", row.changed_at)
+    changed_at = max(row.changed_at, row.event_changed_at)
+    one = entry(row.session_id, row.described_version, row.event_version, changed_at=changed_at)
     one.add("dtstart", row.starts_at)
     one.add("dtend", row.ends_at)
     one.add("summary", row.title if row.title == what.title else f"{what.title} : {row.title}")

@@ -108,7 +108,7 @@ def _withdrawn(described: KitDescribed | AmbassadorDescribed | None, now: dateti
 # Events first: sessions and requests speak of one.
 AGGREGATES = (
     Aggregates("events.events.v1", table="event", restate=restate_event),
-    Aggregates("events.sessions.v1", table="session", restate=restate_session),
+    Aggregates("events.sessions.v1", table="session", restate=restate_session, described=store.DESCRIBED),
     Aggregates("events.platform-requests.v1", table="platform_request", key="request_id", restate=restate_request),
     Aggregates("events.kits.v1", table="kit", restate=restate_kit),
     Aggregates("events.ambassadors.v1", table="ambassador", restate=restate_ambassador),

@@ -10,11 +10,20 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Row
 
+from common.messages import last_version_of
 from common.policy import limits_at
 from common.transaction import Transaction
 from events import domain
 from events.domain import Attendance
-from events.messages import Admission, Allocation, PartyKind, RegistrationEndReason, SessionPurpose
+from events.messages import (
+    Admission,
+    Allocation,
+    PartyKind,
+    RegistrationEndReason,
+    SessionCancelled,
+    SessionDescribed,
+    SessionPurpose,
+)
 from events.state import Decision, Plan, Policy, Registration, Session
 from waiting_list.rules import ORDER, lottery_key
 from waiting_list.store import Lists
@@ -61,6 +70,8 @@ SESSIONS = Lists(
     party="party",
     party_column="party_id",
 )
+# What a reader of a calendar sees of a session.
+DESCRIBED = (SessionDescribed, SessionCancelled)
 # Seats as they are at `:now`, whether time was settled or not: a lapsed offer holds nothing.
 SEATS = f"({counts_sql('registration', 'session_id = s.session_id', lapsing=True)})"
 
@@ -136,6 +147,7 @@ async def save(tx: Transaction, before: Session, decision: Decision, policy: Pol
     # The seats are summed in the statement that the constraint looks at: what is stored is what is true.
     await tx.execute(
         f"""UPDATE session SET state = :state, version = :version, revision = :revision, drawn_at = :drawn_at, due_at = :due_at,
+                described_version = GREATEST(described_version, :described_version),
                 changed_at = CASE WHEN CAST(:changed AS boolean) THEN clock_timestamp() ELSE changed_at END,
                 taken_count = (SELECT COALESCE(sum(seat_count), 0) FROM registration WHERE session_id = :id AND {TAKING}),
                 {", ".join(f"{name} = :{name}" for name in values)} WHERE session_id = :id""",
@@ -143,6 +155,7 @@ async def save(tx: Transaction, before: Session, decision: Decision, policy: Pol
         state=after.state,
         version=version,
         revision=after.revision,
+        described_version=last_version_of(DESCRIBED, decision.messages, version, otherwise=0),
         drawn_at=after.drawn_at,
         due_at=domain.due_at(after, policy),
         changed=(after.revision, after.state) != (before.revision, before.state),

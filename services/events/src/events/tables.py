@@ -92,6 +92,8 @@ class SessionRow(EventsTable, table=True):
     drawn_at: datetime | None = instant(nullable=True)
     due_at: datetime | None = instant(nullable=True)
     revision: int
+    # Of the last message that described the session or called it off; a registration does not raise it.
+    described_version: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
     changed_at: datetime = instant()
     version: int = Field(sa_type=BigInteger)
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from common.failures import Refusal
 from common.messages import Message
@@ -284,20 +284,24 @@ def change(
     message = HouseholdLeft(
         occurred_at=now, registration_id=one.registration_id, reason=LeaveReason.CHANGED, **left.counts.fields()
     )
-    return Decision(left, (message,)), receive(target, one, source.cafe_id, MoveCause.CHANGED, None, now)
+    return Decision(left, (message,)), receive(target, one, source, MoveCause.CHANGED, None, now)
 
 
 def receive(
-    cafe: Cafe, one: Registration, from_id: UUID, cause: MoveCause, until: datetime | None, now: datetime
+    cafe: Cafe, one: Registration, source: Cafe, cause: MoveCause, until: datetime | None, now: datetime
 ) -> Decision:
     """A household comes from another café with what it had there: seats, an offer, or its place in line."""
-    moved = replace(one, moved_from_id=from_id, moved_until=until, revision=one.revision + 1)
+    # Its calendar adds the café's changes to its own: those of the café that it leaves stay counted, or the sum would go down.
+    revision = one.revision + source.revision + 1
+    moved = replace(one, moved_from_id=source.cafe_id, moved_until=until, revision=revision)
     if cause == MoveCause.CHANGED:
         moved = replace(moved, state="registered", due_at=None)
     cafe = cafe.with_(None, moved)
     message = state_message(cafe, moved, now)
     if moved.state == "registered":
-        message = HouseholdMoved(**_facts(cafe, moved, now), from_cafe_id=from_id, cause=cause, answer_until=until)
+        message = HouseholdMoved(
+            **_facts(cafe, moved, now), from_cafe_id=source.cafe_id, cause=cause, answer_until=until
+        )
     return Decision(cafe, (message,), registration=moved)
 
 

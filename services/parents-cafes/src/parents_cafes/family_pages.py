@@ -10,9 +10,10 @@ from uuid import UUID
 import segno
 from fastapi import HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
-from icalendar import Calendar, Event
+from icalendar import Calendar
 from pydantic import Field, field_validator
 
+from common.calendars import entry
 from common.commands import Endpoint, Sent, Words
 from common.desk import Desk, Routes, done
 from common.http import tagged
@@ -332,10 +333,7 @@ def ical(rows: list[Any]) -> bytes:
     found.add("prodid", "-//Estuaire//Cafés des parents//FR")
     found.add("version", "2.0")
     for row in rows:
-        one = Event()
-        one.add("uid", str(row.registration_id))
-        one.add("sequence", row.revision + row.cafe_revision)
-        one.add("dtstamp", row.changed_at)
+        one = entry(row.registration_id, row.revision, row.cafe_revision, changed_at=row.changed_at)
         one.add("dtstart", row.starts_at)
         one.add("dtend", row.ends_at)
         one.add("summary", f"Café des parents : {words.THEMES[CafeTheme(row.theme)]}")

@@ -254,9 +254,9 @@ def merge(
         assert one.state in LIVE
         due_at = {"waiting": closes_at, "offered": min(one.due_at or closes_at, closes_at)}.get(one.state)
         seated = until if one.state == "registered" else None
-        received = receive(
-            received.cafe, replace(one, due_at=due_at), source.cafe_id, MoveCause.MERGED, seated, now
-        ).after(received)
+        received = receive(received.cafe, replace(one, due_at=due_at), source, MoveCause.MERGED, seated, now).after(
+            received
+        )
     told: Message = CafeMerged(occurred_at=now, into_cafe_id=target.cafe_id, moved_seat_count=moved)
     return Decision(gone, (told,)), received
 

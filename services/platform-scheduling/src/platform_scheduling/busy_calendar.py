@@ -125,7 +125,22 @@ def _spans(content: bytes, since: datetime, until: datetime) -> list[tuple[str, 
             found[(str(event.get("UID", "")), begin, end)] = (within[0].isoformat(), within[1].isoformat(), note)
         if len(found) > _SPANS_MAX:
             raise _Refused("too_many")
+    for number, (begin, end) in enumerate(_free_busy(calendar)):
+        within = max(begin, since), min(end, until)
+        if within[0] < within[1]:
+            found[(f"free-busy {number}", begin, end)] = (within[0].isoformat(), within[1].isoformat(), "")
+    if len(found) > _SPANS_MAX:
+        raise _Refused("too_many")
     return sorted(found.values())
+
+
+def _free_busy(calendar: Any) -> Iterator[tuple[datetime, datetime]]:
+    """What a calendar that tells no events says is taken: many programs export nothing else (RFC 5545, VFREEBUSY)."""
+    for part in calendar.walk("VFREEBUSY"):
+        periods = part.get("FREEBUSY", [])
+        for period in periods if isinstance(periods, list) else [periods]:
+            if period.params.get("FBTYPE", "BUSY") != "FREE":
+                yield _instant(period.start), _instant(period.end)
 
 
 def _stretches(since: datetime, until: datetime) -> Iterator[datetime]:

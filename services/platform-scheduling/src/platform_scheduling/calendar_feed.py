@@ -8,6 +8,7 @@ from typing import Any
 
 from icalendar import Calendar, Event, vDuration
 
+from common.calendars import entry
 from territory import reference
 
 _STATUS = {
@@ -37,12 +38,8 @@ def feed(title: str, rows: Sequence[Any], *, for_owner: bool) -> bytes:
 
 
 def _event(row: Any, *, for_owner: bool) -> Event:
-    event = Event()
-    event.add("uid", str(row.booking_id))
-    event.add("sequence", row.revision)
-    event.add("dtstamp", row.changed_at)
+    event = entry(row.booking_id, row.revision, changed_at=row.changed_at)
     event.add("created", row.requested_at)
-    event.add("last-modified", row.changed_at)
     event.add("dtstart", row.starts_at)
     event.add("dtend", row.ends_at)
     status = _STATUS.get(row.state, "CANCELLED")

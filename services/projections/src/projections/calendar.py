@@ -11,9 +11,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from icalendar import Calendar as ICalendar
-from icalendar import Event as IEvent
 
 from common import secrecy
+from common.calendars import entry
 from common.pages import PARIS
 from common.rebuild import ReadModel
 from common.transaction import Transaction
@@ -252,7 +252,7 @@ async def sessions(
     """Sessions that end after an instant and begin before another, with their event; by invitation are nobody's to read here."""
     found = await tx.fetch_all(
         """SELECT s.*, e.kind, e.title AS event_title, e.summary, e.organiser_title, e.attendance_mode, e.place_title,
-                  e.commune_code, e.status, e.audiences, e.under_represented, e.fictitious,
+                  e.commune_code, e.status, e.audiences, e.under_represented, e.fictitious, e.aggregate_version AS event_version,
                   COALESCE((SELECT sum((one ->> 'seats')::int) FROM jsonb_each(s.offers) AS o(key, one)
                             WHERE (one ->> 'until')::timestamptz > :now), 0)::int AS held_count
            FROM calendar_session s JOIN calendar_event e USING (event_id)
@@ -288,6 +288,7 @@ async def _cafes(tx: Transaction, now: datetime, *, since: datetime, until: date
         | {
             "session_id": row["cafe_id"],
             "event_id": row["cafe_id"],
+            "event_version": 0,
             "kind": CAFE,
             "event_title": cafe_season.THEMES.get(row["theme"], "Café des parents"),
             "title": cafe_season.THEMES.get(row["theme"], "Café des parents"),
@@ -317,10 +318,8 @@ def ical(found: Sequence[Row], address_of: Callable[[Row], str]) -> bytes:
     calendar.add("version", "2.0")
     calendar.add("x-wr-calname", "Évènements de l’orientation")
     for row in found:
-        one = IEvent()
-        one.add("uid", str(row["session_id"]))
-        one.add("sequence", row["described_version"])
-        one.add("dtstamp", row["described_at"])
+        versions = row["described_version"], row["event_version"]
+        one = entry(row["session_id"], *versions, changed_at=row["described_at"])
         one.add("dtstart", row["starts_at"])
         one.add("dtend", row["ends_at"])
         same = row["title"] == row["event_title"]

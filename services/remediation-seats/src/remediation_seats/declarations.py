@@ -122,18 +122,20 @@ def read_csv(content: bytes) -> Table:
     ]
 
 
-def written_csv(rows: Sequence[Any], now: datetime) -> str:
-    """The catalogue's rows as a table that `read_csv` reads back; the instant is now, for a person about to count."""
-    instant = now.astimezone(PARIS).strftime(_DATES[1])
+def written_csv(rows: Sequence[Any]) -> str:
+    """The catalogue's rows as a table that `read_csv` reads back, without an instant: only who has counted can say when."""
     return written_table(
         ("parcours", "intitule", "places", "occupees", "observe_le"),
-        [(row.programme_id, row.title, row.total_count, row.taken_count, instant) for row in rows],
+        [(row.programme_id, row.title, row.total_count, row.taken_count, "") for row in rows],
     )
 
 
 def _line(cells: Mapping[str, str]) -> Mapping[str, Any] | Refusal:
     if not cells["observe_le"]:
-        return Refusal("invalid_line", "date d’observation : manque ; écrivez quand les places ont été comptées.")
+        return Refusal(
+            "invalid_line",
+            "date d’observation : manque, et rien n’est déclaré ; écrivez quand les places ont été comptées, par exemple 24/11/2026 14:30.",
+        )
     return {
         "programme_id": cells["parcours"],
         "total_count": cells["places"],

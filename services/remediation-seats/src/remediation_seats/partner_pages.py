@@ -113,9 +113,8 @@ class PartnerDesk(Desk):
         """The structure's programmes with their last counts, for a spreadsheet to change."""
         principal = self.who(request, "partner")
         async with self.database.transaction() as tx:
-            now = await tx.now()
             rows = await store.catalogue(tx, structure_id=structure_of(principal))
-        return table_file("mes-places.csv", declarations.written_csv(rows, now))
+        return table_file("mes-places.csv", declarations.written_csv(rows))
 
 
 @command("partner")

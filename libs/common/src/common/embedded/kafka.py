@@ -32,10 +32,15 @@ class Kafka:
         port: int,
         controller_port: int,
         listeners: Mapping[str, tuple[int, str]] | None = None,
+        properties: Mapping[str, str] | None = None,
     ) -> None:
-        """`listeners` are further ones by name: the port, and the address at which clients are told to come."""
+        """`listeners` are further ones by name: the port, and the address at which clients are told to come.
+
+        `properties` are set beside ours.
+        """
         self.bootstrap_servers = f"127.0.0.1:{port}"
         self._listeners = listeners or {}
+        self._more = properties or {}
         self._home = home
         self._data = home / "kafka"
         self._port = port
@@ -74,6 +79,7 @@ class Kafka:
             listeners += f",{name}://127.0.0.1:{port}"
             advertised += f",{name}://{address}"
             protocols += f",{name}:PLAINTEXT"
+        more = "".join(f"{name}={value}\n" for name, value in self._more.items())
         # One fsync a second at most: the embedded broker is for one machine; production uses replication.
         return f"""process.roles=broker,controller
 node.id=1
@@ -101,4 +107,4 @@ log.cleaner.dedupe.buffer.size=2097152
 num.network.threads=2
 num.io.threads=4
 background.threads=2
-"""
+{more}"""

@@ -220,9 +220,10 @@ class Stack:
         await self._create_topics()
 
     async def _create_topics(self) -> None:
-        topics = list(contracts.load(self.schemas_dir).topics.values())
+        declared = contracts.load(self.schemas_dir)
+        families = list(declared.families.values())
         try:
-            await create_topics(self.bootstrap_servers, topics)
+            await create_topics(self.bootstrap_servers, list(declared.topics.values()), families=families)
         except (TopicRefused, Unavailable) as error:
             raise EmbeddedError(str(error)) from None
 
