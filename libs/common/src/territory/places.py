@@ -53,6 +53,10 @@ class Meaning:
         its = (self.commune.code, self.former_code, self.commune.department_code, *self.commune.postal_codes)
         return number in its
 
+    def is_coded_only(self, number: str) -> bool:
+        """Whether a number is its INSEE code and no postal code of it."""
+        return number == self.commune.code and number not in self.commune.postal_codes
+
 
 @dataclass(frozen=True)
 class Place:
@@ -88,15 +92,18 @@ class Place:
         """What is wrong with a text that is not sure; empty for one that is, and for none."""
         if self.sure or not self.typed:
             return ""
-        if self.exact and any(one.commune.code == self.typed not in one.commune.postal_codes for one in self.choices):
-            return f"« {self.typed} » est un code postal et aussi un code INSEE : écrivez le nom, ou mettez le code INSEE dans commune_insee."
+        written = f"«\u00a0{self.typed}\u00a0»"
+        if self.exact and any(one.is_coded_only(self.typed) for one in self.choices):
+            return f"{written} est un code postal et aussi un code INSEE : écrivez le nom, ou mettez le code INSEE dans commune_insee."
         if self.exact:
-            return f"« {self.typed} » peut être plusieurs communes : dites laquelle."
+            return f"{written} peut être plusieurs communes : dites laquelle."
         if self.choices:
-            return f"Nous ne connaissons pas de commune « {self.typed} ». Vouliez-vous dire :"
+            return f"Nous ne connaissons pas de commune {written}. Vouliez-vous dire :"
         if self.typed.isdecimal():
-            return f"« {self.typed} » n’est le code d’aucune commune de Normandie : vérifiez-le, ou écrivez le nom de la commune."
-        return f"Nous ne connaissons pas de commune « {self.typed} » en Normandie : écrivez son nom ou son code postal."
+            return (
+                f"{written} n’est le code d’aucune commune de Normandie : vérifiez-le, ou écrivez le nom de la commune."
+            )
+        return f"Nous ne connaissons pas de commune {written} en Normandie : écrivez son nom ou son code postal."
 
     @property
     def choices_words(self) -> str:

@@ -6,7 +6,7 @@
     const input = box.querySelector('input'), list = document.createElement('ul'), said = document.createElement('p');
     list.id = `propositions-${number}`; list.setAttribute('role', 'listbox'); list.hidden = true;
     list.setAttribute('aria-label', 'Propositions');
-    said.className = 'vh'; said.setAttribute('role', 'status');
+    said.className = 'vh'; said.setAttribute('aria-live', 'polite');
     box.append(list, said);
     for (const [name, value] of Object.entries({ role: 'combobox', 'aria-autocomplete': 'list', 'aria-controls': list.id, 'aria-expanded': 'false' })) input.setAttribute(name, value);
     let active = -1, timer = 0, asked = 0;
