@@ -18,7 +18,7 @@ from tests.integration.stages import SCHOOL, siret
 
 SERVICE = "stage-matching"
 _OFFERS_PER_HOST, _WEEKS, _PUPILS = 3, 4, 60
-_HEADER = "uai;classe;eleve;sexe;age;commune;rayon_km;semaine;duree;voeux"
+_HEADER = "uai;classe;eleve;sexe;age;commune_insee;rayon_km;semaine;duree;voeux"
 
 
 class StagesWorkload(Commands):

@@ -147,6 +147,11 @@ async def test_an_organiser_from_a_draft_to_the_door(events: Events, browser: Br
         await page.get_by_label("Commune").fill("Nulle Part (76)")
         await page.get_by_label("Présentation").fill("Quarante métiers & des <démonstrations>.")
         await page.get_by_role("button", name="Enregistrer").click()
+        # A place that nobody knows is not passed over; without one, the event may be written and not announced.
+        await expect(page.get_by_role("alert")).to_contain_text("Nulle Part (76)")
+        await expect(page.get_by_label("Commune")).to_have_value("Nulle Part (76)")
+        await page.get_by_label("Commune").fill("")
+        await page.get_by_role("button", name="Enregistrer").click()
         await expect(page.get_by_role("status")).to_contain_text("enregistré")
         await page.get_by_role("button", name="Publier").click()
         await expect(page.get_by_role("alert")).to_contain_text("a besoin d’une commune")

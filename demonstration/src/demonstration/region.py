@@ -16,8 +16,19 @@ from territory.weeks import week_of
 
 SEED = 1414
 OFFER_COUNT = 15_000
-PUPIL_COLUMNS = ("uai", "classe", "eleve", "sexe", "age", "commune", "rayon_km", "semaine", "duree", "voeux")
-OFFER_COLUMNS = ("siret", "organisme", "type", "intitule", "nature", "rome", "commune", "publics", "age_min", "places")
+PUPIL_COLUMNS = ("uai", "classe", "eleve", "sexe", "age", "commune_insee", "rayon_km", "semaine", "duree", "voeux")
+OFFER_COLUMNS = (
+    "siret",
+    "organisme",
+    "type",
+    "intitule",
+    "nature",
+    "rome",
+    "commune_insee",
+    "publics",
+    "age_min",
+    "places",
+)
 _CLASS_SIZE = 26
 _WEEK_COUNT = 10
 

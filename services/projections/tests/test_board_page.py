@@ -56,7 +56,7 @@ def filters(query: str) -> Filters:
 def test_an_address_reads_back_as_the_same_filters() -> None:
     """A shared link shows the same board."""
     read = filters("territoire=76&commune=Rouen+(76)&age=17&genre=CFA&condition=internat&tri=fraicheur&n=16")
-    assert (read.territory, read.commune, read.age, read.kinds, read.conditions, read.sort, read.shown) == (
+    assert (read.territory, read.commune.code, read.age, read.kinds, read.conditions, read.sort, read.shown) == (
         "76",
         "76540",
         17,
@@ -78,7 +78,6 @@ def test_an_address_reads_back_as_the_same_filters() -> None:
         "n=1e9",
         "genre=X",
         "tri=x",
-        "commune=Atlantide",
         "age=99999999999999999999",
         "n=000",
     ],
@@ -86,6 +85,14 @@ def test_an_address_reads_back_as_the_same_filters() -> None:
 def test_unknown_values_are_dropped(query: str) -> None:
     """An old or mistyped link never fails."""
     assert filters(query) == Filters()
+
+
+def test_a_place_that_is_not_understood_is_kept_and_nothing_is_near_it() -> None:
+    """The board of a mistyped link says so; it never passes the whole Region off as near."""
+    asked = filters("commune=Atlantide")
+    board = board_page.board([row()], asked)
+    assert "Atlantide" in asked.commune.problem and asked.address() == "?commune=Atlantide"
+    assert (board.programmes, board.free_count, board.open_count) == ([], 0, 0)
 
 
 def test_each_exclusion_is_counted_and_the_empty_board_offers_one_filter_to_lift() -> None:

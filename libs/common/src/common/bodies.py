@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, TypeVar
 
@@ -37,6 +38,11 @@ def near(value: D) -> D:
     if value.year not in YEARS:
         raise ValueError(f"l’année va de {YEARS[0]} à {YEARS[-1]}")
     return value
+
+
+def choices_of(problems: Sequence[Any]) -> dict[str, Any]:
+    """The member `choices` of a refusal: what a value may mean that is not understood surely; none for other mistakes."""
+    return next(({"choices": one["ctx"]["choices"]} for one in problems if one.get("ctx", {}).get("choices")), {})
 
 
 def _utc(value: datetime) -> datetime:

@@ -233,10 +233,11 @@ async def _body(
         found = read(sent) if read else {name: typed[name] for name in model.model_fields if name in typed}
         return model.model_validate(found if isinstance(found, Mapping) else await found)
     except ValidationError as error:
-        problem = refused_line(error, words.fields, words.problems).detail
+        refusal = refused_line(error, words.fields, words.problems)
+        content = {"detail": refusal.detail, **refusal.facts}
     except ValueError as error:
-        problem = str(error)
-    return replace(sent, status=422, content={"reason": INVALID, "detail": problem})
+        content = {"detail": str(error)}
+    return replace(sent, status=422, content={"reason": INVALID, **content})
 
 
 def _request() -> list[inspect.Parameter]:

@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common import failpoints
+from common.bodies import choices_of
 from common.failures import Refusal, is_unavailable, until_it_stands
 from common.identity import Principal
 from common.pages import Pages
@@ -282,7 +283,8 @@ def add_problem_handlers(app: FastAPI) -> None:
             for e in error.errors()
         ]
         detail = " ; ".join(f"{e['field']} : {e['problem']}" for e in errors[:5])
-        return failure(settings, request.scope, 422, detail, reason="invalid_request", errors=errors[:50])
+        members = {"errors": errors[:50], **choices_of(error.errors())}
+        return failure(settings, request.scope, 422, detail, reason="invalid_request", **members)
 
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(RequestValidationError, invalid)

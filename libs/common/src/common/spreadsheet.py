@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from common.bodies import choices_of
 from common.failures import Refusal
 
 _PROBLEMS = {
@@ -37,22 +38,26 @@ class UnreadableTable(ValueError):
     """The file as a whole cannot be read; the message says what to do."""
 
 
-def read_table(content: bytes, columns: Sequence[str], *, lines_max: int) -> list[tuple[int, Line]]:
+def read_table(
+    content: bytes, columns: Sequence[str], *, lines_max: int, optional: Sequence[str] = ()
+) -> list[tuple[int, Line]]:
     """(line number in the file, its cells by column) for each line that is not empty; a line that is too short is refused.
 
-    Columns are found by their names, without regard to accents and case; others are left alone. Raises `UnreadableTable`.
+    Columns are found by their names, without regard to accents and case; others are left alone, and those that are optional
+    and not there have empty cells. Raises `UnreadableTable`.
     """
     rows = csv.reader(io.StringIO(decoded(content), newline=""), delimiter=";", strict=True)
     try:
         header = [_bare(name) for name in next(rows, [])]
-        missing = [name for name in columns if name not in header]
+        missing = [name for name in columns if name not in (*header, *optional)]
         if missing:
             raise UnreadableTable(
                 f"Colonnes manquantes : {', '.join(missing)}. La première ligne doit nommer les colonnes, séparées par"
                 " des points-virgules : " + ";".join(columns) + "."
             )
-        places = {name: header.index(name) for name in columns}
-        lines = [(rows.line_num, _cells(row, places)) for row in rows if any(cell.strip() for cell in row)]
+        places = {name: header.index(name) for name in dict.fromkeys((*columns, *optional)) if name in header}
+        nothing = dict.fromkeys(optional, "")
+        lines = [(rows.line_num, _cells(row, places, nothing)) for row in rows if any(cell.strip() for cell in row)]
     except csv.Error as error:
         raise UnreadableTable(
             f"Ligne {rows.line_num} : guillemets ou caractères illisibles ({error}). Enregistrez le tableau en « CSV UTF-8 (point-virgule) »."
@@ -86,13 +91,16 @@ def written_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def refused_line(error: ValidationError, fields: Mapping[str, str], problems: Mapping[str, str]) -> Refusal:
-    """What is wrong with a line, in the words of a service's own fields and kinds of problem, or of those of every table."""
+    """What is wrong with a line, in the words of a service's own fields and kinds of problem, or of those of every table.
+
+    Its facts are the choices, where a value may mean one of several things.
+    """
     said = []
     for problem in error.errors():
         name = str(problem["loc"][0]) if problem["loc"] else ""
         words = {**_PROBLEMS, **problems}.get(problem["type"], str(problem["msg"]).removeprefix("Value error, "))
         said.append(f"{fields.get(name, name)} : {words}" if name else words)
-    return Refusal("invalid_line", " ; ".join(dict.fromkeys(said))[:500])
+    return Refusal("invalid_line", " ; ".join(dict.fromkeys(said))[:500], choices_of(error.errors()))
 
 
 def _harmless(cell: Any) -> Any:
@@ -104,7 +112,7 @@ def _bare(name: str) -> str:
     return plain.strip().lower().replace(" ", "_")
 
 
-def _cells(row: Sequence[str], places: Mapping[str, int]) -> Line:
+def _cells(row: Sequence[str], places: Mapping[str, int], nothing: Mapping[str, str]) -> Line:
     if len(row) <= max(places.values()):
         return Refusal("invalid_line", f"{len(row)} colonnes seulement : il en manque.")
-    return {name: row[place].strip() for name, place in places.items()}
+    return {**nothing, **{name: row[place].strip() for name, place in places.items()}}

@@ -6,14 +6,10 @@ Source: INSEE COG 2026, La Poste, DGCL, IGN Admin Express; see data/README.md fo
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from math import asin, cos, floor, radians, sin, sqrt
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import AfterValidator, PlainSerializer, StringConstraints
 
 _DATA = Path(__file__).with_name("data")
 _EARTH_RADIUS_KM = 6371.0088
@@ -37,6 +33,15 @@ class Commune:
         a, b = radians(self.latitude), radians(other.latitude)
         h = sin((b - a) / 2) ** 2 + cos(a) * cos(b) * sin(radians(other.longitude - self.longitude) / 2) ** 2
         return 2 * _EARTH_RADIUS_KM * asin(sqrt(h))
+
+
+@dataclass(frozen=True)
+class FormerCommune:
+    """A commune that merged: its INSEE code, its name, and the commune in force that it is a part of."""
+
+    code: str
+    title: str
+    commune_code: str
 
 
 @dataclass(frozen=True)
@@ -91,14 +96,12 @@ def communes() -> dict[str, Commune]:
     }
 
 
-def _norman(code: str) -> str:
-    if code not in communes():
-        raise ValueError("commune inconnue en Normandie (code INSEE 2026 attendu)")
-    return code
-
-
-# What a caller may send as a commune.
-CommuneCode = Annotated[str, StringConstraints(pattern=r"^[0-9][0-9AB][0-9]{3}$"), AfterValidator(_norman)]
+@cache
+def former_communes() -> tuple[FormerCommune, ...]:
+    """Every former commune; its INSEE code may be in force still, as that of the commune that it became a part of."""
+    return tuple(
+        FormerCommune(row["insee_code"], row["name"], row["current_insee_code"]) for row in _rows("former_communes.csv")
+    )
 
 
 @cache
@@ -189,26 +192,3 @@ def commune_label(code: str) -> str:
     """ "Rouen (76)", or an empty text for a code that is not there."""
     commune = communes().get(code)
     return f"{commune.title} ({commune.department_code})" if commune else ""
-
-
-@cache
-def _codes_by_name() -> dict[str, str]:
-    found: dict[str, str] = {}
-    for commune in communes().values():
-        found.setdefault(commune.title.casefold(), commune.code)
-        found[commune_label(commune.code).casefold()] = commune.code
-    return found
-
-
-def commune_code(typed: str) -> str:
-    """The INSEE code that a person meant by a code, a label or a name; an empty text when none is meant."""
-    return typed if typed in communes() else _codes_by_name().get(typed.strip().casefold(), "")
-
-
-# A commune as a person types it and reads it in an address: its code inside, empty when none is meant.
-TypedCommune = Annotated[str, AfterValidator(commune_code), PlainSerializer(commune_label)]
-
-
-def suggestions(present: Collection[str] = ()) -> list[str]:
-    """Labels to choose from: the towns of over 2,000 people, and the communes given by code."""
-    return sorted(commune_label(c.code) for c in communes().values() if c.population >= 2000 or c.code in present)

@@ -23,7 +23,7 @@ from events.state import CheckIn, Description, Plan, PlatformNeed, Stand
 from events.words import AUDIENCES
 from territory.equipment import checked_habilitation
 from territory.identifiers import siret_is_valid
-from territory.reference import CommuneCode
+from territory.places import CommuneCode
 from territory.rome import FAMILIES
 
 CAPACITY_MAX, STANDS_MAX, CHECK_INS_MAX, SESSIONS_MAX = 50_000, 400, 500, 40

@@ -25,7 +25,7 @@ from events.handlers import Applicant
 from events.messages import EventAccess, EventKind, PartyKind
 from territory import reference
 from territory.identifiers import uai_is_valid
-from territory.reference import CommuneCode
+from territory.places import CommuneCode
 from waiting_list.rules import bound
 
 ORGANISERS = ("agency", "coordinator", "host", "school", "owner", "partner")

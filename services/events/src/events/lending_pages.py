@@ -21,7 +21,7 @@ from events.http import ORGANISERS, PROFESSIONALS, is_professional
 from events.lending_http import keeps, taken_days
 from events.messages import AmbassadorAnswer
 from events.state import Description
-from territory import reference
+from territory import places
 
 _FIELDS = {
     "title": "nom",
@@ -134,7 +134,6 @@ class LendingDesk(Desk):
             may_ask=may_ask,
             today=today,
             new_id=uuid4(),
-            suggestions=reference.suggestions(),
         )
 
     # -- ambassadors
@@ -162,7 +161,6 @@ class LendingDesk(Desk):
             keeps=keeps(principal),
             today=now.astimezone(PARIS).date(),
             new_id=uuid4(),
-            suggestions=reference.suggestions(),
         )
 
     # -- an ambassador's link
@@ -226,7 +224,7 @@ def _kit_typed(sent: Sent) -> dict[str, Any]:
         "title": sent.typed.get("title", ""),
         "contents": sent.typed.get("contents", "").replace("\r\n", "\n"),
         "rome_codes": _codes(sent.typed.get("rome", "")),
-        "commune_code": reference.commune_code(sent.typed.get("commune", "")),
+        "commune_code": places.find(sent.typed.get("commune", "")),
         "withdrawn": sent.typed.get("withdrawn") == "1",
     }
 
@@ -243,7 +241,7 @@ def _visit_typed(sent: Sent) -> dict[str, Any]:
     return {
         "rome_code": sent.typed.get("metier", ""),
         "kind": sent.typed.get("qui") or None,
-        "commune_code": reference.commune_code(sent.typed.get("commune", "")),
+        "commune_code": places.find(sent.typed.get("commune", "")),
         "visit_on": sent.typed.get("jour", ""),
         "details": sent.typed.get("details", "").replace("\r\n", "\n"),
     }
@@ -255,7 +253,7 @@ def _ambassador_typed(sent: Sent) -> dict[str, Any]:
         "title": sent.typed.get("nom", ""),
         "kind": sent.typed.get("qui", ""),
         "rome_codes": _codes(sent.typed.get("rome", "")),
-        "commune_code": reference.commune_code(sent.typed.get("commune", "")),
+        "commune_code": places.find(sent.typed.get("commune", "")),
         "radius_km": sent.typed.get("rayon", "30"),
         "host_siret": sent.typed.get("siret") or None,
         "withdrawn": sent.typed.get("retrait") == "1",

@@ -22,7 +22,7 @@ from events.event_store import description_of, event_of
 from events.http import ORGANISERS, invitation_of
 from events.messages import EventAccess
 from events.organiser_http import organised_session
-from territory import reference
+from territory import places
 
 _FIELDS = {
     "organiser_title": "organisateur",
@@ -166,7 +166,6 @@ class OrganiserDesk(Desk):
             public_url=self.runtime.settings.public_url,
             stand_lines="\n".join(_stand_line(one) for one in what.stands) if what else "",
             now=now,
-            suggestions=reference.suggestions(),
         )
 
     # -- who comes
@@ -236,6 +235,7 @@ async def describe_on_page(tx: Transaction, principal: Principal, event_id: UUID
 def _event_typed(sent: Sent) -> dict[str, Any]:
     typed = sent.typed
     links = ("place_title", "host_siret", "online_url", "chat_url", "test_url")
+    place = places.find(typed.get("commune", ""))
     return {
         **{name: typed.get(name, "").strip() or None for name in links},
         "organiser_title": typed.get("organiser_title", ""),
@@ -244,7 +244,7 @@ def _event_typed(sent: Sent) -> dict[str, Any]:
         "summary": typed.get("summary", "").replace("\r\n", "\n"),
         "access": typed.get("access", "OPEN"),
         "attendance_mode": typed.get("attendance_mode", "ON_SITE"),
-        "commune_code": reference.commune_code(typed.get("commune", "")) or None,
+        "commune_code": place if place.typed else None,
         "audiences": [str(one) for one in sent.fields.getlist("audience")],
         "rome_codes": [one.strip().upper() for one in typed.get("rome", "").split(",") if one.strip()],
         "under_represented": typed.get("under_represented") == "1",

@@ -17,6 +17,7 @@ from events.public_pages import PublicDesk
 from events.school_pages import SchoolDesk
 from events.words import pages
 from territory import maps
+from territory.places import suggestions
 
 
 def routes(runtime: Runtime) -> APIRouter:
@@ -27,6 +28,7 @@ def routes(runtime: Runtime) -> APIRouter:
     shown: Routes = {
         "/": hall.home,
         "/map.svg": maps.outlines_svg,
+        "/communes": suggestions,
         "/pointage-sw.js": hall.worker,
         "/evenements": public.find,
         "/programme": public.programme,

@@ -28,7 +28,7 @@ from events.event_store import description_of
 from events.http import AHEAD_MAX, calendar_response, is_professional, shown_lottery, visible
 from events.kinds import KINDS
 from events.messages import EventAccess, EventKind
-from territory import maps, reference, rome
+from territory import maps, places, reference, rome
 
 _FIELDS = {
     "email": "adresse mail",
@@ -49,7 +49,7 @@ _SCHOOL_YEAR_MONTH = 9
 class Wanted(Query):
     """A search; blanks and unknown values are left out, so that an old link never fails."""
 
-    commune: reference.TypedCommune = ""
+    commune: places.WrittenPlace = places.NOWHERE
     rayon: int = Field(default=30, ge=1, le=200)
     genre: str = ""
     public: str = ""
@@ -108,9 +108,10 @@ class PublicDesk(Desk):
             now = await tx.now()
             until = now + (timedelta(days=int(wanted.quand)) if wanted.quand else AHEAD_MAX)
             rows = await event_store.sessions(tx, now, since=now, until=until, only_public=True)
-        near = reference.communes_within(wanted.commune, wanted.rayon) if wanted.commune else ()
-        distances = {code: km for km, code in near}
-        found = [row for row in rows if _fits(row, wanted, distances)]
+        home = wanted.commune.code
+        distances = {code: km for km, code in reference.communes_within(home, wanted.rayon)} if home else {}
+        # Around a place that is not understood nothing is near.
+        found = [row for row in rows if not wanted.commune.problem and _fits(row, wanted, distances)]
         events = [_card(sessions) for sessions in publication.by_event(found).values()]
         counts: dict[str, int] = {}
         for one in events:
@@ -130,8 +131,7 @@ class PublicDesk(Desk):
             distances=distances,
             more_count=max(0, len(events) - wanted.n),
             more=wanted.query(n=wanted.n + _SHOWN_COUNT),
-            suggestions=reference.suggestions(),
-            map=maps.around(counts, wanted.commune, wanted.rayon),
+            map=maps.around(counts, home, wanted.rayon),
         )
 
     async def programme(self, request: Request) -> Response:
@@ -348,7 +348,7 @@ def _fits(row: Any, wanted: Wanted, distances: Mapping[str, float]) -> bool:
         and row.state == "open"
         and (not wanted.genre or what["kind"] == wanted.genre)
         and (not wanted.public or wanted.public in what["audiences"])
-        and (not wanted.commune or what["commune_code"] in distances or what["attendance_mode"] == "ONLINE")
+        and (not wanted.commune.code or what["commune_code"] in distances or what["attendance_mode"] == "ONLINE")
     )
 
 

@@ -12,7 +12,7 @@ from events.ambassadors import STATES_FR as VISIT_STATES
 from events.kinds import KINDS
 from events.messages import AttendanceMode, SessionPurpose
 from events.state import Description
-from territory import reference, rome
+from territory import places, reference, rome
 
 STATES = {
     "waiting": "En liste d’attente",
@@ -144,6 +144,7 @@ pages = Pages(
         "ROME_FAMILIES": rome.FAMILIES,
         "communes": reference.communes,
         "commune_label": reference.commune_label,
+        "find_place": places.find,
     },
     shared=("territory",),
 )

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from common.bodies import Body, Email, Instant, Text, known
 from parents_cafes.messages import CafeTheme, VenueKind
 from parents_cafes.state import Plan, Venue
-from territory.reference import CommuneCode
+from territory.places import CommuneCode
 
 HOURS_MAX = 6
 

@@ -23,7 +23,7 @@ from common.transaction import Transaction
 from parents_cafes import domain, household_store, http, notices, personal_data, season_store, store, words
 from parents_cafes.messages import CafePeriod, CafeTheme
 from parents_cafes.state import Period, Policy
-from territory import maps, reference
+from territory import maps, places, reference
 
 WORDS = Words(
     {
@@ -42,7 +42,7 @@ _DEGREES_DIGITS = 2
 class Wanted(Query):
     """A search; blanks and unknown values are left out, so that an old link never fails."""
 
-    commune: reference.TypedCommune = ""
+    commune: places.WrittenPlace = places.NOWHERE
     rayon: int = Field(default=30, ge=1, le=200)
     theme: str = ""
 
@@ -91,18 +91,19 @@ class FamilyDesk(Desk):
         async with self.database.transaction() as tx:
             now = await tx.now()
             rows = await season_store.cafes(tx, now, only_public=True)
-        distances = (
-            {code: km for km, code in reference.communes_within(wanted.commune, wanted.rayon)} if wanted.commune else {}
-        )
+        home = wanted.commune.code
+        distances = {code: km for km, code in reference.communes_within(home, wanted.rayon)} if home else {}
         found = [
             row
             for row in rows
-            if (not wanted.commune or row.commune_code in distances) and (not wanted.theme or row.theme == wanted.theme)
+            # Around a place that is not understood nothing is near.
+            if (not wanted.commune.typed or row.commune_code in distances)
+            and (not wanted.theme or row.theme == wanted.theme)
         ]
         counts: dict[str, int] = {}
         for row in found:
             counts[row.commune_code] = counts.get(row.commune_code, 0) + 1
-        if wanted.commune:
+        if home:
             # Near is what a parent asks for; with free seats before full ones at the same distance.
             found.sort(key=lambda row: (distances[row.commune_code], row.free_count == 0, row.starts_at, row.cafe_id))
         return self.page(
@@ -113,8 +114,7 @@ class FamilyDesk(Desk):
             found=found,
             distances=distances,
             now=now,
-            suggestions=reference.suggestions(),
-            map=maps.around(counts, wanted.commune, wanted.rayon),
+            map=maps.around(counts, home, wanted.rayon),
             lost=request.query_params.get("loin") == "1",
         )
 
@@ -126,7 +126,8 @@ class FamilyDesk(Desk):
             return RedirectResponse("/cafes?loin=1", 303)
         inside = abs(here[0]) <= 90 and abs(here[1]) <= 180
         code = reference.nearest_commune(*here) if inside else ""
-        return RedirectResponse(f"/cafes?{Wanted(commune=code).query()}" if code else "/cafes?loin=1", 303)
+        near = Wanted.read({"commune": reference.commune_label(code)})
+        return RedirectResponse(f"/cafes?{near.query()}" if code else "/cafes?loin=1", 303)
 
     async def cafe(self, request: Request, cafe_id: UUID) -> Response:
         """One café: when, where, what is left; and the form to ask for it."""

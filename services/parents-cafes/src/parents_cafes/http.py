@@ -19,7 +19,7 @@ from parents_cafes.bodies import ActBody, ConfirmationBody, RequestBody
 from parents_cafes.handlers import Registered
 from parents_cafes.messages import CafeTheme
 from territory import reference
-from territory.reference import CommuneCode
+from territory.places import CommuneCode
 
 Action = Literal["acceptance", "keeping", "cancellation", "size", "change", "registration"]
 _LINK_DAYS = 400

@@ -13,6 +13,7 @@ from parents_cafes.season_http import COORDINATORS
 from parents_cafes.season_pages import SeasonDesk
 from parents_cafes.words import pages
 from territory import maps
+from territory.places import suggestions
 
 
 def routes(runtime: Runtime) -> APIRouter:
@@ -22,6 +23,7 @@ def routes(runtime: Runtime) -> APIRouter:
     shown: Routes = {
         "/": hall.home,
         "/map.svg": maps.outlines_svg,
+        "/communes": suggestions,
         "/cafes": family.find,
         "/pres-de-moi": family.near_me,
         "/cafes/{cafe_id}": family.cafe,

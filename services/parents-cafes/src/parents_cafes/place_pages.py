@@ -13,7 +13,7 @@ from common.desk import Desk, Routes, done
 from common.identity import Principal
 from parents_cafes import season_http, venue_store
 from parents_cafes.season_http import COORDINATORS, coordinator_of
-from territory import reference
+from territory.places import find
 
 WORDS = Words(
     {
@@ -68,7 +68,6 @@ class PlaceDesk(Desk):
             new_venue_id=_new(venue_id, {row.venue_id for row in venues}),
             new_facilitator_id=_new(facilitator_id, {row.facilitator_id for row in facilitators}),
             who=coordinator_of(principal),
-            suggestions=reference.suggestions(),
         )
 
 
@@ -86,7 +85,7 @@ def _venue_typed(sent: Sent) -> dict[str, Any]:
     return {
         "title": typed.get("title", ""),
         "kind": typed.get("genre", ""),
-        "commune_code": reference.commune_code(typed.get("commune", "")),
+        "commune_code": find(typed.get("commune", "")),
         "address": typed.get("rue", ""),
         "capacity_count": typed.get("places", ""),
         "accessible": typed.get("accessible") == "1",

@@ -9,7 +9,7 @@ from common.pages import PARIS, Pages, day
 from parents_cafes import season
 from parents_cafes.messages import CafePeriod, CafeTheme, VenueKind
 from parents_cafes.state import Period
-from territory import reference
+from territory import places, reference
 
 THEMES = {
     CafeTheme.AFTER_GRADE_9: "Après la troisième",
@@ -124,6 +124,7 @@ pages = Pages(
         "seats_words": seats_words,
         "day_of": day,
         "commune_label": reference.commune_label,
+        "find_place": places.find,
     },
     shared=("territory",),
 )

@@ -14,7 +14,7 @@ from platform_scheduling.state import Ask, Busy, Description, Span
 from platform_scheduling.windows import LENGTH_MINUTES_MAX, Window, checked_rule
 from territory.equipment import EQUIPMENT, checked_habilitation
 from territory.identifiers import siret_is_valid, uai_is_valid
-from territory.reference import CommuneCode
+from territory.places import CommuneCode
 
 UNITS_MAX, CAPACITY_MAX = 30, 500
 # What an owner may set for a platform of its own.

@@ -20,7 +20,7 @@ from platform_scheduling.bodies import CAPACITY_MAX, BookingBody, SlotBody, chec
 from platform_scheduling.handlers import Acting
 from platform_scheduling.state import Booking, Span
 from territory.equipment import EQUIPMENT
-from territory.reference import CommuneCode
+from territory.places import CommuneCode
 
 # Professionals book: schools, hosts, partner structures, prescribers, owners themselves, the agency.
 REQUESTERS = ("school", "host", "partner", "prescriber", "owner", "agency")

@@ -21,7 +21,7 @@ from platform_scheduling import handlers, owner_http, photos, store, time_store
 from platform_scheduling.bodies import Note, PlatformBody
 from platform_scheduling.http import busy_spans, owner_of
 from platform_scheduling.requester_pages import moved_to
-from territory import reference
+from territory import places
 
 FIELDS = {
     "owner_title": "nom du propriétaire",
@@ -170,7 +170,6 @@ class OwnerDesk(Desk):
             busy_count=busy_count,
             feed=feed,
             policy=policy,
-            suggestions=reference.suggestions(),
         )
 
     async def _calendar_sent(self, sent: Sent) -> dict[str, Any]:
@@ -228,7 +227,7 @@ def _platform_typed(sent: Sent) -> dict[str, Any]:
     return {
         "owner_title": typed.get("owner_title", ""),
         "title": typed.get("title", ""),
-        "commune_code": reference.commune_code(typed.get("commune", "")),
+        "commune_code": places.find(typed.get("commune", "")),
         "equipment_codes": sent.fields.getlist("equipment"),
         "rncp_codes": [one.strip().upper() for one in typed.get("rncp", "").split(",") if one.strip()],
         "capacity_count": typed.get("capacity_count", ""),

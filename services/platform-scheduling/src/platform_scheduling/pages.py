@@ -12,6 +12,7 @@ from platform_scheduling.requester_pages import RequesterDesk
 from platform_scheduling.week_pages import WeekDesk
 from platform_scheduling.words import pages
 from territory import maps
+from territory.places import suggestions
 
 
 def routes(runtime: Runtime) -> APIRouter:
@@ -21,6 +22,7 @@ def routes(runtime: Runtime) -> APIRouter:
     shown: Routes = {
         "/": hall.home,
         "/map.svg": maps.outlines_svg,
+        "/communes": suggestions,
         "/plateaux": requester.find,
         "/plateaux/{platform_id}": requester.platform,
         "/mes-reservations": requester.bookings,

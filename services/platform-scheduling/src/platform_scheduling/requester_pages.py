@@ -22,7 +22,7 @@ from platform_scheduling import http, search, store, time_store, words
 from platform_scheduling.bodies import CAPACITY_MAX
 from platform_scheduling.http import FEED_PAST, REQUESTERS, account_of, published
 from platform_scheduling.state import Span
-from territory import maps, reference, weeks
+from territory import maps, places, reference, weeks
 from territory.equipment import EQUIPMENT
 
 _SHOWN_COUNT, _DAYS_TRIED = 12, 21
@@ -39,7 +39,7 @@ WORDS = Words(FIELDS)
 class Wanted(Query):
     """A search; blanks and unknown values are left out, so that an old link never fails."""
 
-    commune: reference.TypedCommune = ""
+    commune: places.WrittenPlace = places.NOWHERE
     rayon: int = Field(default=30, ge=1, le=200)
     equipement: str = ""
     jour: date | None = None
@@ -90,14 +90,14 @@ class RequesterDesk(Desk):
             policy = await store.policy_at(tx, now)
             first = (now + timedelta(hours=policy.notice_hours)).astimezone(PARIS).date()
             day = wanted.jour or first
-            if wanted.commune:
+            if wanted.commune.code:
                 asked: dict[str, Any] = {
                     "minutes": wanted.duree,
                     "group_size": wanted.personnes,
                     "equipment": wanted.equipement or None,
                     "accessible": wanted.accessible,
                 }
-                found = (await search.platforms(tx, wanted.commune, wanted.rayon, day, **asked))["platforms"]
+                found = (await search.platforms(tx, wanted.commune.code, wanted.rayon, day, **asked))["platforms"]
                 if not found:
                     other_days = await self._other_days(tx, wanted, max(day, first), asked)
         counts: dict[str, int] = {}
@@ -115,15 +115,14 @@ class RequesterDesk(Desk):
             more_count=max(0, len(found) - wanted.n),
             more=wanted.query(n=wanted.n + _SHOWN_COUNT),
             other_days=[(one, count, wanted.query(jour=one.isoformat())) for one, count in other_days],
-            suggestions=reference.suggestions(),
-            map=maps.around(counts, wanted.commune, wanted.rayon),
+            map=maps.around(counts, wanted.commune.code, wanted.rayon),
         )
 
     async def _other_days(
         self, tx: Transaction, wanted: Wanted, day: date, asked: Mapping[str, Any]
     ) -> list[tuple[date, int]]:
         """The next days on which something is free for the same wish, with how many platforms."""
-        near = [code for _, code in reference.communes_within(wanted.commune, wanted.rayon)]
+        near = [code for _, code in reference.communes_within(wanted.commune.code, wanted.rayon)]
         span = search.day_span(day, _DAYS_TRIED)
         free = await search.free_slots(tx, communes=near, span=span, **asked)
         counts: dict[date, set[UUID]] = {}

@@ -10,7 +10,7 @@ from common.pages import PARIS, Pages, day
 from platform_scheduling.messages import BookingRefusalReason
 from platform_scheduling.state import Span
 from platform_scheduling.windows import LENGTH_MINUTES_MAX
-from territory import reference
+from territory import places, reference
 from territory.equipment import EQUIPMENT, HABILITATIONS, equipment_title
 
 STATES = {
@@ -106,6 +106,7 @@ pages = Pages(
         "rule_words": rule_words,
         "communes": reference.communes,
         "commune_label": reference.commune_label,
+        "find_place": places.find,
     },
     shared=("territory",),
 )

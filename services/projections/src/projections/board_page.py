@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from common.pages import count
 from projections.region_map import Territory
 from projections.rows import Row
-from territory import reference
+from territory import places, reference
 
 PAGE_COUNT = 8
 
@@ -43,7 +43,7 @@ class Filters:
     """The filters of an address; unknown values were dropped when it was read, so an old link never fails."""
 
     territory: str = ""
-    commune: str = ""
+    commune: places.Place = places.NOWHERE
     age: int | None = None
     kinds: tuple[str, ...] = ()
     conditions: tuple[str, ...] = ()
@@ -56,7 +56,7 @@ class Filters:
         territory = query.get("territoire", "")
         age = query.get("age", "")
         shown = query.get("n", "")
-        commune = reference.commune_code(query.get("commune", ""))
+        commune = places.find(query.get("commune", ""))
         sort = query.get("tri", "")
         return cls(
             territory=territory if territory in reference.departments() or territory in reference.epcis() else "",
@@ -64,7 +64,7 @@ class Filters:
             age=int(age) if age.isascii() and age.isdigit() and 14 <= int(age[:4]) <= 99 else None,
             kinds=tuple(kind for kind in KINDS if kind in query.getlist("genre")),
             conditions=tuple(name for name in CONDITIONS if name in query.getlist("condition")),
-            sort=sort if sort in SORTS else "distance" if commune else "libres",
+            sort=sort if sort in SORTS else "distance" if commune.code else "libres",
             shown=min(int(shown), 500)
             if shown.isascii() and shown.isdigit() and len(shown) < 5 and int(shown) >= PAGE_COUNT
             else PAGE_COUNT,
@@ -75,7 +75,7 @@ class Filters:
         wanted = replace(self, **changes)
         pairs: list[tuple[str, str]] = []
         pairs += [("territoire", wanted.territory)] if wanted.territory else []
-        pairs += [("commune", reference.commune_label(wanted.commune))] if wanted.commune else []
+        pairs += [("commune", wanted.commune.label)] if wanted.commune.typed else []
         pairs += [("age", str(wanted.age))] if wanted.age else []
         pairs += [("genre", kind) for kind in wanted.kinds] + [("condition", name) for name in wanted.conditions]
         pairs += [("tri", wanted.sort)] if wanted.sort != Filters.sort else []
@@ -119,8 +119,9 @@ def _is_in(row: Row, territory: str) -> bool:
 def board(rows: Sequence[Row], filters: Filters) -> Board:
     """Filters, sorts, counts, and says what each filter excluded."""
     matching = [row for row in rows if _why_excluded(row, filters) is None]
-    here = [row for row in matching if _is_in(row, filters.territory)]
-    home = reference.communes().get(filters.commune)
+    # Around a place that is not understood nothing is near.
+    here = [row for row in matching if not filters.commune.problem and _is_in(row, filters.territory)]
+    home = reference.communes().get(filters.commune.code)
     if home is not None:
         here = [{**row, "distance_km": home.km_to(reference.communes()[row["commune_code"]])} for row in here]
     reasons = Counter(why for row in rows if _is_in(row, filters.territory) and (why := _why_excluded(row, filters)))

@@ -12,7 +12,7 @@ from common.pages import Pages, day, grouped
 from common.runtime import Runtime
 from projections import board_page, cafe_season, calendar, live, region_map
 from projections.as_of import AsOf
-from territory import outlines, reference
+from territory import outlines, places, reference
 
 
 def percent(share: float | None) -> str:
@@ -41,6 +41,7 @@ pages = Pages(
         "shade": region_map.shade,
         "state_of": live.state,
         "commune_label": reference.commune_label,
+        "find_place": places.find,
         "percent": percent,
         "hours": hours,
         "CALENDAR_KINDS": calendar.KINDS,
@@ -50,6 +51,7 @@ pages = Pages(
         "period_words": cafe_season.period_words,
         "month_words": month_words,
     },
+    shared=("territory",),
 )
 
 

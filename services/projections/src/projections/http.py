@@ -23,6 +23,7 @@ from projections.frame import event_stream, frame, pages, plain, region
 from projections.rows import Row
 from projections.totals import TotalsPage
 from territory import maps, reference
+from territory.places import TypedCommune, suggestions
 
 # Where pages of other services are, by the end of their address in the navigation.
 _EVENTS, _CAFES, _HOLDS = "/evenements", "/cafes", "/trouver"
@@ -84,10 +85,14 @@ def routes(runtime: Runtime, board_hub: live.Hub, hubs: Mapping[TotalsPage, live
         return _elsewhere(runtime, _HOLDS, f"?parcours={programme_id}#p{programme_id}")
 
     router.add_api_route("/map.svg", maps.outlines_svg, include_in_schema=False)
+    router.add_api_route("/communes", suggestions, include_in_schema=False)
 
     @router.get("/api/seats")
-    async def seats(request: Request) -> Response:
-        """The board as JSON, with the same filters as the page (`territoire`, `commune`, `age`, `genre`, `condition`)."""
+    async def seats(request: Request, commune: TypedCommune = None) -> Response:
+        """The board as JSON, with the same filters as the page (`territoire`, `commune`, `age`, `genre`, `condition`).
+
+        `commune` is as people write it, so that an address of the page is one of this; 422 with the choices if it is not sure.
+        """
         as_of, rows = await read_board()
         filters = Filters.read(request.query_params)
         found = board_page.board(rows, replace(filters, shown=len(rows)))
@@ -204,10 +209,8 @@ def _board_context(as_of: AsOf, rows: list[Row], filters: Filters) -> dict[str, 
         "now": as_of.now,
         "filters": filters,
         "board": found,
-        "commune_label": reference.commune_label(filters.commune),
         "departments": reference.departments(),
         **region(filters.territory),
-        "communes": reference.suggestions({row["commune_code"] for row in rows}),
         "labels": region_map.labels(found.territories),
         "fictitious": any(row["fictitious"] for row in rows),
     }

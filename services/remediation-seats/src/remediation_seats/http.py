@@ -25,7 +25,7 @@ from remediation_seats.declarations import LINES_MAX, DeclarationLine, SeatCount
 from remediation_seats.domain import freshness
 from remediation_seats.messages import DeclarationWay, DeclineReason, EducationLevel, StructureKind
 from remediation_seats.state import Conditions, Profile
-from territory.reference import CommuneCode
+from territory.places import CommuneCode
 
 Age = Annotated[int, Field(ge=14, le=99)]
 Level = Annotated[EducationLevel, AfterValidator(known)]

@@ -11,6 +11,7 @@ from remediation_seats.partner_pages import PartnerDesk
 from remediation_seats.prescriber_pages import PrescriberDesk
 from remediation_seats.words import pages
 from territory import maps
+from territory.places import suggestions
 
 
 def routes(runtime: Runtime) -> APIRouter:
@@ -19,6 +20,7 @@ def routes(runtime: Runtime) -> APIRouter:
     shown: Routes = {
         "/": hall.home,
         "/map.svg": maps.outlines_svg,
+        "/communes": suggestions,
         "/trouver": prescriber.find,
         "/mes-retenues": prescriber.my_holds,
         "/mes-places": partner.my_places,

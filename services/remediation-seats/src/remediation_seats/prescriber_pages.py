@@ -20,12 +20,13 @@ from common.query import Query
 from common.transaction import Transaction
 from remediation_seats import http, notice_store, notices, search, store
 from remediation_seats.state import Profile
-from territory import maps, reference
+from territory import maps, places, reference
 
 _SHOWN_MAX = 40
 WORDS = Words(
     {
         "programme_id": "parcours",
+        "commune_code": "commune",
         "young_person_code": "code du jeune",
         "age": "âge",
         "level": "niveau",
@@ -39,7 +40,7 @@ class Wish(Query):
 
     # The programme that a page of another service points at: shown first, and open.
     parcours: str = ""
-    commune: reference.TypedCommune = ""
+    commune: places.WrittenPlace = places.NOWHERE
     rayon: float = Field(default=30, gt=0, le=300)
     age: http.Age | None = None
     niveau: http.Level | None = None
@@ -89,11 +90,12 @@ class PrescriberDesk(Desk):
         async with self.database.transaction() as tx:
             now = await tx.now()
             found = search.places(
-                await store.catalogue(tx),
+                # Around a place that is not understood nothing is near.
+                () if wish.commune.problem else await store.catalogue(tx),
                 wish.profile,
                 await store.policy_at(tx, now),
                 now,
-                commune_code=wish.commune or None,
+                commune_code=wish.commune.code or None,
                 radius_km=wish.rayon,
                 kind=wish.genre,
             )
@@ -109,10 +111,9 @@ class PrescriberDesk(Desk):
             fits=sorted(found["fits"], key=lambda place: str(place["programme_id"]) != wish.parcours)[:_SHOWN_MAX],
             more_count=max(0, len(found["fits"]) - _SHOWN_MAX),
             misfits=found["misfits"],
-            communes=reference.suggestions(),
-            commune_label=reference.commune_label(wish.commune),
+            commune_label=reference.commune_label(wish.commune.code),
             titles=reference.communes(),
-            map=maps.around(_free_by_commune(found["fits"]), wish.commune, wish.rayon),
+            map=maps.around(_free_by_commune(found["fits"]), wish.commune.code, wish.rayon),
             alerts=mine,
         )
 
@@ -147,7 +148,7 @@ class PrescriberDesk(Desk):
 class AlertBody(Body):
     """Around which commune, and for whom, somebody wants to be told of a seat; a radius in kilometres."""
 
-    commune_code: reference.CommuneCode
+    commune_code: places.CommuneCode
     radius_km: float = Field(gt=0, le=300)
     age: http.Age | None = None
     level: http.Level | None = None
@@ -199,10 +200,10 @@ def _held(sent: Sent) -> Response:
 
 
 def _alert_of(sent: Sent) -> dict[str, Any]:
-    commune_code = Wish.read(sent.typed).commune
-    if not commune_code:
+    around = Wish.read(sent.typed).commune
+    if not around.typed:
         raise ValueError("Choisissez la commune du jeune : une alerte cherche autour d’un lieu.")
-    place = {"commune_code": commune_code, "radius_km": sent.typed.get("rayon") or 30}
+    place = {"commune_code": around, "radius_km": sent.typed.get("rayon") or 30}
     return place | {"kind": sent.typed.get("genre") or None} | _young_person_of(sent.typed)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from common.pages import Pages
 from remediation_seats.messages import DeclineReason
+from territory import places
 
 KINDS = {
     "ECOLE_DE_PRODUCTION": "École de production",
@@ -39,6 +40,13 @@ RADII_KM = (10, 20, 30, 50, 100)
 
 pages = Pages(
     "remediation_seats",
-    {"KINDS": KINDS, "LEVELS": LEVELS, "DECLINES": DECLINES, "STATES": STATES, "RADII_KM": RADII_KM},
+    {
+        "KINDS": KINDS,
+        "LEVELS": LEVELS,
+        "DECLINES": DECLINES,
+        "STATES": STATES,
+        "RADII_KM": RADII_KM,
+        "find_place": places.find,
+    },
     shared=("territory",),
 )

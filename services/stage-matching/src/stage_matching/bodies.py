@@ -15,7 +15,7 @@ from stage_matching.requests import Wish
 from stage_matching.state import Description
 from territory import weeks
 from territory.identifiers import siret_is_valid, uai_is_valid
-from territory.reference import CommuneCode
+from territory.places import CommuneCode
 
 WISHES_MAX = 10
 WEEKS_MAX = 12

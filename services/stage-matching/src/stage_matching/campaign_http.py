@@ -20,7 +20,14 @@ from common.spreadsheet import UnreadableTable, read_table
 from common.transaction import Transaction
 from stage_matching import campaign_store, campaigns, handlers, hosts, imports
 from stage_matching.http import Agency, Caller, school_of
-from stage_matching.imports import OFFER_COLUMNS, OFFER_LINES_MAX, PUPIL_COLUMNS, PUPIL_LINES_MAX, PupilLine
+from stage_matching.imports import (
+    OFFER_COLUMNS,
+    OFFER_LINES_MAX,
+    OPTIONAL_COLUMNS,
+    PUPIL_COLUMNS,
+    PUPIL_LINES_MAX,
+    PupilLine,
+)
 from stage_matching.messages import CampaignScope
 
 LEADERS = ("school", "agency")
@@ -88,6 +95,7 @@ async def add_pupils(
 ) -> Response:
     """A table `uai;classe;eleve;sexe;age;commune;rayon_km;semaine;duree;voeux`: every wrong line is reported.
 
+    `commune` is as people write it (name, postal code); a column `commune_insee` may stand beside it or in its place.
     With `keep=good` the good lines are kept; with `all_or_nothing` none is when one is wrong. 422 for an unreadable file.
     """
     content, uai = await request.body(), opener(principal)
@@ -125,10 +133,15 @@ async def act(
 async def add_offers(
     request: Request, principal: Agency, keep: Keep = "all_or_nothing", dry_run: bool = False, fictitious: bool = False
 ) -> Response:
-    """A table `siret;organisme;type;intitule;nature;rome;commune;publics;age_min;places` from the agency."""
+    """A table `siret;organisme;type;intitule;nature;rome;commune;publics;age_min;places` from the agency.
+
+    `commune` is as people write it (name, postal code); a column `commune_insee` may stand beside it or in its place.
+    """
     content = await request.body()
     try:
-        lines = await asyncio.to_thread(read_table, content, OFFER_COLUMNS, lines_max=OFFER_LINES_MAX)
+        lines = await asyncio.to_thread(
+            read_table, content, OFFER_COLUMNS, lines_max=OFFER_LINES_MAX, optional=OPTIONAL_COLUMNS
+        )
     except UnreadableTable as error:
         return problem(422, str(error), reason="unreadable_table")
     checked = await asyncio.to_thread(imports.offers, lines)
@@ -160,7 +173,7 @@ async def add_offers(
 
 def checked_pupils(content: bytes, uai: str | None) -> list[imports.Checked]:
     """Every line of a table of pupils; a school's may only name the school. Raises `UnreadableTable`."""
-    checked = imports.pupils(read_table(content, PUPIL_COLUMNS, lines_max=PUPIL_LINES_MAX))
+    checked = imports.pupils(read_table(content, PUPIL_COLUMNS, lines_max=PUPIL_LINES_MAX, optional=OPTIONAL_COLUMNS))
     strange = Refusal("another_school", "uai : cette ligne est d’un autre établissement")
     return [
         (number, strange if isinstance(line, PupilLine) and uai is not None and line.uai != uai else line)

@@ -17,7 +17,7 @@ from common.pages import PARIS
 from common.transaction import Transaction
 from stage_matching import handlers, hosts, http, search, store
 from stage_matching.http import host_of
-from territory import reference, weeks
+from territory import places, weeks
 
 _WEEKS_SHOWN = 20
 _FIELDS = {
@@ -107,7 +107,6 @@ class HostDesk(Desk):
             accepted=[r for r in rows if r.state == "accepted" and r.due_at > now],
             expected=[r for r in rows if r.state == "confirmed" and r.iso_weeks[-1] >= weeks.week_of(today)],
             offers=offers,
-            suggestions=reference.suggestions(),
         )
 
     async def edit(self, request: Request, offer_id: UUID | None = None) -> Response:
@@ -140,7 +139,6 @@ class HostDesk(Desk):
             weeks=shown,
             past=past,
             known=known,
-            suggestions=reference.suggestions(),
         )
 
 
@@ -159,7 +157,7 @@ def _host_typed(sent: Sent) -> dict[str, Any]:
         "host_name": sent.typed.get("host_name", ""),
         "siret": sent.typed.get("siret", "").replace(" ", ""),
         "kind": sent.typed.get("kind", ""),
-        "commune_code": reference.commune_code(sent.typed.get("commune", "")),
+        "commune_code": places.find(sent.typed.get("commune", "")),
     }
 
 
@@ -169,7 +167,7 @@ def _offer_typed(sent: Sent) -> dict[str, Any]:
         "title": typed.get("title", ""),
         "kind": typed.get("kind", ""),
         "rome_codes": _codes(typed.get("rome", "")),
-        "commune_code": reference.commune_code(typed.get("commune", "")),
+        "commune_code": places.find(typed.get("commune", "")),
         "audiences": sent.fields.getlist("audience"),
         "age_min": typed.get("age_min", "14"),
         "seats": _counts(typed, "seats_"),

@@ -27,7 +27,7 @@ from stage_matching.bodies import (
 )
 from stage_matching.handlers import Acting
 from stage_matching.messages import Audience, SuspensionReason
-from territory.reference import CommuneCode
+from territory.places import CommuneCode
 
 Agency = Annotated[Principal, Depends(caller_as("agency"))]
 Host = Annotated[Principal, Depends(caller_as("host"))]

@@ -16,12 +16,14 @@ from stage_matching.bodies import WEEKS_MAX, IsoWeek, OfferBody, Wishes, checked
 from stage_matching.hosts import Identity
 from stage_matching.messages import Audience, HostKind, OfferKind
 from stage_matching.requests import Wish
-from territory import reference, weeks
+from territory import places, reference, weeks
 from territory.identifiers import siret_is_valid
-from territory.reference import CommuneCode
+from territory.places import CommuneCode
 
 PUPIL_COLUMNS = ("uai", "classe", "eleve", "sexe", "age", "commune", "rayon_km", "semaine", "duree", "voeux")
 OFFER_COLUMNS = ("siret", "organisme", "type", "intitule", "nature", "rome", "commune", "publics", "age_min", "places")
+# Instead of `commune` as people write it, or beside it: what software knows.
+OPTIONAL_COLUMNS = ("commune", "commune_insee")
 PUPIL_LINES_MAX, OFFER_LINES_MAX = 60_000, 1_000
 
 # Organisations and offers that come by a table are known by what they are, so that sending it again changes nothing.
@@ -74,14 +76,6 @@ def _word(known: Mapping[str, Any]) -> BeforeValidator:
     return BeforeValidator(read)
 
 
-def _place(value: str) -> str:
-    """A commune by INSEE code, name or label."""
-    code = reference.commune_code(value)
-    if not code:
-        raise ValueError(f"commune « {value[:40]} » inconnue en Normandie")
-    return code
-
-
 def _listed(value: str) -> list[str]:
     return [one.strip() for one in value.split(",") if one.strip()]
 
@@ -104,7 +98,7 @@ class PupilLine(BaseModel):
     pupil_code: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,20}$")]
     sex: Annotated[Literal["FEMALE", "MALE", "UNDECLARED"], _word(_SEXES)]
     age: int = Field(ge=10, le=99)
-    commune_code: Annotated[CommuneCode, BeforeValidator(_place)]
+    commune_code: CommuneCode
     radius_km: int = Field(ge=1, le=200)
     iso_week: IsoWeek
     weeks_count: int = Field(ge=1, le=WEEKS_MAX)
@@ -138,7 +132,7 @@ class OfferLine(BaseModel):
     title: Text
     kind: Annotated[OfferKind, _word(_OFFER_KINDS)]
     rome_codes: Annotated[list[str], BeforeValidator(_listed)]
-    commune_code: Annotated[CommuneCode, BeforeValidator(_place)]
+    commune_code: CommuneCode
     audiences: Annotated[list[Annotated[Audience, _word(_AUDIENCES)]], BeforeValidator(_listed)]
     age_min: int = Field(ge=10, le=99)
     seats: Annotated[dict[str, int], BeforeValidator(_seats)]
@@ -186,7 +180,7 @@ def _pupil(cells: Mapping[str, str]) -> PupilLine | Refusal:
             pupil_code=cells["eleve"],
             sex=cells["sexe"],
             age=cells["age"],
-            commune_code=cells["commune"],
+            commune_code=places.of_columns(cells["commune"], cells["commune_insee"]),
             radius_km=cells["rayon_km"],
             iso_week=cells["semaine"],
             weeks_count=cells["duree"] or "1",
@@ -231,7 +225,7 @@ def _offer(cells: Mapping[str, str]) -> tuple[OfferLine, UUID, OfferBody] | Refu
             title=cells["intitule"],
             kind=cells["nature"],
             rome_codes=cells["rome"],
-            commune_code=cells["commune"],
+            commune_code=places.of_columns(cells["commune"], cells["commune_insee"]),
             audiences=cells["publics"],
             age_min=cells["age_min"] or "14",
             seats=cells["places"],
@@ -243,9 +237,9 @@ def _offer(cells: Mapping[str, str]) -> tuple[OfferLine, UUID, OfferBody] | Refu
 
 
 def report(checked: Sequence[tuple[int, Any]]) -> list[dict[str, Any]]:
-    """What is wrong, line by line."""
+    """What is wrong, line by line; with the choices where a place may be one of several."""
     return [
-        {"line": number, "reason": line.reason, "detail": line.detail}
+        {"line": number, "reason": line.reason, "detail": line.detail, **line.facts}
         for number, line in checked
         if isinstance(line, Refusal)
     ]

@@ -12,6 +12,7 @@ from stage_matching.host_pages import HostDesk
 from stage_matching.seeker_pages import SeekerDesk
 from stage_matching.words import pages
 from territory import maps
+from territory.places import suggestions
 
 
 def routes(runtime: Runtime) -> APIRouter:
@@ -21,6 +22,7 @@ def routes(runtime: Runtime) -> APIRouter:
     shown: Routes = {
         "/": hall.home,
         "/map.svg": maps.outlines_svg,
+        "/communes": suggestions,
         "/stages": seeker.find,
         "/mes-candidatures": seeker.applications,
         "/convention/{token}": seeker.guardian,

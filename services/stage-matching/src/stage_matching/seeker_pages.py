@@ -21,7 +21,7 @@ from common.transaction import Transaction
 from stage_matching import agreement_store, handlers, http, search, store
 from stage_matching.bodies import WEEKS_MAX
 from stage_matching.messages import Audience
-from territory import maps, reference, weeks
+from territory import maps, places, weeks
 
 _SHOWN_COUNT = 12
 _WEEKS_SHOWN = 26
@@ -45,7 +45,7 @@ WORDS = Words(
 class Wanted(Query):
     """A search; blanks and unknown values are left out, so that an old link never fails."""
 
-    commune: reference.TypedCommune = ""
+    commune: places.WrittenPlace = places.NOWHERE
     rayon: int = Field(default=30, ge=1, le=200)
     metier: str = Field(default="", pattern=r"^[A-N]?([0-9]{2})?$")
     semaine: str = ""
@@ -102,10 +102,10 @@ class SeekerDesk(Desk):
         offers: list[dict[str, Any]] = []
         async with self.database.transaction() as tx:
             now = await tx.now()
-            if wanted.commune:
+            if wanted.commune.code:
                 found = await search.offers(
                     tx,
-                    wanted.commune,
+                    wanted.commune.code,
                     wanted.rayon,
                     rome=wanted.metier,
                     iso_week=wanted.semaine or None,
@@ -130,9 +130,8 @@ class SeekerDesk(Desk):
             offers=offers[: wanted.n],
             more_count=max(0, len(offers) - wanted.n),
             more=wanted.query(n=wanted.n + _SHOWN_COUNT),
-            suggestions=reference.suggestions(),
             weeks=weeks.span(first, _WEEKS_SHOWN),
-            map=maps.around(seats, wanted.commune, wanted.rayon),
+            map=maps.around(seats, wanted.commune.code, wanted.rayon),
             seeker=principal is not None and "seeker" in principal.roles,
         )
 
@@ -160,7 +159,6 @@ class SeekerDesk(Desk):
             ended=[row for row in rows if row not in live][:30],
             me=me,
             weeks=weeks.span(weeks.following(now.astimezone(PARIS).date()), _WEEKS_SHOWN),
-            suggestions=reference.suggestions(),
             guardian_link=self._guardian_link,
             first_time=bool(request.query_params.get("dabord")),
         )
@@ -221,7 +219,7 @@ def _request_typed(sent: Sent) -> dict[str, Any]:
     return {
         "audience": typed.get("public", ""),
         "age": typed.get("age", ""),
-        "commune_code": reference.commune_code(typed.get("commune", "")),
+        "commune_code": places.find(typed.get("commune", "")),
         "radius_km": typed.get("rayon", "30"),
         "iso_weeks": _weeks_of(typed),
         "wishes": list(dict.fromkeys(typed[name] for name in ("v1", "v2", "v3") if typed.get(name))),

@@ -8,7 +8,7 @@ from typing import Any
 from common.pages import Pages, day
 from stage_matching.campaigns import STATES_FR as CAMPAIGN_STATES
 from stage_matching.messages import RefusalReason
-from territory import reference, rome, weeks
+from territory import places, reference, rome, weeks
 
 AUDIENCES = {
     "PUPIL": "Élève",
@@ -162,6 +162,7 @@ pages = Pages(
         "why_words": why_words,
         "communes": reference.communes,
         "commune_label": reference.commune_label,
+        "find_place": places.find,
     },
     shared=("territory",),
 )

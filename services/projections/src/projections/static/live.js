@@ -18,7 +18,7 @@
 
   const form = $('#filtres'); if (!form) return;
   // Filters apply as they change; the address stays shareable. Empty fields are left out of it.
-  const folded = $('details', form); if (folded && matchMedia('(max-width:899px)').matches) folded.open = false;
+  const folded = $('details', form); if (folded && matchMedia('(max-width:899px)').matches && !$('[aria-invalid]', form)) folded.open = false;
   const chosen = new URLSearchParams(location.search).get('tri'), sort = form.tri?.value;
   const submit = () => { const q = new URLSearchParams(new FormData(form)); if (!chosen && form.tri?.value === sort) q.delete('tri'); for (const [k, v] of [...q]) if (!v) q.delete(k, v); location.assign(`${location.pathname}?${q}`); };
   form.addEventListener('change', submit);
