@@ -200,7 +200,7 @@ def command(
 async def _run_form(
     request: Request, caller: Principal, sent: Sent, command: Callable[[Transaction], Awaitable[Answer]]
 ) -> tuple[int, Any, Mapping[str, str]]:
-    """Runs it once for the form's key. Of a form that has served with other content, says so in a person's words (decision 0030)."""
+    """Runs it once for the form's key. Of a form that has served with other content, says so in a person's words (decision 0029)."""
     key, facts = sent.typed.get("key") or None, await _facts(sent)
     status, content, headers = await run_once(request, caller, key, facts, command)
     if status < 400 or content["reason"] != KEY_REUSED:
