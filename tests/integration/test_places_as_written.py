@@ -273,7 +273,8 @@ async def test_every_route_of_the_api_takes_a_code_in_force_or_says_which(stack:
         return answers
 
     seen = set()
-    for service, role in dict.fromkeys((one[0], one[1]) for one in (*QUERIES, *BODIES)):
+    people = [*((service, role) for service, role, _ in QUERIES), *((one[0], one[1]) for one in BODIES)]
+    for service, role in dict.fromkeys(people):
         for text, codes in ((AMBIGUOUS, set(CHOICES.values())), (UNKNOWN, set()), ("14002", {"14150"})):
             for path, answer in await asked(service, role, text):
                 told = answer.json()
@@ -307,13 +308,15 @@ async def test_a_table_refuses_the_line_with_its_choices(stack: Stack) -> None:
     campaign_id = uuid4()
     body = {"title": "Troisième A", "scope": "CLASS"}
     assert (await school.put(f"/v1/campaigns/{campaign_id}", json=body)).status_code == 200
-    pupil, offer = (
-        lambda n, *places: ";".join((SCHOOL, "3A", f"p{n}", "F", "14", "30", LATER, "1", "H29", *places)),
-        lambda n, *places: ";".join(
-            (number, "Scierie", "artisan", f"Atelier {n}", "observation", "H2206", "eleve", "14", f"{LATER}:1", *places)
-        ),
-    )
     number = siret()
+
+    def pupil(n: int, *places: str) -> str:
+        return ";".join((SCHOOL, "3A", f"p{n}", "F", "14", "30", LATER, "1", "H29", *places))
+
+    def offer(n: int, *places: str) -> str:
+        what = ("Scierie", "artisan", f"Atelier {n}", "observation", "H2206", "eleve", "14", f"{LATER}:1")
+        return ";".join((number, *what, *places))
+
     agency = await stages.client("agency", "agency")
     for client, path, header, line in (
         (
