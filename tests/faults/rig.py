@@ -209,7 +209,7 @@ class Rig(Stack):
         for name in (SEATS, STAGES, PLATFORMS, EVENTS, CAFES, PROJECTIONS):
             package = name.replace("-", "_")
             await migrations.upgrade(self.postgres.url(package), package)
-        for statements in (migrations.DELIVERY_1, migrations.DELIVERY_2, ledger.TABLES):
+        for statements in (migrations.DELIVERY_1, migrations.DELIVERY_2, migrations.DELIVERY_3, ledger.TABLES):
             self.postgres.psql(f"SET ROLE ledger; {statements}", LEDGER)
         for service in self.services:
             self.postgres.psql(_REFEREE_POSITIONS, service.package)

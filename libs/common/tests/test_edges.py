@@ -112,27 +112,11 @@ async def test_a_mail_is_sent_once_and_a_key_is_mailed_once(runtime: Runtime, pa
     async with runtime.database.transaction() as tx:
         for _ in range(2):
             await tx.mail(message_key="reminder/1", recipient="a@example.org", subject="Rappel n°1", body="Bonjour")
-    senders = [MailSender(runtime.database, runtime.settings, Metrics()) for _ in range(2)]
+    senders = [MailSender(runtime.service, runtime.database, runtime.settings) for _ in range(2)]
     assert sorted(await asyncio.gather(*(sender.send_one() for sender in senders))) == [False, True]
     async with http_client() as client:
         mails = (await client.get(f"http://127.0.0.1:{parts.settings.mail_port}/api/mails")).json()["mails"]
     assert [mail["subject"] for mail in mails if mail["to"] == "a@example.org"] == ["Rappel n°1"]
-
-
-async def test_a_mail_server_that_is_away_is_tried_again_then_given_up(fresh_runtime: FreshRuntime) -> None:
-    """Bounded retries with growing delays; the failure is kept with its reason."""
-    async with fresh_runtime("projections", smtp_port=9, mail_attempt_count_max=2) as made:
-        async with made.database.transaction() as tx:
-            await tx.mail(message_key="k", recipient="b@example.org", subject="s", body="b")
-        sender = MailSender(made.database, made.settings, Metrics())
-        for _ in range(2):
-            assert await sender.send_one()
-            async with made.database.transaction() as tx:
-                await tx.execute("UPDATE mail SET next_attempt_at = clock_timestamp()")
-        assert not await sender.send_one()
-        async with made.database.transaction() as tx:
-            row = await tx.fetch_one("SELECT attempt_count, failed_reason, sent_at FROM mail")
-        assert row is not None and row.attempt_count == 2 and row.failed_reason and row.sent_at is None
 
 
 PERSON = {

@@ -15,6 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import text
 
 from common import failpoints, settings, telemetry
+from common.bodies import Addresses
 from common.dead_letters import prune_foreign
 from common.failures import Unavailable, ended
 from common.health import HealthReporter
@@ -30,6 +31,7 @@ _log = logging.getLogger(__name__)
 def build_app(service: Service, given: Settings) -> FastAPI:
     """The ASGI application of a service; its lifespan runs the relay, the inbox and the background tasks."""
     runtime = build_runtime(service, given)
+    Addresses.utf8 = given.smtp_utf8
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -55,7 +57,7 @@ def build_app(service: Service, given: Settings) -> FastAPI:
             asyncio.create_task(after_loaded(lambda: _check_registry(runtime))),
             asyncio.create_task(after_loaded(reporter.run)),
             asyncio.create_task(prune_idempotency_keys(runtime.database, given.idempotency_key_days)),
-            asyncio.create_task(MailSender(runtime.database, given, runtime.metrics).run()),
+            asyncio.create_task(MailSender(service.name, runtime.database, given).run()),
         ]
         tasks += [asyncio.create_task(after_loaded(work)) for work in service.background(runtime)]
         if runtime.inbox is not None:

@@ -49,12 +49,24 @@ def _utc(value: datetime) -> datetime:
     return near(value).astimezone(UTC).replace(microsecond=0)
 
 
+class Addresses:
+    """Which addresses this process can write to: `utf8` when its relay offers SMTPUTF8 (settings)."""
+
+    utf8 = False
+
+
 def _address(value: str) -> str:
     """An address in the one form that stands for a person; what a mailbox ignores is not ours to guess."""
     try:
-        return validate_email(value.strip(), check_deliverability=False).normalized.lower()
+        read = validate_email(value.strip(), check_deliverability=False)
     except EmailNotValidError:
         raise ValueError("adresse mail incorrecte") from None
+    if not (Addresses.utf8 or read.local_part.isascii()):
+        raise ValueError(
+            f"nous ne pouvons pas écrire à une adresse avec des accents avant le @ (« {read.local_part} ») ; "
+            "donnez-en une autre"
+        )
+    return read.normalized.lower()
 
 
 Instant = Annotated[AwareDatetime, AfterValidator(_utc)]

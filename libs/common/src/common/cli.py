@@ -10,10 +10,11 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from common import contracts, dead_letters, schema_tools, services
+from common import contracts, dead_letters, mail, schema_tools, services
 from common.avro import Registry
 from common.embedded.commands import app as embedded_run
 from common.terminal import SCHEMAS, broker_and_registry, console, database_urls, fail, run
+from common.transaction import Transaction
 
 _members = {entry.name: entry for entry in entry_points(group="estuaire.commands")}
 
@@ -47,6 +48,8 @@ letters = typer.Typer(
 app.add_typer(embedded_run)
 app.add_typer(schemas, name="schemas")
 app.add_typer(letters, name="dead-letters")
+mails = typer.Typer(help="Mails that wait or could not be delivered: list, show, retry, discard.", no_args_is_help=True)
+app.add_typer(mails, name="mails")
 topics = typer.Typer(help="The topics of schemas/avro/topics.yaml.", no_args_is_help=True)
 app.add_typer(topics, name="topics")
 
@@ -147,9 +150,8 @@ def migrate(
 
 # -- dead letters
 
-Service = Annotated[
-    str, typer.Option("--service", "-s", help="Whose dead letters; without it, every service of the embedded run.")
-]
+Service = Annotated[str, typer.Option("--service", "-s", help="Whose; without it, every service of the embedded run.")]
+OneService = Annotated[str, typer.Option("--service", "-s")]
 
 
 def _on_each(service: str, work: Callable[[str, str], Coroutine[Any, Any, None]]) -> None:
@@ -205,6 +207,54 @@ def letters_discard(letter_id: str, service: Annotated[str, typer.Option("--serv
 def letters_resume(topic: str, partition: int, service: Annotated[str, typer.Option("--service", "-s")]) -> None:
     """Lets a stopped partition go on from its stored offset."""
     _on_each(service, lambda name, url: _say(dead_letters.resume(name, url, topic, partition)))
+
+
+# -- mails
+
+
+def _in_transaction(service: str, work: Callable[[str, Transaction], Coroutine[Any, Any, None]]) -> None:
+    async def each(name: str, url: str) -> None:
+        async with dead_letters.runtime_of(name, url) as runtime, runtime.database.transaction() as tx:
+            await work(name, tx)
+
+    _on_each(service, each)
+
+
+@mails.command("list")
+def mails_list(
+    service: Service = "",
+    all: Annotated[bool, typer.Option("--all", help="Also delivered and discarded ones.")] = False,
+) -> None:
+    """One line per mail that waits or failed, without whom it is for."""
+
+    async def work(name: str, tx: Transaction) -> None:
+        for line in await mail.listing(tx, everything=all):
+            console.print(f"{name:20} {line}")
+
+    _in_transaction(service, work)
+
+
+@mails.command("show")
+def mails_show(mail_id: int, service: OneService) -> None:
+    """Everything about one mail but its text."""
+
+    async def work(_: str, tx: Transaction) -> None:
+        for line in await mail.show(tx, mail_id):
+            console.print(line)
+
+    _in_transaction(service, work)
+
+
+@mails.command("retry")
+def mails_retry(mail_id: int, service: OneService) -> None:
+    """Sends a mail again, from its first try."""
+    _in_transaction(service, lambda _, tx: _say(mail.retry(tx, mail_id)))
+
+
+@mails.command("discard")
+def mails_discard(mail_id: int, service: OneService) -> None:
+    """Gives a mail up and forgets its text."""
+    _in_transaction(service, lambda _, tx: _say(mail.discard(tx, mail_id)))
 
 
 # -- after a restore

@@ -90,7 +90,7 @@ async def discard(service: str, url: str, letter_id: str) -> str:
     return await _resolve(service, url, letter_id, "discarded")
 
 
-def _runtime_of(service: str, url: str) -> AbstractAsyncContextManager[Runtime]:
+def runtime_of(service: str, url: str) -> AbstractAsyncContextManager[Runtime]:
     """The service's own table of topics and handlers, as its process has it."""
     from common.repair import for_repair
 
@@ -99,7 +99,7 @@ def _runtime_of(service: str, url: str) -> AbstractAsyncContextManager[Runtime]:
 
 async def _resolve(service: str, url: str, letter_id: str, status: str) -> str:
     refused: dict[int, Malformed] = {}
-    async with _runtime_of(service, url) as runtime:
+    async with runtime_of(service, url) as runtime:
         while True:
             try:
                 return await _resolved(runtime, letter_id, status, refused)
@@ -165,7 +165,7 @@ async def _later_letters(tx: Transaction, row: Row[Any]) -> list[StoredRecord]:
 
 async def resume(service: str, url: str, topic: str, partition: int) -> str:
     """Clears the stop of a partition; the limits count from its next offset on."""
-    async with _runtime_of(service, url) as runtime, runtime.database.transaction() as tx:
+    async with runtime_of(service, url) as runtime, runtime.database.transaction() as tx:
         if not await let_go_on(tx, topic, partition, getpass.getuser()):
             raise Malformed("not_stopped", f"{topic}/{partition} is not stopped")
     return f"{topic}/{partition} goes on"

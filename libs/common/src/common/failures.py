@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -85,19 +86,23 @@ def was_rolled_back(error: BaseException) -> bool:
     return isinstance(error, Moved) or (isinstance(error, exc.DBAPIError) and sqlstate(error) in _ROLLED_BACK)
 
 
-async def forever(work: Callable[[], Awaitable[Any]], *, seconds: float) -> None:
-    """Runs `work` every so many seconds until cancelled, at once again while it returns True; a failure is logged.
+async def forever(work: Callable[[], Awaitable[Any]], *, seconds: float, woken: asyncio.Event | None = None) -> None:
+    """Runs `work` every so many seconds until cancelled, at once again while it returns True or when `woken`; a failure is logged.
 
     A part that is away is no failure: the next round may find it.
     """
+    woken = woken or asyncio.Event()
     while True:
+        woken.clear()
         try:
             more = await work()
         except Exception as error:
             more = False
             if not is_unavailable(error):
                 _log.exception("%s failed; it goes on", getattr(work, "__qualname__", work))
-        await asyncio.sleep(0 if more is True else seconds)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0 if more is True else seconds):
+                await woken.wait()
 
 
 async def ended(tasks: Iterable[asyncio.Task[Any]]) -> None:

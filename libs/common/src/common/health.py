@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from common import mail
 from common.failures import forever
 from common.generated import ServiceHealthReported
 from common.inbox import Inbox
@@ -19,6 +20,10 @@ SELECT (SELECT count(*) FROM outbox WHERE published_at IS NULL) AS outbox_depth,
        (SELECT count(*) FROM dead_letter WHERE status = 'open') AS dead_letters,
        (SELECT count(DISTINCT (topic, key)) FROM parked_message) AS parked_keys,
        (SELECT count(*) FROM consumer_position WHERE stopped_reason IS NOT NULL) AS stopped_partitions
+"""
+_MAILS = f"""
+SELECT {mail.STATE} AS state, count(*) AS mails, extract(epoch FROM clock_timestamp() - min(created_at)) AS age_seconds
+FROM mail WHERE sent_at IS NULL GROUP BY 1
 """
 
 
@@ -51,6 +56,12 @@ class HealthReporter:
             self._metrics.dead_letters_open.set(row.dead_letters)
             self._metrics.parked_keys.set(row.parked_keys)
             self._metrics.partitions_stopped.set(row.stopped_partitions)
+            mails = {row.state: row for row in await tx.fetch_all(_MAILS)}
+            waiting = [mails[state] for state in mail.WAITING if state in mails]
+            self._metrics.mail_waiting.set(sum(row.mails for row in waiting))
+            self._metrics.mail_waiting_seconds.set(max((row.age_seconds for row in waiting), default=0))
+            for state in mail.FAILED:
+                self._metrics.mail_failed.labels(state).set(mails[state].mails if state in mails else 0)
             # One unpublished report is enough: while Kafka is away they must not fill the outbox.
             if await tx.fetch_one(
                 "SELECT 1 FROM outbox WHERE published_at IS NULL AND topic = :own AND key = :key",

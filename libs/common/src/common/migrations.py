@@ -6,7 +6,7 @@ import importlib
 from pathlib import Path
 from types import ModuleType
 
-from alembic import command, context
+from alembic import command, context, op
 from alembic.config import Config
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -148,6 +148,20 @@ CREATE TABLE unknown_message (
     PRIMARY KEY (event_id)
 );
 """
+
+DELIVERY_3 = """
+ALTER TABLE mail ADD COLUMN message_id UUID DEFAULT gen_random_uuid() NOT NULL;
+ALTER TABLE mail ADD COLUMN detail VARCHAR DEFAULT '' NOT NULL;
+ALTER TABLE mail ADD COLUMN created_at TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL;
+CREATE INDEX mail_recipient ON mail (recipient, id);
+"""
+
+
+def run_each(statements: str) -> None:
+    """Runs fixed SQL in a migration, a statement at a time: the driver prepares one only."""
+    for statement in statements.split(";"):
+        if statement.strip():
+            op.get_bind().exec_driver_sql(statement)
 
 
 def folder_of(package: ModuleType) -> Path:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import NoReturn, Self, TypeVar
+from typing import Literal, NoReturn, Self, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _PREFIX = "ESTUAIRE_"
@@ -47,6 +47,13 @@ class Settings(BaseSettings):
     schemas_dir: Path = Path(__file__).parents[4] / "schemas" / "avro"
     smtp_host: str = "127.0.0.1"
     smtp_port: int = 25
+    smtp_username: str = ""
+    smtp_password: SecretStr = SecretStr("")
+    smtp_tls: Literal["auto", "starttls", "always", "never"] = Field(
+        default="auto",
+        description="auto: STARTTLS where the relay offers it; always: TLS from the first byte (port 465)",
+    )
+    smtp_utf8: bool = Field(default=False, description="The relay offers SMTPUTF8: accents before the @ are accepted")
     mail_from: str = "ne-pas-repondre@estuaire.example"
     otlp_endpoint: str | None = Field(default=None, description="OTLP/HTTP collector; traces stay inside when unset")
 
@@ -77,7 +84,7 @@ class Settings(BaseSettings):
     sweep_retry_seconds_max: float = 3600.0
     health_report_seconds: float = 5.0
     drain_seconds_max: float = 15.0
-    mail_attempt_count_max: int = 8
+    mail_attempt_count_max: int = Field(default=24, ge=1, description="The last of them some 14 hours after the first")
     mail_poll_seconds: float = 2.0
     idempotency_key_days: int = Field(
         default=30, ge=1, description="How long a repeated request gets its first answer again"

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, Index, LargeBinary, MetaData, UniqueConstraint, text
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, MetaData, UniqueConstraint, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlmodel import Field, SQLModel
 
@@ -181,9 +181,11 @@ class Mail(DeliveryTable, table=True):
     __tablename__ = "mail"
     __table_args__ = (
         UniqueConstraint("message_key", "recipient"),
+        Index("mail_recipient", "recipient", "id"),
         Index("mail_unsent", "next_attempt_at", postgresql_where=text("sent_at IS NULL AND failed_reason IS NULL")),
     )
     id: int | None = Field(default=None, sa_column=Column(BigInteger, primary_key=True, autoincrement=True))
+    message_id: UUID = Field(sa_column=Column(Uuid, nullable=False, server_default=text("gen_random_uuid()")))
     message_key: str
     recipient: str
     subject: str
@@ -192,6 +194,8 @@ class Mail(DeliveryTable, table=True):
     next_attempt_at: datetime = instant(default=True)
     sent_at: datetime | None = instant(nullable=True)
     failed_reason: str | None = None
+    detail: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    created_at: datetime = instant(default=True)
 
 
 class DevelopmentClock(DeliveryTable, table=True):

@@ -114,6 +114,15 @@ class Metrics:
         self.mail_waiting = Gauge(
             "estuaire_mail_waiting", "Mails committed and not yet accepted by the mail server.", registry=registry
         )
+        self.mail_waiting_seconds = Gauge(
+            "estuaire_mail_waiting_seconds", "Age of the oldest of them.", registry=registry
+        )
+        self.mail_failed = Gauge(
+            "estuaire_mail_failed",
+            "Mails that could not be delivered and that nobody has sent again or discarded.",
+            ["state"],
+            registry=registry,
+        )
 
 
 class _Sparing(logging.Filter):

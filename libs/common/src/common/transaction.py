@@ -54,6 +54,7 @@ class Transaction:
         self.correlation_id = correlation_id
         self.causation_id = causation_id
         self.emitted_count = 0
+        self.mailed_count = 0
 
     async def execute(self, sql: str, **values: Any) -> int:
         """Runs a statement; returns the number of rows that it touched."""
@@ -126,12 +127,12 @@ class Transaction:
     @asynccontextmanager
     async def undone(self) -> AsyncIterator[None]:
         """What is done in this block is undone at its end: a rehearsal by the same code, rules and constraints."""
-        emitted_count, savepoint = self.emitted_count, await self._connection.begin_nested()
+        counts, savepoint = (self.emitted_count, self.mailed_count), await self._connection.begin_nested()
         try:
             yield
         finally:
             await savepoint.rollback()
-            self.emitted_count = emitted_count
+            self.emitted_count, self.mailed_count = counts
 
     async def execute_unless_taken(self, sql: str, **values: Any) -> bool:
         """Runs a statement that a unique constraint may refuse: waits for whoever was first, then does nothing and says False.
@@ -159,6 +160,7 @@ class Transaction:
             subject=subject,
             body=body,
         )
+        self.mailed_count += 1
 
 
 _INSERT_OUTBOX = text(
@@ -253,6 +255,7 @@ class Database:
         )
         self.outlet = outlet
         self.after_emit: list[Callable[[], None]] = []
+        self.after_mail: list[Callable[[], None]] = []
 
     @asynccontextmanager
     async def transaction(
@@ -264,8 +267,8 @@ class Database:
                 connection, self.outlet, correlation_id=correlation_id or uuid4(), causation_id=causation_id
             )
             yield tx
-        if tx.emitted_count:
-            for wake in self.after_emit:
+        for count, waiting in ((tx.emitted_count, self.after_emit), (tx.mailed_count, self.after_mail)):
+            for wake in waiting if count else ():
                 wake()
 
     async def run(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
