@@ -151,7 +151,7 @@ class OwnerDesk(Desk):
             units = await store.units_of(tx, platform_id)
             shown = await time_store.photos_of(tx, platform_id)
             windows = await time_store.windows_of(tx, platform_id)
-            busy_count = await time_store.busy_count(tx, platform_id, now, source="calendar")
+            busy_count, busy_hours = await time_store.calendar_ahead(tx, platform_id, now)
             feed = tx.address(f"/calendriers/{row.feed_secret}.ics") if row is not None else ""
         others = sorted(known.values(), key=lambda one: str(one.platform_id))
         return self.page(
@@ -168,12 +168,14 @@ class OwnerDesk(Desk):
             photos_max=photos.PHOTOS_MAX,
             windows=windows,
             busy_count=busy_count,
+            busy_hours=busy_hours,
             feed=feed,
             policy=policy,
         )
 
     async def _calendar_sent(self, sent: Sent) -> dict[str, Any]:
-        return {"spans": await busy_spans(self.database, await sent.file("calendar"))}
+        spans = await busy_spans(self.database, await sent.file("calendar"))
+        return {"spans": spans, "replace_with_nothing": sent.typed.get("vide") == "1"}
 
 
 class PhotoBody(Body):
