@@ -14,6 +14,7 @@ from common.commands import command
 from common.failures import Refusal
 from common.http import Answer, answer, database_of, problem, run_command
 from common.identity import Principal, caller_as
+from common.mail import unreached
 from common.transaction import Transaction
 from platform_scheduling import handlers, photos, search, store, time_store
 from platform_scheduling.bodies import BlockBody, CalendarBody, PlatformBody, RefusalBody, SlotBody, WindowBody
@@ -151,10 +152,19 @@ async def drop_photo(tx: Transaction, principal: Principal, platform_id: UUID, n
 
 @router.get("/received-bookings")
 async def received_bookings(request: Request, principal: Owner) -> list[dict[str, Any]]:
-    """Bookings of the owner's platforms that are not over, and those of the last days."""
+    """Bookings of the owner's platforms that are not over, and those of the last days; `reachable`: whether mail gets there."""
     async with database_of(request).transaction() as tx:
         rows = await store.bookings(tx, owner_code=owner_of(principal), since=await tx.now() - FEED_PAST)
-        return [shown_booking(row) | {"requester_title": row.requester_title, "purpose": row.purpose} for row in rows]
+        lost = await unreached(tx, (row.contact_email for row in rows))
+        return [
+            shown_booking(row)
+            | {
+                "requester_title": row.requester_title,
+                "purpose": row.purpose,
+                "reachable": row.contact_email not in lost,
+            }
+            for row in rows
+        ]
 
 
 @command("owner", api=router.post("/received-bookings/{booking_id}/refusal"))

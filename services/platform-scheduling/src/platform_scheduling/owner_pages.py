@@ -16,6 +16,7 @@ from common.commands import Endpoint, Sent, Words, command
 from common.desk import Desk, Routes, done
 from common.http import Answer, answer
 from common.identity import Principal
+from common.mail import unreached
 from common.transaction import Transaction
 from platform_scheduling import handlers, owner_http, photos, store, time_store
 from platform_scheduling.bodies import Note, PlatformBody
@@ -114,6 +115,7 @@ class OwnerDesk(Desk):
             platforms = await store.platforms_of(tx, owner)
             rows = await store.bookings(tx, owner_code=owner, since=now - timedelta(days=policy.no_show_days))
             in_the_way = await store.in_the_way(tx, owner, now)
+            lost = await unreached(tx, (row.contact_email for row in rows))
         live = [row for row in rows if row.due_at is not None and row.due_at > now]
         return self.page(
             request,
@@ -126,6 +128,7 @@ class OwnerDesk(Desk):
             approved=[row for row in live if row.state == "approved"],
             past=[row for row in rows if row.state == "done" or (row.state == "approved" and row.starts_at <= now)],
             in_the_way=in_the_way,
+            unreached=lost,
             platforms=platforms,
         )
 
