@@ -59,6 +59,9 @@ class BoardProgramme(ReadModel, table=True):
     free_count: int
     excess_count: int
     observed_at: datetime | None = instant(nullable=True)
+    # By which way, and whose word, the seats of `observed_at` came; null where that is not known.
+    declared_way: str | None = None
+    declared_source: str | None = None
     last_record: str
     last_occurred_at: datetime = instant()
     free_change: int
