@@ -53,8 +53,8 @@ async def describe(tx: Transaction, host_id: UUID, identity: Identity, contact_e
     if other is not None and other.host_id != host_id:
         return Refusal("siret_taken", "Ce SIRET est déjà inscrit par un autre compte : écrivez à l’agence.")
     await _insert(tx, host_id, identity)
-    row = await _lock(tx, host_id)
-    known = Identity(row.host_name, row.siret, HostKind(row.kind), row.commune_code, row.fictitious)
+    row = await lock(tx, host_id)
+    known = identity_of(row)
     await tx.execute(
         """UPDATE host SET host_name = :host_name, siret = :siret, kind = :kind, commune_code = :commune_code,
                fictitious = :fictitious, contact_email = COALESCE(:contact_email, contact_email) WHERE host_id = :id""",
@@ -81,7 +81,7 @@ def described(identity: Identity, now: datetime) -> HostDescribed:
 
 async def sign_charter(tx: Transaction, host_id: UUID, commitments: list[Commitment]) -> Refusal | None:
     """The organisation commits itself from today on, for the policy's months; signing again renews."""
-    row = await _lock(tx, host_id)
+    row = await lock(tx, host_id)
     if row is None:
         return NOT_REGISTERED
     now = await tx.now()
@@ -100,7 +100,7 @@ async def sign_charter(tx: Transaction, host_id: UUID, commitments: list[Commitm
 
 async def award_label(tx: Transaction, host_id: UUID) -> Refusal | None:
     """The agency awards the label to an organisation whose charter runs, until the charter ends."""
-    row = await _lock(tx, host_id)
+    row = await lock(tx, host_id)
     if row is None:
         return NOT_REGISTERED
     now = await tx.now()
@@ -117,7 +117,7 @@ async def award_label(tx: Transaction, host_id: UUID) -> Refusal | None:
 
 async def withdraw_label(tx: Transaction, host_id: UUID, reason: LabelEndReason) -> Refusal | None:
     """The label ends before its day."""
-    row = await _lock(tx, host_id)
+    row = await lock(tx, host_id)
     if row is None or row.label_ends_on is None:
         return Refusal("no_label", "L’organisme n’a pas le label.")
     await _set_label(tx, host_id, None)
@@ -127,7 +127,7 @@ async def withdraw_label(tx: Transaction, host_id: UUID, reason: LabelEndReason)
 
 async def suspend(tx: Transaction, host_id: UUID, reason: SuspensionReason, expired_count: int = 0) -> Refusal | None:
     """Its offers go out of sight; those who wait for its answer are released by the sweeper."""
-    row = await _lock(tx, host_id)
+    row = await lock(tx, host_id)
     if row is None:
         return NOT_REGISTERED
     if row.suspended_reason is not None:
@@ -140,7 +140,7 @@ async def suspend(tx: Transaction, host_id: UUID, reason: SuspensionReason, expi
 
 async def reinstate(tx: Transaction, host_id: UUID, *, by_agency: bool) -> Refusal | None:
     """The organisation says that it answers again; what the agency suspended, the agency reinstates."""
-    row = await _lock(tx, host_id)
+    row = await lock(tx, host_id)
     if row is None or row.suspended_reason is None:
         return Refusal("not_suspended", "L’organisme n’est pas suspendu.")
     if row.suspended_reason == SuspensionReason.AGENCY and not by_agency:
@@ -180,7 +180,7 @@ async def _silent_hosts(tx: Transaction, after: UUID, limit: int) -> list[UUID]:
 
 
 async def _suspend_silent(tx: Transaction, host_id: UUID) -> None:
-    await _lock(tx, host_id)
+    await lock(tx, host_id)
     for row in await _silent(tx, NIL, 1, host_id=host_id):
         await suspend(tx, host_id, SuspensionReason.SILENCE, row.expired_count)
 
@@ -209,9 +209,8 @@ async def restate(tx: Transaction, host_id: UUID, last: LastMessages) -> Sequenc
     if (known := last.of(HostDescribed)) is not None:
         identity = Identity(known.host_name, known.siret, known.kind, known.commune_code, known.fictitious)
         await _insert(tx, host_id, identity)
-    row, now = await _lock(tx, host_id), await tx.now()
-    identity = Identity(row.host_name, row.siret, HostKind(row.kind), row.commune_code, row.fictitious)
-    messages: list[Message] = [described(identity, now)]
+    row, now = await lock(tx, host_id), await tx.now()
+    messages: list[Message] = [described(identity_of(row), now)]
     if row.label_ends_on is not None:
         messages.append(LabelAwarded(occurred_at=now, ends_on=row.label_ends_on))
     elif LabelAwarded in last:
@@ -234,7 +233,13 @@ async def _insert(tx: Transaction, host_id: UUID, identity: Identity) -> None:
     )
 
 
-async def _lock(tx: Transaction, host_id: UUID) -> Any:
+def identity_of(row: Any) -> Identity:
+    """From a row of `host`."""
+    return Identity(row.host_name, row.siret, HostKind(row.kind), row.commune_code, row.fictitious)
+
+
+async def lock(tx: Transaction, host_id: UUID) -> Any:
+    """A host's row, locked, or None."""
     return await tx.fetch_one("SELECT * FROM host WHERE host_id = :id FOR UPDATE", id=host_id)
 
 
