@@ -24,6 +24,7 @@ from stage_matching.http import Agency, Caller, school_of
 from stage_matching.imports import (
     OFFER_COLUMNS,
     OFFER_LINES_MAX,
+    OFFER_OPTIONAL_COLUMNS,
     OPTIONAL_COLUMNS,
     PUPIL_COLUMNS,
     PUPIL_LINES_MAX,
@@ -149,13 +150,14 @@ async def add_offers(
 ) -> Response:
     """A table `siret;organisme;type;intitule;nature;rome;commune;publics;age_min;places` from the agency, CSV or XLSX.
 
-    `commune` is as people write it (name, postal code); a column `commune_insee` may stand beside it or in its place. `keep`,
-    `dry_run` and `replace` as for pupils.
+    `commune` is as people write it (name, postal code); a column `commune_insee` may stand beside it or in its place. A column
+    `contact` gives the address to which applications go until the organisation has an account. `keep`, `dry_run` and `replace` as
+    for pupils.
     """
     content = await request.body()
     try:
         lines = await asyncio.to_thread(
-            read_table, content, OFFER_COLUMNS, lines_max=OFFER_LINES_MAX, optional=OPTIONAL_COLUMNS
+            read_table, content, OFFER_COLUMNS, lines_max=OFFER_LINES_MAX, optional=OFFER_OPTIONAL_COLUMNS
         )
     except UnreadableTable as error:
         return problem(422, str(error), reason="unreadable_table")
@@ -179,16 +181,17 @@ async def _offer_added(tx: Transaction, read: imports.OfferRead, *, replace: boo
     changes = []
     if known_host is not None:
         identity = dataclasses.replace(identity, commune_code=known_host.commune_code, fictitious=known_host.fictitious)
-        changes.append(imports.host_changes(hosts.identity_of(known_host), identity))
+        before = hosts.identity_of(known_host)
+        changes.append(imports.host_changes(before, known_host.contact_email, identity, line.contact))
     if known is not None:
         seats = {week: one.seats_count for week, one in known.weeks.items()}
         changes.append(imports.offer_changes(known.description, seats, body.description(), body.seats))
     said = " ; ".join(one for one in changes if one)
     if said and not replace:
         return Refusal("would_replace", said)
-    if known is not None and not said:
+    if known is not None and not said and (line.contact is None or line.contact == known_host.contact_email):
         return ""
-    refusal = await hosts.describe(tx, host_id, identity, None)
+    refusal = await hosts.describe(tx, host_id, identity, line.contact, by_table=True)
     return refusal or await handlers.describe_offer(tx, host_id, offer_id, body.description(), body.seats) or said
 
 

@@ -45,14 +45,16 @@ class Identity:
     fictitious: bool = False
 
 
-async def describe(tx: Transaction, host_id: UUID, identity: Identity, contact_email: str | None) -> Refusal | None:
-    """An organisation registers or changes its description; one SIRET stands for one organisation."""
-    # Two accounts that give one SIRET at the same time: the second sees the first.
-    await tx.execute("SELECT pg_advisory_xact_lock(hashtextextended(:siret, 0))", siret=identity.siret)
-    other = await tx.fetch_one("SELECT host_id FROM host WHERE siret = :siret", siret=identity.siret)
+async def describe(
+    tx: Transaction, host_id: UUID, identity: Identity, contact_email: str | None, *, by_table: bool = False
+) -> Refusal | None:
+    """An organisation registers or changes its description, or a table brings it; one SIRET stands for one organisation."""
+    other = await of_siret(tx, identity.siret)
     if other is not None and other.host_id != host_id:
         return Refusal("siret_taken", "Ce SIRET est déjà inscrit par un autre compte : écrivez à l’agence.")
-    await _insert(tx, host_id, identity)
+    if other is not None and by_table and not other.claimable:
+        return Refusal("host_has_account", "Cet organisme a son compte : il décrit lui-même ses offres.")
+    await _insert(tx, host_id, identity, claimable=by_table)
     row = await lock(tx, host_id)
     known = identity_of(row)
     await tx.execute(
@@ -65,6 +67,12 @@ async def describe(tx: Transaction, host_id: UUID, identity: Identity, contact_e
     if row.version == 0 or known != identity:
         await _tell(tx, host_id, row.version, described(identity, await tx.now()))
     return None
+
+
+async def of_siret(tx: Transaction, siret: str) -> Any:
+    """The organisation of a SIRET, or None; whoever else gives the same waits until this transaction ends."""
+    await tx.execute("SELECT pg_advisory_xact_lock(hashtextextended(:siret, 0))", siret=siret)
+    return await tx.fetch_one("SELECT * FROM host WHERE siret = :siret", siret=siret)
 
 
 def described(identity: Identity, now: datetime) -> HostDescribed:
@@ -223,8 +231,8 @@ async def restate(tx: Transaction, host_id: UUID, last: LastMessages) -> Sequenc
     return messages
 
 
-async def _insert(tx: Transaction, host_id: UUID, identity: Identity) -> None:
-    values = _values(identity)
+async def _insert(tx: Transaction, host_id: UUID, identity: Identity, *, claimable: bool = False) -> None:
+    values = _values(identity) | {"claimable": claimable}
     await tx.execute(
         f"""INSERT INTO host (host_id, version, {", ".join(values)}) VALUES (:id, 0, {", ".join(":" + name for name in values)})
             ON CONFLICT DO NOTHING""",

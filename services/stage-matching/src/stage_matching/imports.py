@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
-from common.bodies import Text
+from common.bodies import Email, Text
 from common.failures import Refusal
 from common.spreadsheet import Line, folded, refused_line, same
 from stage_matching.bodies import WEEKS_MAX, IsoWeek, OfferBody, Wishes, checked_uai
@@ -25,6 +25,8 @@ PUPIL_COLUMNS = ("uai", "classe", "eleve", "sexe", "age", "commune", "rayon_km",
 OFFER_COLUMNS = ("siret", "organisme", "type", "intitule", "nature", "rome", "commune", "publics", "age_min", "places")
 # Instead of `commune` as people write it, or beside it: what software knows.
 OPTIONAL_COLUMNS = ("commune", "commune_insee")
+# The address to which applications go until the organisation has an account.
+OFFER_OPTIONAL_COLUMNS = (*OPTIONAL_COLUMNS, "contact")
 PUPIL_LINES_MAX, OFFER_LINES_MAX = 60_000, 1_000
 
 # Organisations and offers that come by a table are known by what they are, so that sending it again changes nothing.
@@ -137,6 +139,7 @@ class OfferLine(BaseModel):
     audiences: Annotated[list[Annotated[Audience, _word(_AUDIENCES)]], BeforeValidator(_listed)]
     age_min: int = Field(ge=10, le=99)
     seats: Annotated[dict[str, int], BeforeValidator(_seats)]
+    contact: Email | None
 
     def host(self, *, fictitious: bool) -> tuple[UUID, Identity]:
         """The organisation, known by its SIRET."""
@@ -252,6 +255,7 @@ def _offer(cells: Mapping[str, str]) -> tuple[OfferLine, UUID, OfferBody] | Refu
             audiences=cells["publics"],
             age_min=cells["age_min"] or "14",
             seats=cells["places"],
+            contact=cells["contact"] or None,
         )
         offer_id, body = line.offer()
     except ValidationError as error:
@@ -273,10 +277,14 @@ def pupil_changes(known: Wish, new: Wish) -> str:
     return _changes(said)
 
 
-def host_changes(known: Identity, new: Identity) -> str:
+def host_changes(known: Identity, contact: str | None, new: Identity, new_contact: str | None) -> str:
     """The same of an organisation. Where it is stays as its first line said: its offers may be elsewhere."""
-    kinds = _word_of(_HOST_KINDS, known.kind), _word_of(_HOST_KINDS, new.kind)
-    return _changes({"organisme": (known.host_name, new.host_name), "type": kinds})
+    said = {
+        "organisme": (known.host_name, new.host_name),
+        "type": (_word_of(_HOST_KINDS, known.kind), _word_of(_HOST_KINDS, new.kind)),
+    }
+    # An address that was not known is no change, and one that a line leaves out is kept.
+    return _changes(said | ({"contact": (contact, new_contact)} if contact and new_contact else {}))
 
 
 def offer_changes(known: Description, seats: Mapping[str, int], new: Description, new_seats: Mapping[str, int]) -> str:
