@@ -11,7 +11,7 @@ from uuid import UUID
 from common.failures import Refusal
 from common.sweepers import Sweeper
 from common.transaction import Transaction
-from stage_matching import agreement_store, agreements, domain, notices, requests, store
+from stage_matching import agreement_store, agreements, claims, domain, notices, requests, store
 from stage_matching.agreements import Role
 from stage_matching.messages import RefusalReason
 from stage_matching.requests import Wish
@@ -103,6 +103,8 @@ async def apply(
     offer = await store.lock_offer(tx, offer_id)
     if offer is None or offer.version == 0:
         return NOT_FOUND
+    if (unreachable := await claims.why_unreachable(tx, offer.host_id)) is not None:
+        return unreachable
     live, confirmed = await store.live_of_seeker(tx, seeker_id, await tx.now())
     seeker = Seeker(seeker_id, request.audience, request.age, request.commune_code)
     decision = await _decide(

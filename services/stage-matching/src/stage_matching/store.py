@@ -319,7 +319,7 @@ async def applications_of(
     """Applications with what each side may see of the other; whatever is due first."""
     return await tx.fetch_all(
         f"""SELECT {", ".join("a." + name for name in _APPLICATION_COLUMNS)}, a.letter, o.title, o.commune_code, o.host_id, h.host_name,
-                   h.contact_email AS host_email, s.contact_email AS seeker_email, r.audience, r.age, r.uai, r.class_group, r.pupil_code,
+                   h.contact_email AS host_email, h.claimable, s.contact_email AS seeker_email, r.audience, r.age, r.uai, r.class_group, r.pupil_code,
                    g.agreement_id, g.state AS agreement_state, g.signed, g.parties
             FROM application a JOIN offer o USING (offer_id) JOIN host h USING (host_id) JOIN seeker s USING (seeker_id)
                  LEFT JOIN request r ON r.seeker_id = a.seeker_id AND r.campaign_id IS NOT DISTINCT FROM a.campaign_id
