@@ -13,6 +13,7 @@ from common.commands import Endpoint, Form, Sent, Words, command
 from common.desk import Desk, Routes, done
 from common.http import Answer, answer
 from common.identity import Principal
+from common.mail import unreached
 from common.pages import PARIS
 from common.transaction import Transaction
 from stage_matching import claims, handlers, hosts, http, search, store
@@ -92,6 +93,7 @@ class HostDesk(Desk):
             claim = await claims.open_of(tx, host_id)
             host = await hosts.find(tx, host_id)
             rows = await store.applications_of(tx, host_id=host_id)
+            lost = await unreached(tx, (row.seeker_email for row in rows))
             offers = [search.shown(row) for row in await store.offers_of(tx, host_id)]
         today = now.astimezone(PARIS).date()
         return self.page(
@@ -102,6 +104,7 @@ class HostDesk(Desk):
             now=now,
             today=today,
             this_week=weeks.week_of(today),
+            unreached=lost,
             host=host,
             claim=claim,
             waiting=[r for r in rows if r.state in ("submitted", "seen") and r.due_at > now],

@@ -11,6 +11,7 @@ from common.commands import command
 from common.failures import Refusal
 from common.http import Answer, answer, database_of
 from common.identity import Principal, caller, caller_as
+from common.mail import unreached
 from common.transaction import Transaction
 from stage_matching import claims, handlers, hosts, search, store
 from stage_matching.agreements import Role
@@ -168,14 +169,15 @@ async def apply(tx: Transaction, principal: Principal, body: ApplicationBody) ->
 
 @router.get("/applications")
 async def my_applications(request: Request, principal: Caller) -> list[dict[str, Any]]:
-    """A seeker's applications, or those that a host received."""
+    """A seeker's applications, or those that a host received; `reachable`: whether mail gets to the other side."""
     async with database_of(request).transaction() as tx:
         if "host" in principal.roles:
-            rows = await store.applications_of(tx, host_id=await host_of(tx, principal))
+            rows, other = await store.applications_of(tx, host_id=await host_of(tx, principal)), "seeker_email"
         else:
             seeker_id = await store.lock_seeker(tx, account=principal.require("seeker").subject)
-            rows = await store.applications_of(tx, seeker_id=seeker_id)
-        return [_shown(row) for row in rows]
+            rows, other = await store.applications_of(tx, seeker_id=seeker_id), "host_email"
+        lost = await unreached(tx, (getattr(row, other) for row in rows))
+        return [_shown(row) | {"reachable": getattr(row, other) not in lost} for row in rows]
 
 
 @command("seeker", "school", api=router.post("/applications/{application_id}/{action}"))
