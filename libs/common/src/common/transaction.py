@@ -63,6 +63,8 @@ class Transaction:
         self.causation_id = causation_id
         self.emitted_count = 0
         self.mailed_count = 0
+        # The broken commitments that the caller of a command was shown and goes on with (common.commitments).
+        self.accepted: str | None = None
 
     async def execute(self, sql: str, **values: Any) -> int:
         """Runs a statement; returns the number of rows that it touched."""
