@@ -17,8 +17,8 @@ from tests.integration.cafes import Cafes
 from tests.integration.conftest import Seats, declare
 from tests.integration.events import Events, register
 from tests.integration.forms import Sender, logged_in
-from tests.integration.platforms import Platforms, book, siret, slot
-from tests.integration.stages import NEXT, Stages, apply
+from tests.integration.platforms import Platforms, book, slot
+from tests.integration.stages import NEXT, Stages, apply, siret
 from tests.integration.test_cafes import cafes_token
 
 _BADGE = "courriel non remis"
