@@ -224,16 +224,22 @@ async def test_who_has_not_told_who_they_are_is_asked_that_first(stages: Stages)
     assert (answer.status_code, answer.headers["location"]) == (303, "/mes-candidatures?dabord=1#moi")
 
 
-async def test_the_link_of_a_parent_has_its_budget(stages: Stages) -> None:
-    """A parent signs once for all; beyond the budget the link answers 429, as a login's forms do."""
+async def test_the_link_of_a_parent_has_its_budget(stages: Stages, query: Query) -> None:
+    """A parent signs once for all; beyond the budget the link answers 429, as a login's forms do.
+
+    Only their own address has the link: no page shows it to the seeker.
+    """
     _, host = await stages.host()
     offer_id = await stages.offer(host, {NEXT: 1})
-    api, form = await seeker_of(stages)
+    address = f"parent-{uuid4().hex[:8]}@example.org"
+    api, form = await seeker_of(stages, guardian_email=address)
     application_id = (await apply(api, offer_id)).json()["application_id"]
     assert (await host.post(f"/v1/received-applications/{application_id}/acceptance")).status_code == 200
     assert (await form.send(f"/mes-candidatures/{application_id}/confirmation")).status_code == 303
     page = await form.client.get("/mes-candidatures")
-    (link,) = re.findall(r'href="[^"]*(/convention/[^"]+)"', page.text)
+    assert not re.findall(r'href="[^"]*(/convention/[^"]+)"', page.text)
+    (mail,) = await query(SERVICE, "SELECT body FROM mail WHERE recipient = :address", address=address)
+    (link,) = re.findall(r"(/convention/\S+)", mail.body)
     async with http_client(base_url=stages.url) as client:
         assert (await client.post(link)).status_code == 200
     parent = httpx.AsyncClient(

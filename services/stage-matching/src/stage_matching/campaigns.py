@@ -13,13 +13,14 @@ from uuid import UUID
 from common.failures import Refusal
 from common.sweepers import Sweeper
 from common.transaction import Transaction
-from stage_matching import campaign_store, domain, frozen_store, imports, notices, store
+from stage_matching import campaign_store, domain, frozen_store, imports, notices, requests, store
 from stage_matching.candidates import host_priority
 from stage_matching.matching import choose, lottery
 from stage_matching.messages import (
     CampaignCancelled,
     CampaignFrozen,
     CampaignScope,
+    RequestEndReason,
 )
 from stage_matching.state import Decision
 from territory import reference
@@ -64,7 +65,7 @@ async def open_campaign(
 
 async def why_not_add(tx: Transaction, campaign_id: UUID, uai: str | None) -> Refusal | None:
     """Why pupils may not be added by whoever acts, if they may not; the campaign is locked."""
-    return _why_not(await campaign_store.lock(tx, campaign_id), "add", uai)
+    return why_not(await campaign_store.lock(tx, campaign_id), "add", uai)
 
 
 async def add_pupils(
@@ -104,7 +105,7 @@ async def add_pupils(
 async def freeze(tx: Transaction, campaign_id: UUID, uai: str | None) -> Refusal | None:
     """Fixes wishes and policy, keeps the free seats within reach, and asks for the computation."""
     row = await campaign_store.lock(tx, campaign_id)
-    refusal = _why_not(row, "freeze", uai)
+    refusal = why_not(row, "freeze", uai)
     if refusal is not None:
         return refusal
     spans = await campaign_store.spans(tx, campaign_id)
@@ -166,7 +167,7 @@ async def close(tx: Transaction, campaign_id: UUID, uai: str | None) -> Refusal 
 async def give_up(tx: Transaction, campaign_id: UUID, uai: str | None) -> Refusal | None:
     """Gives a campaign up before its publication; the seats that it kept are free again."""
     row = await campaign_store.lock(tx, campaign_id)
-    refusal = _why_not(row, "give_up", uai)
+    refusal = why_not(row, "give_up", uai)
     if refusal is not None:
         return refusal
     await frozen_store.let_seats_go(tx, campaign_id)
@@ -187,7 +188,7 @@ async def _ask(
 ) -> Refusal | None:
     """Asks the job for work, with what an earlier one left behind cleared."""
     row = await campaign_store.lock(tx, campaign_id)
-    refusal = _why_not(row, work, uai)
+    refusal = why_not(row, work, uai)
     if refusal is None:
         await campaign_store.save(tx, row, None, work=work, **cleared)
     return refusal
@@ -200,7 +201,8 @@ def _not_own(row: Any, uai: str | None) -> Refusal | None:
     return NOT_YOURS if uai is not None and row.uai != uai else None
 
 
-def _why_not(row: Any, act: Act, uai: str | None) -> Refusal | None:
+def why_not(row: Any, act: Act, uai: str | None) -> Refusal | None:
+    """Why whoever acts may not do it in the state of a campaign, or while its job works."""
     refusal = _not_own(row, uai)
     if refusal is not None:
         return refusal
@@ -258,6 +260,29 @@ async def _propose_freed(tx: Transaction, application_id: UUID) -> bool:
     return False
 
 
+# -- requests of a campaign that was given up
+
+
+async def _left_behind(tx: Transaction, after: UUID, limit: int) -> list[UUID]:
+    rows = await tx.fetch_all(
+        """SELECT r.request_id FROM request r JOIN campaign c USING (campaign_id)
+           WHERE c.state = 'cancelled' AND r.version > 0 AND r.ended_reason IS NULL AND r.request_id > :after
+           ORDER BY r.request_id LIMIT :limit""",
+        after=after,
+        limit=limit,
+    )
+    return [row.request_id for row in rows]
+
+
+async def _end_left_behind(tx: Transaction, request_id: UUID) -> None:
+    """What was told of a pupil's wish ends with the campaign that was given up: nobody waits in the market for ever."""
+    rows = await tx.fetch_all(
+        "SELECT * FROM request WHERE request_id = :id AND ended_reason IS NULL FOR UPDATE", id=request_id
+    )
+    await requests.end(tx, rows, RequestEndReason.WITHDRAWN, await tx.now())
+
+
+end_left_behind = Sweeper("end_left_behind", _left_behind, _end_left_behind)
 propose_freed = Sweeper("propose_freed", _freed, _propose_freed)
 
 

@@ -17,7 +17,9 @@ from common.mail import unreached
 from common.pages import PARIS
 from common.transaction import Transaction
 from stage_matching import claims, handlers, hosts, http, search, store
+from stage_matching.agreement_pages import placement_typed
 from stage_matching.http import host_of
+from stage_matching.terms import Placement, placement_of
 from territory import places, weeks
 
 _WEEKS_SHOWN = 20
@@ -78,7 +80,7 @@ class HostDesk(Desk):
                 "view", "Noté : la personne sait que vous l’avez lue."
             ),
             "/candidatures-recues/{application_id}/signature": http.sign.form(
-                then=_told("Convention signée."), refused=self.mine
+                then=_told("Convention signée."), refused=self.mine, hidden={"sha256": "sha256"}
             ),
         }
 
@@ -143,6 +145,7 @@ class HostDesk(Desk):
             weeks=shown,
             past=past,
             known=known,
+            placement=placement_of(row.placement) if row is not None else Placement(),
         )
 
 
@@ -183,6 +186,7 @@ def _offer_typed(sent: Sent) -> dict[str, Any]:
         "reserved": _counts(typed, "reserved_"),
         "partner_uais": _codes(typed.get("partners", "")),
         "suspended": typed.get("suspended") == "1",
+        "placement": placement_typed(sent),
     }
 
 

@@ -5,7 +5,7 @@ Mails are rows of the command's own transaction, once per occasion and recipient
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -14,7 +14,9 @@ from common.pages import count, moment
 from common.sweepers import Sweeper
 from common.transaction import Transaction
 from stage_matching import claims, store
+from stage_matching.agreements import Agreement
 from stage_matching.messages import (
+    AgreementParty,
     ApplicationAccepted,
     ApplicationConfirmed,
     ApplicationEnded,
@@ -22,8 +24,12 @@ from stage_matching.messages import (
     ApplicationSubmitted,
 )
 from stage_matching.state import Decision
+from stage_matching.terms import Terms, what_changed
 from territory import reference
 
+# Links of an earlier use, which a seeker could see, stand for nobody any longer.
+GUARDIAN_LINK = "guardian-of-agreement"
+GUARDIAN_LINK_DAYS = 60
 _ENDS_FOR_SEEKER = {
     ApplicationEndReason.REFUSED: "L’organisme ne peut pas vous accueillir",
     ApplicationEndReason.HOST_SILENT: "L’organisme n’a pas répondu à temps",
@@ -102,6 +108,58 @@ async def write_to_host(tx: Transaction, offer_id: UUID, campaign_id: UUID, coun
         subject=f"Stagiaires à venir : {row.title}",
         body=f"Une campagne vous propose {count(count_given, 'élève')}. Chacun doit encore confirmer ; la liste est à jour ici :\n\n{_host_page(tx, row)}",
     )
+
+
+async def ask_for_signature(tx: Transaction, agreement: Agreement, terms: Terms) -> None:
+    """A new agreement: whoever accompanies is told, and a guardian is sent the link, which nobody else is ever shown."""
+    for party in terms.parties:
+        if party.email is None:
+            continue
+        if party.party == AgreementParty.GUARDIAN.value:
+            await write_to_guardian(tx, agreement, party.email)
+        elif party.party not in (AgreementParty.SEEKER.value, AgreementParty.HOST.value):
+            await tx.mail(
+                message_key=f"drafted:{agreement.agreement_id}",
+                recipient=party.email,
+                subject=f"Convention à signer : {terms.title}",
+                body=f"Une convention que vous accompagnez attend votre signature.\n\n{tx.address(_page(agreement))}",
+            )
+
+
+async def write_to_guardian(tx: Transaction, agreement: Agreement, email: str, on: date | None = None) -> None:
+    """The link by which a guardian signs, to their own address; again at most once a day, when somebody asks for it."""
+    link = tx.signed_address("/convention", GUARDIAN_LINK, str(agreement.agreement_id), GUARDIAN_LINK_DAYS)
+    await tx.mail(
+        message_key=f"guardian:{agreement.agreement_id}:{agreement.terms_version}:{on or ''}",
+        recipient=email,
+        subject="Convention de stage de votre enfant, à lire et à signer",
+        body=f"Votre enfant a un stage. Lisez la convention et signez-la, sans compte, par ce lien qui n’est envoyé qu’à vous :\n\n{link}",
+    )
+
+
+def _page(agreement: Agreement) -> str:
+    return f"/conventions/{agreement.agreement_id}"
+
+
+async def write_of_changed_terms(tx: Transaction, agreement: Agreement, before: Terms, after: Terms) -> None:
+    """Each party is told what changed, that every signature fell, and is asked again."""
+    lines = [f"- {name} : « {old} » devient « {new} »" for name, old, new in what_changed(before, after)]
+    for party in after.parties:
+        if party.email is not None:
+            guardian = party.party == AgreementParty.GUARDIAN.value
+            page = (
+                tx.signed_address("/convention", GUARDIAN_LINK, str(agreement.agreement_id), GUARDIAN_LINK_DAYS)
+                if guardian
+                else tx.address(_page(agreement))
+            )
+            await tx.mail(
+                message_key=f"terms:{agreement.agreement_id}:{agreement.terms_version}:{party.party}",
+                recipient=party.email,
+                subject=f"Convention changée, à signer à nouveau : {before.title}",
+                body="La convention de stage a changé ; les signatures données sont annulées.\n\n"
+                + "\n".join(lines)
+                + f"\n\nRelisez-la et signez la nouvelle version :\n\n{page}",
+            )
 
 
 # The next reminder of an application is due so many days after it was submitted or accepted; beyond the last is none.
