@@ -52,7 +52,7 @@ async def my_platforms(request: Request, principal: Owner) -> list[dict[str, Any
         ]
 
 
-@command("owner", api=router.put("/platforms/{platform_id}"))
+@command("owner", api=router.put("/platforms/{platform_id}"), asks=True)
 async def describe_platform(tx: Transaction, principal: Principal, platform_id: UUID, body: PlatformBody) -> Answer:
     """An owner publishes, changes or withdraws a platform; `units` are the titles of its places, in order."""
     owner = owner_of(principal)
@@ -62,7 +62,7 @@ async def describe_platform(tx: Transaction, principal: Principal, platform_id: 
     return answer(refusal, {"platform_id": platform_id})
 
 
-@command("owner", api=router.put("/platforms/{platform_id}/windows/{window_id}"))
+@command("owner", api=router.put("/platforms/{platform_id}/windows/{window_id}"), asks=True)
 async def put_window(
     tx: Transaction, principal: Principal, platform_id: UUID, window_id: UUID, body: WindowBody
 ) -> Answer:
@@ -71,14 +71,14 @@ async def put_window(
     return answer(refusal, {"window_id": window_id})
 
 
-@command("owner", api=router.delete("/platforms/{platform_id}/windows/{window_id}"))
+@command("owner", api=router.delete("/platforms/{platform_id}/windows/{window_id}"), asks=True)
 async def drop_window(tx: Transaction, principal: Principal, platform_id: UUID, window_id: UUID) -> Answer:
-    """The owner no longer offers it; bookings stay."""
+    """The owner no longer offers it; what is held stays, who waits in line for it does not."""
     refusal = await handlers.drop_window(tx, owner_of(principal), platform_id, window_id)
     return answer(refusal, {"window_id": window_id})
 
 
-@command("owner", api=router.put("/platforms/{platform_id}/blocks/{block_id}"))
+@command("owner", api=router.put("/platforms/{platform_id}/blocks/{block_id}"), asks=True)
 async def put_block(
     tx: Transaction, principal: Principal, platform_id: UUID, block_id: UUID, body: BlockBody
 ) -> Answer:

@@ -19,7 +19,7 @@ from common.failures import Refusal
 from common.http import Answer, answer, database_of, problem, run_command
 from common.identity import Principal, caller, caller_as
 from common.mail import unreached
-from common.spreadsheet import UnreadableTable
+from common.spreadsheet import TABLE_BODY, UnreadableTable
 from common.transaction import Transaction
 from remediation_seats import declarations, handlers, search, store
 from remediation_seats.declarations import LINES_MAX, DeclarationLine, SeatCount
@@ -198,9 +198,9 @@ async def declare_table(tx: Transaction, principal: Principal, body: TableBody) 
     return 200, await declarations.declare_table(tx, structure_id, body.lines, body.source, dry_run=body.dry_run)
 
 
-@router.post("/declarations/csv", openapi_extra={"requestBody": {"content": {"text/csv": {}}, "required": True}})
+@router.post("/declarations/csv", openapi_extra=TABLE_BODY)
 async def declare_csv(request: Request, principal: Partner, dry_run: bool = False) -> Response:
-    """A table `parcours;places;occupees;observe_le`: one receipt per line; with `dry_run` nothing is kept of it.
+    """A table `parcours;places;occupees;observe_le`, CSV or XLSX: one receipt per line; with `dry_run` nothing is kept of it.
 
     422 when the file as a whole cannot be read.
     """

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from common.failures import Refusal
 from common.sweepers import Sweeper
 from common.transaction import Transaction
-from stage_matching import agreement_store, agreements, domain, notices, requests, store
-from stage_matching.agreements import Role
-from stage_matching.messages import RefusalReason
+from stage_matching import agreement_store, agreements, claims, domain, notices, requests, store, terms
+from stage_matching.agreement_store import By
+from stage_matching.agreements import Agreement, Role
+from stage_matching.messages import AgreementParty, RefusalReason
 from stage_matching.requests import Wish
 from stage_matching.state import WAITING, Application, Decision, Description, Offer, Policy, Seeker
 from territory.working_time import PARIS
@@ -31,8 +32,10 @@ class Acting:
 
     account: str | None = None
     uai: str | None = None
+    display_name: str | None = None
 
 
+_NOBODY_NAMED = By()
 ApplicationRule = Callable[[Offer, Application, Policy, datetime], Decision]
 
 
@@ -92,6 +95,18 @@ async def file_request(tx: Transaction, account: str, contact_email: str | None,
     return await requests.file(tx, await store.lock_seeker(tx, account=account, contact_email=contact_email), wish)
 
 
+async def withdraw_request(tx: Transaction, account: str) -> Refusal | None:
+    """A seeker looks for nothing any longer; what they wait for is withdrawn first, by them."""
+    seeker_id = await store.lock_seeker(tx, account=account)
+    live, _ = await store.live_of_seeker(tx, seeker_id, await tx.now())
+    if live:
+        return Refusal("applications_wait", "Retirez d’abord vos candidatures en cours.", {"live_count": live})
+    if await store.request_of(tx, seeker_id) is None:
+        return NO_REQUEST
+    await requests.withdraw(tx, seeker_id)
+    return None
+
+
 async def apply(
     tx: Transaction, account: str, offer_id: UUID, iso_weeks: tuple[str, ...], letter: str | None
 ) -> Refusal | UUID:
@@ -103,6 +118,8 @@ async def apply(
     offer = await store.lock_offer(tx, offer_id)
     if offer is None or offer.version == 0:
         return NOT_FOUND
+    if (unreachable := await claims.why_unreachable(tx, offer.host_id)) is not None:
+        return unreachable
     live, confirmed = await store.live_of_seeker(tx, seeker_id, await tx.now())
     seeker = Seeker(seeker_id, request.audience, request.age, request.commune_code)
     decision = await _decide(
@@ -147,9 +164,9 @@ async def confirm(tx: Transaction, who: Acting, application_id: UUID) -> Refusal
     await store.confirm_weeks(tx, one)
     for other in offers.values():
         await _decide(tx, other, lambda settled, _, now: _release_overlapping(settled, one, now))
-    request = await store.request_of(tx, one.seeker_id)
     policy = await store.policy_at(tx, await tx.now())
-    await agreement_store.draw_up(tx, one, agreements.parties_of(request.age, policy.minor_age))
+    agreement = await agreement_store.draw_up(tx, one, policy, who.display_name)
+    await notices.ask_for_signature(tx, agreement, await agreement_store.terms_of(tx, agreement))
     return None
 
 
@@ -170,8 +187,82 @@ async def act_on_agreement(
     role: Role,
     action: Literal["sign", "validate", "interrupt", "cancel"],
     party_id: str | UUID | None,
+    by: By = _NOBODY_NAMED,
+    *,
+    seen_sha256: str | None = None,
+    paper_of: Role | None = None,
 ) -> Refusal | None:
-    """A party signs, validates, interrupts or cancels. `party_id` is the host's or seeker's id, or the school's UAI."""
+    """A party signs, records a signature on paper, validates, interrupts or cancels. `party_id` is as whom the caller acts."""
+    locked = await _lock_agreement(tx, agreement_id, role, party_id)
+    if isinstance(locked, Refusal):
+        return locked
+    one, offer, agreement = locked
+    now = await tx.now()
+    today = now.astimezone(PARIS).date()
+    agreement, told, _ = agreements.settle(agreement, now)
+    match action:
+        case "sign":
+            if paper_of is not None and (refusal := await _why_not_paper(tx, agreement, paper_of)) is not None:
+                return refusal
+            agreement, more, refusal = agreements.sign(
+                agreement, role, now, reason=by.reason, seen_sha256=seen_sha256, paper_of=paper_of
+            )
+        case "validate":
+            agreement, more, refusal = agreements.validate(
+                agreement, role, now, reason=by.reason, seen_sha256=seen_sha256
+            )
+        case "interrupt":
+            agreement, more, refusal = agreements.end(agreement, role, "interrupted", today, now, by.reason)
+        case _:
+            agreement, more, refusal = agreements.end(agreement, role, "cancelled", today, now)
+    await agreement_store.save(tx, agreement, (*told, *more))
+    if more:
+        party = agreement.party_of(paper_of or role)
+        assert party is not None
+        await agreement_store.record(tx, agreement, action, party.value, by)
+    if refusal is None and agreement.state == "cancelled":
+        await store.free_weeks(tx, one.application_id)
+        await _decide_on(tx, offer, one, lambda locked, known, _, at: domain.cancel(locked, known, at))
+    return refusal
+
+
+async def change_terms(
+    tx: Transaction,
+    agreement_id: UUID,
+    role: Role,
+    party_id: str | UUID,
+    wanted: Mapping[str, Any],
+    acted_by: str = "",
+) -> Refusal | None:
+    """The host, or whoever accompanies, proposes other terms: a new version, every signature falls, each party is asked again."""
+    locked = await _lock_agreement(tx, agreement_id, role, party_id)
+    if isinstance(locked, Refusal):
+        return locked
+    one, _, agreement = locked
+    now = await tx.now()
+    before = await agreement_store.terms_of(tx, agreement)
+    after = terms.changed_by(before, wanted)
+    policy = await store.policy_at(tx, now)
+    if "hours" in wanted:
+        age = before.age_below - 1 if before.age_below is not None else policy.minor_age
+        problem = terms.why_not_hours(after.placement.hours, terms.limit_for(age, policy.hours))
+        if problem is not None:
+            return Refusal("hours", problem)
+    agreement, told, _ = agreements.settle(agreement, now)
+    changed, refusal = agreements.change_terms(agreement, role, after.sha256, now)
+    if refusal is not None or changed == agreement:
+        await agreement_store.save(tx, agreement, told)
+        return refusal
+    await agreement_store.keep_terms(tx, changed, after, made_by=acted_by or role)
+    await agreement_store.save(tx, changed, (*told, agreement_store.drafted(changed, one, now)))
+    await notices.write_of_changed_terms(tx, changed, before, after)
+    return None
+
+
+async def _lock_agreement(
+    tx: Transaction, agreement_id: UUID, role: Role, party_id: str | UUID | None
+) -> tuple[Application, Offer, Agreement] | Refusal:
+    """An agreement that the caller may act on, in the order of everybody's locks."""
     found = await agreement_store.find(tx, agreement_id)
     if found is None:
         return NOT_FOUND
@@ -182,25 +273,37 @@ async def act_on_agreement(
     # Cancelling frees the seat, so the locks are those of an application: seeker, offer, then the agreement.
     await store.lock_seeker_id(tx, one.seeker_id)
     offer = await store.lock_offer(tx, one.offer_id)
-    agreement = await agreement_store.lock(tx, agreement_id)
     assert offer is not None
-    now = await tx.now()
-    today = now.astimezone(PARIS).date()
-    agreement, told, _ = agreements.settle(agreement, now)
-    match action:
-        case "sign":
-            agreement, more, refusal = agreements.sign(agreement, role, now)
-        case "validate":
-            agreement, more, refusal = agreements.validate(agreement, role, now)
-        case "interrupt":
-            agreement, more, refusal = agreements.end(agreement, role, "interrupted", today, now)
-        case _:
-            agreement, more, refusal = agreements.end(agreement, role, "cancelled", today, now)
-    await agreement_store.save(tx, agreement, (*told, *more))
-    if refusal is None and agreement.state == "cancelled":
-        await store.free_weeks(tx, one.application_id)
-        await _decide_on(tx, offer, one, lambda locked, known, _, at: domain.cancel(locked, known, at))
-    return refusal
+    return one, offer, await agreement_store.lock(tx, agreement_id)
+
+
+async def write_to_guardian(tx: Transaction, agreement_id: UUID, role: Role, party_id: str | UUID) -> Refusal | None:
+    """A party asks that the guardian be written to again: to their own address and to no other, once a day."""
+    locked = await _lock_agreement(tx, agreement_id, role, party_id)
+    if isinstance(locked, Refusal):
+        return locked
+    _, _, agreement = locked
+    known = (await agreement_store.terms_of(tx, agreement)).party("GUARDIAN")
+    if known is None or known.email is None:
+        return Refusal(
+            "no_guardian_address", "Aucune adresse n’est connue : l’établissement recueille la signature sur papier."
+        )
+    if AgreementParty.GUARDIAN not in agreement.missing or agreement.state != "drafted":
+        return Refusal("agreement_state", "Cette convention n’attend pas la signature du parent.")
+    await notices.write_to_guardian(tx, agreement, known.email, on=(await tx.now()).date())
+    return None
+
+
+async def _why_not_paper(tx: Transaction, agreement: Agreement, paper_of: Role) -> Refusal | None:
+    """Paper stands for whom no account and no link can stand for."""
+    if paper_of == "guardian":
+        return None
+    one = await store.find_application(tx, agreement.application_id)
+    assert one is not None
+    row = await tx.fetch_one("SELECT account FROM seeker WHERE seeker_id = :id", id=one.seeker_id)
+    if paper_of == "seeker" and row is not None and row.account is None:
+        return None
+    return Refusal("signs_here", "Cette personne a un compte : elle signe elle-même.")
 
 
 # -- sweepers
