@@ -24,7 +24,7 @@ from common.transaction import Transaction
 from remediation_seats import declarations, handlers, search, store
 from remediation_seats.declarations import LINES_MAX, DeclarationLine, SeatCount
 from remediation_seats.domain import freshness
-from remediation_seats.messages import DeclarationWay, DeclineReason, EducationLevel, StructureKind
+from remediation_seats.messages import DeclarationSource, DeclarationWay, DeclineReason, EducationLevel, StructureKind
 from remediation_seats.state import Conditions, Profile
 from territory.places import CommuneCode
 
@@ -93,6 +93,7 @@ class TableBody(Body):
 
     lines: list[tuple[int, Any]]
     dry_run: bool
+    source: DeclarationSource = DeclarationSource.SYSTEM
 
 
 class HoldBody(Body):
@@ -163,18 +164,20 @@ async def my_programmes(request: Request, principal: Partner) -> list[dict[str, 
 @command("partner", api=router.post("/declarations"))
 async def declare(tx: Transaction, principal: Principal, body: DeclarationLine) -> Answer:
     """One declaration: 200 with a receipt (accepted or superseded), 409 when refused."""
-    return await _declared(tx, principal, body.model_dump(), DeclarationWay.HTTP)
+    return await _declared(tx, principal, body.model_dump(), DeclarationWay.HTTP, DeclarationSource.SYSTEM)
 
 
 @command("partner")
 async def declare_now(tx: Transaction, principal: Principal, programme_id: UUID, body: SeatCounts) -> Answer:
     """The structure says what it sees now."""
     line = {"programme_id": programme_id, **dict(body), "observed_at": await tx.now()}
-    return await _declared(tx, principal, line, DeclarationWay.PAGE)
+    return await _declared(tx, principal, line, DeclarationWay.PAGE, DeclarationSource.PERSON)
 
 
-async def _declared(tx: Transaction, principal: Principal, line: dict[str, Any], way: DeclarationWay) -> Answer:
-    (receipt,) = await declarations.declare(tx, structure_of(principal), [line], way)
+async def _declared(
+    tx: Transaction, principal: Principal, line: dict[str, Any], way: DeclarationWay, source: DeclarationSource
+) -> Answer:
+    (receipt,) = await declarations.declare(tx, structure_of(principal), [line], way, source)
     if receipt["status"] == "refused":
         return answer(Refusal(receipt["reason"], receipt["detail"]), None)
     return 200, receipt
@@ -183,14 +186,16 @@ async def _declared(tx: Transaction, principal: Principal, line: dict[str, Any],
 @command("partner", api=router.post("/declarations/bulk"))
 async def declare_bulk(tx: Transaction, principal: Principal, body: BulkBody) -> Answer:
     """Many declarations, one receipt per line in the same order."""
-    receipts = await declarations.declare(tx, structure_of(principal), body.declarations, DeclarationWay.HTTP)
+    way, source = DeclarationWay.HTTP, DeclarationSource.SYSTEM
+    receipts = await declarations.declare(tx, structure_of(principal), body.declarations, way, source)
     return 200, {"receipts": [{"line": number, **receipt} for number, receipt in enumerate(receipts, 1)]}
 
 
 @command("partner")
 async def declare_table(tx: Transaction, principal: Principal, body: TableBody) -> Answer:
     """The report on a table, a receipt per line."""
-    return 200, await declarations.declare_table(tx, structure_of(principal), body.lines, dry_run=body.dry_run)
+    structure_id = structure_of(principal)
+    return 200, await declarations.declare_table(tx, structure_id, body.lines, body.source, dry_run=body.dry_run)
 
 
 @router.post("/declarations/csv", openapi_extra=TABLE_BODY)
