@@ -21,6 +21,7 @@ from common.transaction import Transaction
 from stage_matching import campaign_store, campaigns, handlers, hosts, imports
 from stage_matching.http import Agency, Caller, school_of
 from stage_matching.imports import (
+    BIRTH_MONTH,
     OFFER_COLUMNS,
     OFFER_LINES_MAX,
     OPTIONAL_COLUMNS,
@@ -96,6 +97,7 @@ async def add_pupils(
     """A table `uai;classe;eleve;sexe;age;commune;rayon_km;semaine;duree;voeux`: every wrong line is reported.
 
     `commune` is as people write it (name, postal code); a column `commune_insee` may stand beside it or in its place.
+    A column `naissance` (2012-05), from the school's register, stands for the age on the first day.
     With `keep=good` the good lines are kept; with `all_or_nothing` none is when one is wrong. 422 for an unreadable file.
     """
     content, uai = await request.body(), opener(principal)
@@ -173,7 +175,9 @@ async def add_offers(
 
 def checked_pupils(content: bytes, uai: str | None) -> list[imports.Checked]:
     """Every line of a table of pupils; a school's may only name the school. Raises `UnreadableTable`."""
-    checked = imports.pupils(read_table(content, PUPIL_COLUMNS, lines_max=PUPIL_LINES_MAX, optional=OPTIONAL_COLUMNS))
+    checked = imports.pupils(
+        read_table(content, PUPIL_COLUMNS, lines_max=PUPIL_LINES_MAX, optional=(*OPTIONAL_COLUMNS, BIRTH_MONTH))
+    )
     strange = Refusal("another_school", "uai : cette ligne est d’un autre établissement")
     return [
         (number, strange if isinstance(line, PupilLine) and uai is not None and line.uai != uai else line)
