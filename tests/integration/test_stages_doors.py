@@ -275,6 +275,17 @@ async def test_nobody_else_touches_a_table_that_was_tried(stages: Stages, query:
     (row,) = await query(SERVICE, "SELECT content FROM pupil_table WHERE campaign_id = :id", id=campaign_id)
     assert bytes(row.content) == table
     assert (await leader.send(f"{path}/envoi")).status_code == 303
+    # A line that changes a pupil of another table is shown as such, and is kept where its box is ticked.
+    for code, box in (("1", {}), ("1", {"replace": "true"})):
+        tried = await leader.upload(path, "file", "\n".join([HEADER, pupil(code, "M18"), pupil("2", "J15")]).encode())
+        assert (
+            "Changerait ce qu’un autre tableau a apporté" in tried.text
+        ) and "« H29 » deviendrait « M18 »" in tried.text
+        assert (await leader.send(f"{path}/envoi", **box)).status_code == 303
+        (one,) = await query(
+            SERVICE, "SELECT wishes FROM request WHERE campaign_id = :id AND pupil_code = '1'", id=campaign_id
+        )
+        assert one.wishes == (["M18"] if box else ["H29"])
     gone = await leader.send(f"{path}/envoi")
     assert gone.status_code == 409 and "plus là" in problem_on(gone)
     wrong = await leader.upload(path, "file", b"a;b\n1;2")

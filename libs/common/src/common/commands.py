@@ -14,12 +14,13 @@ from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import Annotated, Any
 
-from fastapi import Depends, HTTPException, Request
+from fastapi import Depends, HTTPException, Query, Request
 from fastapi import Form as FormField
 from fastapi.responses import Response
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, UploadFile
 
+from common.commitments import ACCEPTS
 from common.http import KEY_REUSED, Answer, run_command, run_once
 from common.identity import Identity, Principal, caller_as
 from common.spreadsheet import refused_line
@@ -31,6 +32,13 @@ Who = Callable[..., Awaitable[Principal]]
 # The fields of a body.
 Read = Mapping[str, Any]
 INVALID = "invalid_request"
+# How software accepts what it was shown; a form has a hidden field of the same name.
+Accepted = Annotated[
+    str | None,
+    Query(
+        max_length=64, description="`broken_commitments` of the refusal `would_break_commitments`, to go on with it."
+    ),
+]
 _HAS_SERVED = "Ce formulaire a déjà été envoyé, avec d’autres réponses : celles-ci ne sont pas encore enregistrées."
 
 
@@ -70,6 +78,11 @@ class Sent:
         return self.status >= 400 and self.content["reason"] == KEY_REUSED
 
     @property
+    def would_break(self) -> str | None:
+        """What goes on with it, where a form would break commitments: its page lists them and asks."""
+        return self.content.get(ACCEPTS) if self.status >= 400 else None
+
+    @property
     def has_file(self) -> bool:
         """Whether a file was chosen, which only the person can choose again."""
         return any(isinstance(value, UploadFile) and value.filename for value in self.fields.values())
@@ -77,7 +90,8 @@ class Sent:
     @property
     def repeated(self) -> list[tuple[str, str]]:
         """What to send again under another key: every text, in the order of the form."""
-        return [(name, value) for name, value in self.fields.multi_items() if isinstance(value, str) and name != "key"]
+        texts = [(name, value) for name, value in self.fields.multi_items() if isinstance(value, str)]
+        return [(name, value) for name, value in texts if name not in ("key", ACCEPTS)]
 
 
 @dataclass(frozen=True)
@@ -96,6 +110,8 @@ class Command:
     roles: tuple[str, ...] = ()
     # Who calls, where no login is needed: `who(request, …)` names what it needs of the path and the `body`.
     who: Who | None = None
+    # Whether it may break commitments (common.commitments), and goes on when its caller accepts those that it was shown.
+    asks: bool = False
 
     def api(self) -> Endpoint:
         """The route for software; its documentation is made from the names, types and docstring of `run`."""
@@ -104,10 +120,11 @@ class Command:
             if self.who is not None:
                 asked["principal"] = await self.who(request, **_named_by(self.who, asked))
             command = partial(self.run, **_named_by(self.run, asked))
-            return await run_command(request, asked["principal"], asked.get("body"), command)
+            return await run_command(request, asked["principal"], asked.get("body"), command, asked.get(ACCEPTS))
 
         login = _parameter("principal", Annotated[Principal, Depends(caller_as(*self.roles))])
-        return _named_as(self.run, endpoint, [*_request(), *([] if self.who else [login]), *self._asked()])
+        accepted = [_parameter(ACCEPTS, Accepted).replace(default=None)] if self.asks else []
+        return _named_as(self.run, endpoint, [*_request(), *([] if self.who else [login]), *self._asked(), *accepted])
 
     def form(
         self,
@@ -181,15 +198,15 @@ class Command:
 
 
 def command(
-    *roles: str, who: Who | None = None, api: Callable[[Endpoint], Any] | None = None
+    *roles: str, who: Who | None = None, api: Callable[[Endpoint], Any] | None = None, asks: bool = False
 ) -> Callable[[Callable[..., Any]], Command]:
     """Makes a command of a function, for who has one of the roles, or for whoever `who` knows without a login.
 
-    `api` is a router's decorator, `router.post("/…")`.
+    `api` is a router's decorator, `router.post("/…")`; a command that `asks` may break commitments.
     """
 
     def made(run: Callable[..., Awaitable[Answer]]) -> Command:
-        whole = Command(run, roles, who)
+        whole = Command(run, roles, who, asks)
         if api is not None:
             api(whole.api())
         return whole
@@ -201,14 +218,14 @@ async def _run_form(
     request: Request, caller: Principal, sent: Sent, command: Callable[[Transaction], Awaitable[Answer]]
 ) -> tuple[int, Any, Mapping[str, str]]:
     """Runs it once for the form's key. Of a form that has served with other content, says so in a person's words (decision 0029)."""
-    key, facts = sent.typed.get("key") or None, await _facts(sent)
-    status, content, headers = await run_once(request, caller, key, facts, command)
+    key, facts, accepted = sent.typed.get("key") or None, await _facts(sent), sent.typed.get(ACCEPTS)
+    status, content, headers = await run_once(request, caller, key, facts, command, accepted)
     if status < 400 or content["reason"] != KEY_REUSED:
         return status, content, headers
     if content["answered_status"] >= 400:
         # Nothing came of what was sent first, so that there is nothing to ask: the key stands for this content, too.
         key = hashlib.sha256(json.dumps([key, facts]).encode()).hexdigest()
-        return await run_once(request, caller, key, facts, command)
+        return await run_once(request, caller, key, facts, command, accepted)
     return status, {**content, "detail": _HAS_SERVED}, headers
 
 

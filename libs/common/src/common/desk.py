@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 from uuid import uuid4
 
 from fastapi import APIRouter, Request
@@ -48,13 +48,16 @@ class Desk:
         sent: Sent | None = None,
         **facts: Any,
     ) -> Response:
-        """A page in its frame: what was done just now, or what was `sent` and why it was refused, or whether to send it again."""
-        asks = sent is not None and sent.has_served
+        """A page in its frame: what was done just now, or what was `sent` and why it was refused, or whether to go on with it."""
+        served = sent if sent and sent.has_served else None
+        broken = sent if sent and sent.would_break else None
         told = {
             "said": request.query_params.get("fait", ""),
-            "problem": sent.problem if sent and not asks else "",
+            "problem": sent.problem if sent and not (served or broken) else "",
             "typed": sent.typed if sent else {},
-            "served": sent if asks else None,
+            "served": served,
+            "broken": broken,
+            "came_from": _came_from(request),
             "address": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
         }
         return self._pages.page(
@@ -66,6 +69,13 @@ class Desk:
             key=lambda: uuid4().hex,
             **told | facts,
         )
+
+
+def _came_from(request: Request) -> str:
+    """The page of ours that a form was on, for who leaves all as it is; its own address often answers nobody who follows a link."""
+    page = urlsplit(request.headers.get("referer", ""))
+    ours = page.netloc == request.url.netloc and page.path.startswith("/") and not page.path.startswith("//")
+    return (page.path + (f"?{page.query}" if page.query else "")) if ours else "/"
 
 
 def page_routes(runtime: Runtime, pages: Pages, *, shown: Routes, sent: Routes) -> APIRouter:

@@ -142,11 +142,14 @@ async def run_command(
     principal: Principal,
     body: BaseModel | Mapping[str, Any] | str | None,
     command: Callable[[Transaction], Awaitable[Answer]],
+    accepted: str | None = None,
 ) -> Response:
     """Runs a command of an API and answers in JSON; its `Idempotency-Key`, if any, is a header."""
-    asked = body.model_dump(mode="json") if isinstance(body, BaseModel) else body
+    asked: Any = body.model_dump(mode="json") if isinstance(body, BaseModel) else body
+    if accepted is not None:
+        asked = [asked, accepted]
     key = request.headers.get("idempotency-key")
-    status, content, headers = await run_once(request, principal, key, asked, command)
+    status, content, headers = await run_once(request, principal, key, asked, command, accepted)
     if status >= 400:
         facts = dict(content)
         return problem(status, facts.pop("detail"), reason=facts.pop("reason"), headers=headers, **facts)
@@ -159,16 +162,22 @@ async def run_once(
     key: str | None,
     asked: Any,
     command: Callable[[Transaction], Awaitable[Answer]],
+    accepted: str | None = None,
 ) -> tuple[int, Any, dict[str, str]]:
     """Runs a command of an API or a form, once for its key: status, content as JSON, headers.
 
-    429 with Retry-After for a caller who sends more than its budget.
+    `accepted` are the broken commitments that its caller was shown. 429 with Retry-After for a caller who sends more than its budget.
     """
     if wait := request.app.state.runtime.budget.seconds_to_wait(principal.subject):
         detail = f"Trop de demandes : réessayez dans {wait} s, ou envoyez plusieurs déclarations à la fois."
         return 429, {"reason": "too_many_requests", "detail": detail}, {"Retry-After": str(wait)}
     digest = f"{request.method} {request.url.path}\n{json.dumps(asked, sort_keys=True, default=str)}"
-    status, content, repeated = await execute(database_of(request), principal, key, digest, command)
+
+    async def accepting(tx: Transaction) -> Answer:
+        tx.accepted = accepted
+        return await command(tx)
+
+    status, content, repeated = await execute(database_of(request), principal, key, digest, accepting)
     return status, content, {"Idempotent-Replay": "true"} if repeated else {}
 
 

@@ -16,6 +16,8 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
+from common.spreadsheet import TABLE_FILES
+
 PARIS = ZoneInfo("Europe/Paris")
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _MONTHS = (
@@ -32,6 +34,8 @@ _MONTHS = (
     "novembre",
     "décembre",
 )
+# What becomes of a commitment (common.commitments), beside it in a list.
+FATES = {"ends": "prend fin", "changes": "tient, autrement", "moves": "est déplacé"}
 _SHORT_DAYS = ("lun.", "mar.", "mer.", "jeu.", "ven.", "sam.", "dim.")
 _DAYS = ("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche")
 
@@ -58,6 +62,7 @@ class Pages:
             lstrip_blocks=True,
         )
         self._environment.globals.update(
+            TABLE_FILES=TABLE_FILES,
             ago=ago,
             clock=clock,
             count=count,
@@ -70,6 +75,8 @@ class Pages:
             long_day=long_day,
             menu=menu,
             moment=moment,
+            when=when,
+            FATES=FATES,
             **words,
         )
 
@@ -162,6 +169,11 @@ def moment(value: datetime) -> str:
     """ "mardi 24 novembre à 14:30", in Paris."""
     local = value.astimezone(PARIS)
     return f"{_DAYS[local.weekday()]} {day(local.date())} à {local:%H:%M}"
+
+
+def when(iso: str) -> str:
+    """When a commitment takes place, as an answer has it: a day, or an instant in Paris."""
+    return moment(datetime.fromisoformat(iso)) if "T" in iso else day(date.fromisoformat(iso))
 
 
 def hour(value: datetime) -> str:

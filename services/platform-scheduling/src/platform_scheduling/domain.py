@@ -11,7 +11,10 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import uuid4
 
+from common.commitments import Fate, ask
 from common.failures import Refusal
+from platform_scheduling import commitments
+from platform_scheduling.commitments import Broken
 from platform_scheduling.messages import (
     BookingApproval,
     BookingApproved,
@@ -104,8 +107,13 @@ def _next_due(platform: Platform, now: datetime) -> Booking | None:
 # -- the platform
 
 
-def describe(platform: Platform, description: Description, units: Sequence[str], now: datetime) -> Decision:
-    """An owner publishes or changes a platform; repeating a description says nothing new. Units keep their numbers."""
+def describe(
+    platform: Platform, description: Description, units: Sequence[str], now: datetime, accepted: str | None = None
+) -> Decision:
+    """An owner publishes or changes a platform; repeating a description says nothing new. Units keep their numbers.
+
+    The bookings that it breaks are shown first; when they are `accepted` they end.
+    """
     kept = tuple(replace(unit, title=title) for unit, title in zip(platform.units, units, strict=False))
     added = tuple(Unit(uuid4(), number, title) for number, title in enumerate(units[len(kept) :], len(kept) + 1))
     gone = {unit.number for unit in platform.units[len(units) :]}
@@ -114,10 +122,31 @@ def describe(platform: Platform, description: Description, units: Sequence[str],
         return Decision(
             platform, refusal=Refusal("unit_in_use", detail, {"bookings": [str(one.booking_id) for one in held]})
         )
+    broken = commitments.by_description(platform, description, now)
+    if refusal := ask([one.commitment for one in broken], accepted):
+        return Decision(platform, refusal=refusal)
     changed = replace(platform, description=description, units=(*kept, *added))
     if platform.version > 0 and changed == platform:
         return Decision(platform)
-    return Decision(changed, (described(changed, now),))
+    return give_up(Decision(changed, (described(changed, now),)), broken, now)
+
+
+def give_up(decision: Decision, broken: Sequence[Broken], now: datetime) -> Decision:
+    """Ends what a change breaks, as an owner refuses or cancels; why is told with it, and with what is only otherwise.
+
+    Nobody moves up yet: first everything ends that has to.
+    """
+    for one in broken:
+        if one.fate is Fate.ENDS:
+            booking, reason = one.booking, BookingEndReason.CANCELLED_BY_OWNER
+            if booking.state != "approved":
+                booking, reason = (
+                    replace(booking, refusal_reason=BookingRefusalReason.OTHER),
+                    BookingEndReason.REFUSED,
+                )
+            state: BookingState = "cancelled" if reason is BookingEndReason.CANCELLED_BY_OWNER else "refused"
+            decision = _end(decision.platform, booking, state, reason, now).after(decision)
+    return replace(decision, booking=None, told={one.booking.booking_id: one.said for one in broken})
 
 
 def reopen(platform: Platform, offered: Mapping[str, int], policy: Policy, now: datetime) -> Decision:

@@ -8,10 +8,12 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
+from common.commitments import ask
 from common.failures import Refusal
 from common.sweepers import Sweeper
 from common.transaction import Transaction
-from platform_scheduling import domain, notices, platform_requests, store, time_store, windows
+from platform_scheduling import commitments, domain, notices, platform_requests, store, time_store, windows
+from platform_scheduling.commitments import Broken
 from platform_scheduling.messages import (
     BookingOrigin,
     BookingRefusalReason,
@@ -74,20 +76,25 @@ async def describe_platform(
     platform = await _owned(tx, owner_code, platform_id)
     if isinstance(platform, Refusal):
         return platform
-    decision = await _decide(tx, platform, lambda one, _, now: domain.describe(one, description, units, now))
+    decision = await _decide(
+        tx, platform, lambda one, _, now: domain.describe(one, description, units, now, tx.accepted)
+    )
     if decision.refusal is None:
         await _open(tx, platform_id)
     return decision.refusal
 
 
 async def put_window(tx: Transaction, owner_code: str, platform_id: UUID, window: Window) -> Refusal | None:
-    """The owner offers time, or changes what it offers. Bookings made before stay."""
+    """The owner offers time, or changes what it offers. What is held stays; who waits in line for it does not."""
     platform = await _owned(tx, owner_code, platform_id)
     if isinstance(platform, Refusal):
         return platform
-    others = [one for one in await time_store.windows_of(tx, platform_id) if one.window_id != window.window_id]
+    known = await time_store.windows_of(tx, platform_id)
+    others = [one for one in known if one.window_id != window.window_id]
     if len(others) >= _WINDOWS_MAX:
         return Refusal("too_many_windows", f"Au plus {_WINDOWS_MAX} plages : supprimez celles qui ne servent plus.")
+    if refusal := await _offers_otherwise(tx, platform, known, [*others, window]):
+        return refusal
     if not await time_store.put_window(tx, platform_id, window):
         return NOT_YOURS
     await _open(tx, platform_id)
@@ -95,14 +102,50 @@ async def put_window(tx: Transaction, owner_code: str, platform_id: UUID, window
 
 
 async def drop_window(tx: Transaction, owner_code: str, platform_id: UUID, window_id: UUID) -> Refusal | None:
-    """The owner no longer offers this time. Bookings made before stay."""
+    """The owner no longer offers this time. What is held stays; who waits in line for it does not."""
     platform = await _owned(tx, owner_code, platform_id)
     if isinstance(platform, Refusal):
         return platform
+    known = await time_store.windows_of(tx, platform_id)
+    if refusal := await _offers_otherwise(tx, platform, known, [one for one in known if one.window_id != window_id]):
+        return refusal
     if not await time_store.drop_window(tx, platform_id, window_id):
         return NOT_FOUND
     await _open(tx, platform_id)
     return None
+
+
+async def _offers_otherwise(
+    tx: Transaction, platform: Platform, before: Sequence[Window], after: Sequence[Window]
+) -> Refusal | None:
+    """Ends the waiting in line for what other windows no longer offer, if that is accepted."""
+    spans = [one.span for one in platform.bookings if one.state == "requested"]
+    if not spans:
+        return None
+    # A window of the day before may reach into the first.
+    first = min(span.starts_at for span in spans).astimezone(PARIS).date() - timedelta(days=2)
+    last = max(span.ends_at for span in spans).astimezone(PARIS).date()
+
+    def offering(found: Sequence[Window], one: Platform) -> Platform:
+        return replace(one, open=tuple(span for each in found for span in windows.occurrences(each, first, last)))
+
+    return await _breaking(
+        tx, platform, lambda one, now: commitments.by_windows(offering(before, one), offering(after, one), now)
+    )
+
+
+async def _breaking(
+    tx: Transaction, platform: Platform, broken_by: Callable[[Platform, datetime], list[Broken]]
+) -> Refusal | None:
+    """Asks about what a change breaks, and ends it when that is accepted."""
+
+    def rule(one: Platform, _: Policy, now: datetime) -> Decision:
+        broken = broken_by(one, now)
+        if refusal := ask([each.commitment for each in broken], tx.accepted):
+            return Decision(one, refusal=refusal)
+        return domain.give_up(Decision(one), broken, now)
+
+    return (await _decide(tx, platform, rule)).refusal
 
 
 async def block(
@@ -123,8 +166,10 @@ async def block(
     if taken:
         detail = f"{len(taken)} réservations tombent à ce moment : refusez-les ou annulez-les d’abord."
         return Refusal("booked", detail, {"bookings": taken})
-    if await time_store.busy_count(tx, platform_id, await tx.now(), source="block") >= _BLOCKS_MAX:
+    if await time_store.block_count(tx, platform_id, await tx.now()) >= _BLOCKS_MAX:
         return Refusal("too_many_blocks", f"Au plus {_BLOCKS_MAX} périodes gardées.")
+    if refusal := await _breaking(tx, platform, lambda one, now: commitments.by_keeping(one, busy, now)):
+        return refusal
     if not await time_store.put_busy(tx, platform_id, busy_id, busy, source="block", note=note):
         return NOT_YOURS
     await _open(tx, platform_id, windows_too=False)
@@ -143,12 +188,28 @@ async def unblock(tx: Transaction, owner_code: str, platform_id: UUID, busy_id: 
 
 
 async def import_calendar(
-    tx: Transaction, owner_code: str, platform_id: UUID, spans: Sequence[tuple[Span, str]]
+    tx: Transaction,
+    owner_code: str,
+    platform_id: UUID,
+    spans: Sequence[tuple[Span, str]],
+    *,
+    replace_with_nothing: bool = False,
 ) -> Refusal | list[UUID]:
-    """Replaces what came from the owner's calendar. Bookings in the way stay; they are named, for the owner to decide."""
+    """Replaces what came from the owner's calendar. Bookings in the way stay; they are named, for the owner to decide.
+
+    A file with nothing busy is more often an export gone wrong than an empty year: it erases what was busy only when told to.
+    """
     platform = await _owned(tx, owner_code, platform_id)
     if isinstance(platform, Refusal):
         return platform
+    count, hours = await time_store.calendar_ahead(tx, platform_id, await tx.now())
+    if count and not spans and not replace_with_nothing:
+        detail = (
+            f"Ce fichier n’a rien d’occupé d’ici un an : il effacerait {hours} h occupées du précédent. "
+            "Vérifiez l’export ; si l’agenda est bien vide, confirmez-le."
+        )
+        facts = {"busy_count": count, "busy_hours": hours, "confirmed_by": "replace_with_nothing=true"}
+        return Refusal("nothing_busy", detail, facts)
     platform = await _settled(tx, platform)
     await time_store.drop_busy(tx, platform_id)
     await time_store.write_calendar(tx, platform_id, spans)

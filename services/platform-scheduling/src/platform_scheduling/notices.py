@@ -41,13 +41,31 @@ async def follow(tx: Transaction, decision: Decision) -> None:
         if booking_id is None:
             continue
         (row,) = await store.bookings(tx, booking_id=booking_id)
-        for recipient, subject, body in _mails(tx, message, row):
+        for recipient, subject, body in _mails(tx, message, row, decision.told.get(booking_id, "")):
             if recipient is not None:
                 key = f"{message.record_name()}:{booking_id}:{row.revision}"
                 await tx.mail(message_key=key, recipient=recipient, subject=subject, body=body)
+    ended = {getattr(message, "booking_id", None) for message in decision.messages}
+    for booking_id, why in decision.told.items():
+        if booking_id not in ended:
+            await _tell_changed(tx, booking_id, why, decision.platform.version)
 
 
-def _mails(tx: Transaction, message: Any, row: Any) -> list[tuple[str | None, str, str]]:
+async def _tell_changed(tx: Transaction, booking_id: UUID, why: str, version: int) -> None:
+    (row,) = await store.bookings(tx, booking_id=booking_id)
+    if row.contact_email is not None:
+        stands = "Votre place dans la file" if row.state == "requested" else "Votre réservation"
+        may = f"{stands} tient. Si le plateau ne vous convient plus, annulez ou choisissez un autre créneau ici :"
+        where = f"{row.title}, {reference.commune_label(row.commune_code)}\n{slot(row.starts_at, row.ends_at)}\n"
+        await tx.mail(
+            message_key=f"changed:{booking_id}:{version}",
+            recipient=row.contact_email,
+            subject=f"Le plateau réservé change : {row.title}",
+            body=f"{where}{why}\n{may}\n\n{tx.address('/mes-reservations')}",
+        )
+
+
+def _mails(tx: Transaction, message: Any, row: Any, why: str) -> list[tuple[str | None, str, str]]:
     mine, owned = tx.address("/mes-reservations"), tx.address("/mes-plateaux")
     where = f"{row.title}, {reference.commune_label(row.commune_code)}\n{slot(row.starts_at, row.ends_at)}\n"
     match message:
@@ -81,7 +99,8 @@ def _mails(tx: Transaction, message: Any, row: Any) -> list[tuple[str | None, st
                 (row.owner_contact, subject, f"{where}{answer}\n{owned}"),
             ]
         case BookingEnded(reason=reason) if reason in _ENDS_FOR_REQUESTER:
-            body = f"{where}{_ENDS_FOR_REQUESTER[reason]}.\nD’autres créneaux :\n\n{tx.address('/plateaux')}"
+            cause = f"\n{why}" if why else ""
+            body = f"{where}{_ENDS_FOR_REQUESTER[reason]}.{cause}\nD’autres créneaux :\n\n{tx.address('/plateaux')}"
             return [(row.contact_email, f"Réservation close : {row.title}", body)]
         case BookingEnded(reason=reason) if reason in _ENDS_FOR_OWNER:
             return [

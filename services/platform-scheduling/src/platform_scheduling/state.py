@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
@@ -187,6 +187,8 @@ class Decision:
     refusal: Refusal | None = None
     # The one that was asked about; settling and moving up change others beside it.
     booking: Booking | None = None
+    # Why a booking ended or is otherwise than it was made, by its id: what an owner changed under it.
+    told: Mapping[UUID, str] = field(default_factory=dict)
 
     def after(self, earlier: Decision) -> Decision:
         """The same decision with what an earlier one told first."""

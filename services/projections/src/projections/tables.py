@@ -287,6 +287,9 @@ class PipelineService(ReadModel, table=True):
     dead_letter_count: int = Field(sa_type=BigInteger)
     parked_key_count: int = Field(sa_type=BigInteger)
     stopped_partition_count: int
+    mail_waiting_count: int = Field(sa_type=BigInteger)
+    mail_waiting_seconds: float
+    mail_failed_count: int = Field(sa_type=BigInteger)
     log_topic: str
     log_partition: int
     log_offset: int = Field(sa_type=BigInteger)

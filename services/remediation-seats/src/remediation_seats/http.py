@@ -18,7 +18,8 @@ from common.commands import command
 from common.failures import Refusal
 from common.http import Answer, answer, database_of, problem, run_command
 from common.identity import Principal, caller, caller_as
-from common.spreadsheet import UnreadableTable
+from common.mail import unreached
+from common.spreadsheet import TABLE_BODY, UnreadableTable
 from common.transaction import Transaction
 from remediation_seats import declarations, handlers, search, store
 from remediation_seats.declarations import LINES_MAX, DeclarationLine, SeatCount
@@ -192,9 +193,9 @@ async def declare_table(tx: Transaction, principal: Principal, body: TableBody) 
     return 200, await declarations.declare_table(tx, structure_of(principal), body.lines, dry_run=body.dry_run)
 
 
-@router.post("/declarations/csv", openapi_extra={"requestBody": {"content": {"text/csv": {}}, "required": True}})
+@router.post("/declarations/csv", openapi_extra=TABLE_BODY)
 async def declare_csv(request: Request, principal: Partner, dry_run: bool = False) -> Response:
-    """A table `parcours;places;occupees;observe_le`: one receipt per line; with `dry_run` nothing is kept of it.
+    """A table `parcours;places;occupees;observe_le`, CSV or XLSX: one receipt per line; with `dry_run` nothing is kept of it.
 
     422 when the file as a whole cannot be read.
     """
@@ -257,14 +258,16 @@ async def hold_seat(tx: Transaction, principal: Principal, body: HoldBody) -> An
 
 @router.get("/holds")
 async def my_holds(request: Request) -> list[dict[str, Any]]:
-    """A prescriber's holds, or those that a structure received."""
+    """A prescriber's holds, or those that a structure received; `reachable`: whether mail gets to the other side."""
     principal = await caller(request)
     async with database_of(request).transaction() as tx:
         if "partner" in principal.roles:
-            rows = await store.holds_of(tx, structure_id=structure_of(principal))
+            rows, other = await store.holds_of(tx, structure_id=structure_of(principal)), "contact_email"
         else:
             rows = await store.holds_of(tx, prescriber_id=principal.require("prescriber").subject)
-        return [_shown(row) for row in rows]
+            other = "structure_email"
+        lost = await unreached(tx, (getattr(row, other) for row in rows))
+        return [_shown(row) | {"reachable": getattr(row, other) not in lost} for row in rows]
 
 
 @command("prescriber", api=router.post("/holds/{hold_id}/{action}"))

@@ -22,7 +22,7 @@ from stage_matching.messages import (
     CampaignPublished,
     CampaignScope,
 )
-from stage_matching.requests import Wish, values_of
+from stage_matching.requests import Wish, values_of, wish_of
 
 _LEASE_SECONDS = 20
 
@@ -157,6 +157,12 @@ async def add_pupils(tx: Transaction, campaign_id: UUID, pupils: Sequence[Wish])
             FROM new n JOIN people p USING (seeker_id)""",
         rows=json.dumps(rows),
     )
+
+
+async def pupils(tx: Transaction, campaign_id: UUID) -> dict[tuple[str, str], Wish]:
+    """Whom a campaign has, by school and code."""
+    rows = await tx.fetch_all("SELECT * FROM request WHERE campaign_id = :id", id=campaign_id)
+    return {(row.uai, row.pupil_code): wish_of(row) for row in rows}
 
 
 async def keep_table(tx: Transaction, campaign_id: UUID, content: bytes) -> None:

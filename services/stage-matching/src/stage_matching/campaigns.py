@@ -13,7 +13,7 @@ from uuid import UUID
 from common.failures import Refusal
 from common.sweepers import Sweeper
 from common.transaction import Transaction
-from stage_matching import campaign_store, domain, frozen_store, notices, requests, store
+from stage_matching import campaign_store, domain, frozen_store, imports, notices, requests, store
 from stage_matching.candidates import host_priority
 from stage_matching.matching import choose, lottery
 from stage_matching.messages import (
@@ -22,7 +22,6 @@ from stage_matching.messages import (
     CampaignScope,
     RequestEndReason,
 )
-from stage_matching.requests import Wish
 from stage_matching.state import Decision
 from territory import reference
 
@@ -69,18 +68,38 @@ async def why_not_add(tx: Transaction, campaign_id: UUID, uai: str | None) -> Re
     return why_not(await campaign_store.lock(tx, campaign_id), "add", uai)
 
 
-async def add_pupils(tx: Transaction, campaign_id: UUID, uai: str | None, pupils: Sequence[Wish]) -> Refusal | None:
-    """Adds pupils, whose lines were checked one by one, to a campaign that is still open."""
+async def add_pupils(
+    tx: Transaction, campaign_id: UUID, uai: str | None, checked: Sequence[imports.Checked], *, replace: bool
+) -> Refusal | tuple[list[imports.Checked], list[dict[str, Any]]]:
+    """Adds the good lines of a table to a campaign that is still open: the lines with those refused now, and what was replaced.
+
+    A line that would change a pupil whom another table brought needs `replace`.
+    """
     refusal = await why_not_add(tx, campaign_id, uai)
     if refusal is not None:
         return refusal
-    known = await campaign_store.spans_of_schools(tx, campaign_id)
-    for wish in pupils:
-        if wish.uai and known.get(wish.uai, wish.iso_weeks) != wish.iso_weeks:
-            detail = f"L’établissement {wish.uai} part déjà en {known[wish.uai][0]} dans cette campagne."
-            return Refusal("another_span", detail)
-    await campaign_store.add_pupils(tx, campaign_id, pupils)
-    return None
+    spans = await campaign_store.spans_of_schools(tx, campaign_id)
+    known = await campaign_store.pupils(tx, campaign_id)
+    lines, wishes, replaced = list(checked), [], []
+    for place, (number, line) in enumerate(checked):
+        if isinstance(line, Refusal):
+            continue
+        wish = line.wish()
+        before = known.get((line.uai, line.pupil_code))
+        changes = imports.pupil_changes(before, wish) if before else ""
+        if (span := spans.get(line.uai, wish.iso_weeks)) != wish.iso_weeks:
+            detail = f"semaine : l’établissement {line.uai} part déjà en {span[0]} dans cette campagne"
+            lines[place] = number, Refusal("another_span", detail)
+        elif changes and not replace:
+            detail = f"élève « {line.pupil_code} » d’un autre tableau : {changes} ; si c’est quelqu’un d’autre, donnez-lui un autre code"
+            lines[place] = number, Refusal("would_replace", detail)
+        elif changes or before is None:
+            wishes.append(wish)
+            if changes:
+                replaced.append({"line": number, "detail": f"élève « {line.pupil_code} » : {changes}"})
+    if wishes:
+        await campaign_store.add_pupils(tx, campaign_id, wishes)
+    return lines, replaced
 
 
 async def freeze(tx: Transaction, campaign_id: UUID, uai: str | None) -> Refusal | None:

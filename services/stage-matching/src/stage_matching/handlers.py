@@ -11,7 +11,7 @@ from uuid import UUID
 from common.failures import Refusal
 from common.sweepers import Sweeper
 from common.transaction import Transaction
-from stage_matching import agreement_store, agreements, domain, notices, requests, store, terms
+from stage_matching import agreement_store, agreements, claims, domain, notices, requests, store, terms
 from stage_matching.agreement_store import By
 from stage_matching.agreements import Agreement, Role
 from stage_matching.messages import AgreementParty, RefusalReason
@@ -119,6 +119,8 @@ async def apply(
     offer = await store.lock_offer(tx, offer_id)
     if offer is None or offer.version == 0:
         return NOT_FOUND
+    if (unreachable := await claims.why_unreachable(tx, offer.host_id)) is not None:
+        return unreachable
     during = terms.presence(iso_weeks, offer.description.placement.hours)
     live, confirmed = await store.live_of_seeker(tx, seeker_id, await tx.now(), during)
     seeker = Seeker(seeker_id, request.audience, request.age, request.commune_code)

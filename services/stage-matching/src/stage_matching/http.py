@@ -12,8 +12,9 @@ from common.commands import command
 from common.failures import Refusal
 from common.http import Answer, answer, database_of
 from common.identity import Principal, caller, caller_as
+from common.mail import unreached
 from common.transaction import Transaction
-from stage_matching import agreement_store, handlers, hosts, requests, search, store
+from stage_matching import agreement_store, claims, handlers, hosts, requests, search, store
 from stage_matching.agreement_store import By
 from stage_matching.agreements import LateReason, Role
 from stage_matching.bodies import (
@@ -47,8 +48,13 @@ router = APIRouter(prefix="/v1")
 
 @command("host", api=router.put("/host"))
 async def describe_host(tx: Transaction, principal: Principal, body: HostBody) -> Answer:
-    """An organisation registers or changes its own description."""
-    host_id = host_of(principal)
+    """An organisation registers or changes its own description; 202 when a table has brought it and somebody must say yes."""
+    host_id = await host_of(tx, principal)
+    asked = await claims.ask(tx, host_id, body.siret, principal.contact)
+    if isinstance(asked, Refusal):
+        return answer(asked, None)
+    if asked is not None:
+        return 202, asked
     return answer(await hosts.describe(tx, host_id, body.identity(), principal.contact), {"host_id": host_id})
 
 
@@ -62,14 +68,14 @@ async def list_hosts(request: Request, principal: Agency) -> list[dict[str, Any]
 @command("host", api=router.post("/host/charter"))
 async def sign_charter(tx: Transaction, principal: Principal, body: CharterBody) -> Answer:
     """The organisation signs the charter of engagement, from today on."""
-    host_id = host_of(principal)
+    host_id = await host_of(tx, principal)
     return answer(await hosts.sign_charter(tx, host_id, body.commitments), {"host_id": host_id})
 
 
 @command("host", api=router.post("/host/reinstatement"))
 async def reinstate_oneself(tx: Transaction, principal: Principal) -> Answer:
     """An organisation that was suspended for its silence says that it answers again."""
-    host_id = host_of(principal)
+    host_id = await host_of(tx, principal)
     return answer(await hosts.reinstate(tx, host_id, by_agency=False), {"host_id": host_id})
 
 
@@ -94,13 +100,31 @@ async def act_on_host(
     return answer(refusal, {"host_id": host_id})
 
 
+# -- claims on organisations that a table brought
+
+
+@router.get("/host-claims")
+async def list_claims(request: Request, principal: Agency) -> list[dict[str, Any]]:
+    """Every claim that nobody has answered, for the agency."""
+    async with database_of(request).transaction() as tx:
+        return [dict(row._mapping) for row in await claims.waiting(tx)]
+
+
+@command("agency", api=router.post("/host-claims/{claim_id}/{action}"))
+async def answer_claim(
+    tx: Transaction, principal: Principal, claim_id: UUID, action: Literal["acceptance", "refusal"]
+) -> Answer:
+    """The agency says whether an account is the organisation's own."""
+    return answer(await claims.decide(tx, claim_id, accepted=action == "acceptance"), {"claim_id": claim_id})
+
+
 # -- offers
 
 
 @command("host", api=router.put("/offers/{offer_id}"))
 async def describe_offer(tx: Transaction, principal: Principal, offer_id: UUID, body: OfferBody) -> Answer:
     """A host publishes, changes or suspends an offer; `seats` replaces the seats of every week."""
-    host_id = host_of(principal)
+    host_id = await host_of(tx, principal)
     if await hosts.find(tx, host_id) is None:
         return answer(hosts.NOT_REGISTERED, None)
     refusal = await handlers.describe_offer(tx, host_id, offer_id, body.description(), body.seats)
@@ -111,7 +135,7 @@ async def describe_offer(tx: Transaction, principal: Principal, offer_id: UUID, 
 async def my_offers(request: Request, principal: Host) -> list[dict[str, Any]]:
     """The host's offers with their weeks."""
     async with database_of(request).transaction() as tx:
-        return [search.shown(row) for row in await store.offers_of(tx, host_of(principal))]
+        return [search.shown(row) for row in await store.offers_of(tx, await host_of(tx, principal))]
 
 
 @router.get("/offers")
@@ -161,14 +185,15 @@ async def apply(tx: Transaction, principal: Principal, body: ApplicationBody) ->
 
 @router.get("/applications")
 async def my_applications(request: Request, principal: Caller) -> list[dict[str, Any]]:
-    """A seeker's applications, or those that a host received."""
+    """A seeker's applications, or those that a host received; `reachable`: whether mail gets to the other side."""
     async with database_of(request).transaction() as tx:
         if "host" in principal.roles:
-            rows = await store.applications_of(tx, host_id=host_of(principal))
+            rows, other = await store.applications_of(tx, host_id=await host_of(tx, principal)), "seeker_email"
         else:
             seeker_id = await store.lock_seeker(tx, account=principal.require("seeker").subject)
-            rows = await store.applications_of(tx, seeker_id=seeker_id)
-        return [_shown(row) for row in rows]
+            rows, other = await store.applications_of(tx, seeker_id=seeker_id), "host_email"
+        lost = await unreached(tx, (getattr(row, other) for row in rows))
+        return [_shown(row) | {"reachable": getattr(row, other) not in lost} for row in rows]
 
 
 @command("seeker", "school", api=router.post("/applications/{application_id}/{action}"))
@@ -184,7 +209,7 @@ async def seeker_acts(
 @command("host", api=router.post("/received-applications/{application_id}/refusal"))
 async def refuse(tx: Transaction, principal: Principal, application_id: UUID, body: RefusalBody) -> Answer:
     """The host refuses with a closed reason."""
-    refusal = await handlers.refuse(tx, host_of(principal), application_id, body.reason)
+    refusal = await handlers.refuse(tx, await host_of(tx, principal), application_id, body.reason)
     return answer(refusal, await shown_application(tx, application_id))
 
 
@@ -194,7 +219,7 @@ async def host_acts(
 ) -> Answer:
     """The host opens an application, or accepts it: a seat is taken in each of its weeks."""
     handler = {"view": handlers.see, "acceptance": handlers.accept}[action]
-    refusal = await handler(tx, host_of(principal), application_id)
+    refusal = await handler(tx, await host_of(tx, principal), application_id)
     return answer(refusal, await shown_application(tx, application_id))
 
 
@@ -289,7 +314,7 @@ def acting(principal: Principal) -> Acting:
 async def party_of(tx: Transaction, principal: Principal) -> tuple[Role, UUID | str]:
     """As whom a caller acts on agreements: a host, a seeker, or whoever accompanies: a school, a prescriber, the agency."""
     if "host" in principal.roles:
-        return "host", host_of(principal)
+        return "host", await host_of(tx, principal)
     if "seeker" in principal.roles:
         return "seeker", await store.lock_seeker(tx, account=principal.subject)
     acts_as = accompanist_of(principal)
@@ -339,8 +364,13 @@ def shown_agreement(row: Any, acts: Any) -> dict[str, Any]:
     }
 
 
-def host_of(principal: Principal) -> UUID:
-    """The organisation that a host's account belongs to; 403 when it belongs to none."""
+async def host_of(tx: Transaction, principal: Principal) -> UUID:
+    """The organisation that a host's account acts for; 403 when it belongs to none."""
+    return await claims.host_of_account(tx, structure_of(principal))
+
+
+def structure_of(principal: Principal) -> UUID:
+    """The id of an account's organisation, as the issuer gives it; 403 when it belongs to none."""
     try:
         return UUID(str(principal.structure_id))
     except ValueError:

@@ -13,7 +13,7 @@ from uuid import UUID
 from common.pages import count, moment
 from common.sweepers import Sweeper
 from common.transaction import Transaction
-from stage_matching import store
+from stage_matching import claims, store
 from stage_matching.agreements import Agreement
 from stage_matching.messages import (
     AgreementParty,
@@ -55,7 +55,7 @@ async def follow(tx: Transaction, decision: Decision) -> None:
 
 
 def _mails(tx: Transaction, message: Any, row: Any) -> list[tuple[str | None, str, str]]:
-    seeker, host = tx.address("/mes-candidatures"), tx.address("/mes-offres")
+    seeker, host = tx.address("/mes-candidatures"), _host_page(tx, row)
     match message:
         case ApplicationSubmitted():
             body = f"Une candidature attend votre réponse avant {moment(message.answer_due_at)}.\n\n{host}"
@@ -80,6 +80,14 @@ def _mails(tx: Transaction, message: Any, row: Any) -> list[tuple[str | None, st
             return []
 
 
+def _host_page(tx: Transaction, row: Any) -> str:
+    """Where a host answers; one that a table brought is given the link by which its account takes it over. `row` has both."""
+    if not row.claimable:
+        return tx.address("/mes-offres")
+    link = tx.signed_address("/reprendre", claims.TAKE_OVER, str(row.host_id), claims.LINK_DAYS)
+    return f"{row.host_name} n’a pas encore de compte ici. Pour répondre, connectez-vous par ce lien, qui vous rattache ses offres :\n{link}"
+
+
 def _elsewhere(row: Any) -> str:
     """The search that finds what is like an offer: same place, same weeks."""
     return "/stages?" + urlencode(
@@ -90,7 +98,7 @@ def _elsewhere(row: Any) -> str:
 async def write_to_host(tx: Transaction, offer_id: UUID, campaign_id: UUID, count_given: int) -> None:
     """One mail for what a published campaign gave of an offer."""
     row = await tx.fetch_one(
-        "SELECT o.title, h.contact_email FROM offer o JOIN host h USING (host_id) WHERE offer_id = :id", id=offer_id
+        "SELECT o.title, h.* FROM offer o JOIN host h USING (host_id) WHERE offer_id = :id", id=offer_id
     )
     if row is None or row.contact_email is None:
         return
@@ -98,7 +106,7 @@ async def write_to_host(tx: Transaction, offer_id: UUID, campaign_id: UUID, coun
         message_key=f"campaign:{campaign_id}:{offer_id}",
         recipient=row.contact_email,
         subject=f"Stagiaires à venir : {row.title}",
-        body=f"Une campagne vous propose {count(count_given, 'élève')}. Chacun doit encore confirmer ; la liste est à jour ici :\n\n{tx.address('/mes-offres')}",
+        body=f"Une campagne vous propose {count(count_given, 'élève')}. Chacun doit encore confirmer ; la liste est à jour ici :\n\n{_host_page(tx, row)}",
     )
 
 
@@ -189,7 +197,7 @@ async def _remind(tx: Transaction, application_id: UUID) -> None:
     recipient = row.seeker_email if to_seeker else row.host_email
     if recipient is None:
         return
-    page = tx.address("/mes-candidatures" if to_seeker else "/mes-offres")
+    page = tx.address("/mes-candidatures") if to_seeker else _host_page(tx, row)
     await tx.mail(
         message_key=f"reminder-{reminded.reminder_count}:{application_id}:{to_seeker}",
         recipient=recipient,

@@ -9,6 +9,7 @@ from common.desk import Desk, Routes, page_routes
 from common.runtime import Runtime
 from stage_matching.agreement_pages import AgreementDesk
 from stage_matching.campaign_pages import CampaignDesk
+from stage_matching.claim_pages import ClaimDesk
 from stage_matching.host_pages import HostDesk
 from stage_matching.seeker_pages import SeekerDesk
 from stage_matching.words import pages
@@ -20,6 +21,7 @@ def routes(runtime: Runtime) -> APIRouter:
     """The pages, their assets, and the login."""
     hall, seeker = Hall(runtime, pages), SeekerDesk(runtime, pages)
     host, leader = HostDesk(runtime, pages), CampaignDesk(runtime, pages)
+    claim = ClaimDesk(runtime, pages)
     signing = AgreementDesk(runtime, pages)
     shown: Routes = {
         "/": hall.home,
@@ -35,6 +37,9 @@ def routes(runtime: Runtime) -> APIRouter:
         "/mes-offres": host.offers,
         "/mes-offres/nouvelle": host.edit,
         "/mes-offres/{offer_id}": host.edit,
+        "/reprendre/{link}": claim.offer,
+        "/reprises": claim.list,
+        "/reprises/{link}": claim.claim,
         "/campagnes": leader.campaigns,
         "/campagnes/modele.csv": leader.table_template,
         "/campagnes/{campaign_id}": leader.campaign,
@@ -42,7 +47,7 @@ def routes(runtime: Runtime) -> APIRouter:
         "/campagnes/{campaign_id}/listes": leader.lists,
         "/campagnes/{campaign_id}/eleves/{request_id}": leader.pupil,
     }
-    sent: Routes = {**seeker.forms(), **host.forms(), **leader.forms(), **signing.forms()}
+    sent: Routes = {**seeker.forms(), **host.forms(), **leader.forms(), **claim.forms(), **signing.forms()}
     return page_routes(runtime, pages, shown=shown, sent=sent)
 
 

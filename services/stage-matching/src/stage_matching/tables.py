@@ -43,6 +43,8 @@ class HostRow(MatchingTable, table=True):
     commune_code: str
     contact_email: str | None = None
     fictitious: bool
+    # A table brought it: no account stands behind it until one is shown to be its own.
+    claimable: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
     suspended_reason: str | None = None
     # The silence before this instant no longer counts: the host was reinstated.
     answers_from: datetime | None = instant(nullable=True)
@@ -50,6 +52,30 @@ class HostRow(MatchingTable, table=True):
     charter_ends_on: date | None = None
     label_ends_on: date | None = None
     version: int = Field(sa_type=BigInteger)
+
+
+class HostAccount(MatchingTable, table=True):
+    """Which organisation an account acts for, where a table had brought it under an id of its own."""
+
+    __tablename__ = "host_account"
+    structure_id: UUID = Field(primary_key=True)
+    host_id: UUID = Field(foreign_key="host.host_id", unique=True)
+
+
+class HostClaim(MatchingTable, table=True):
+    """An account asks to act for an organisation that a table brought; the contact of that, or the agency, says yes or no."""
+
+    __tablename__ = "host_claim"
+    __table_args__ = (
+        Index("host_claim_open", "host_id", "structure_id", unique=True, postgresql_where=text("state = 'asked'")),
+        Index("host_claim_of_structure", "structure_id", "asked_at"),
+    )
+    claim_id: UUID = Field(primary_key=True)
+    host_id: UUID = Field(foreign_key="host.host_id")
+    structure_id: UUID
+    contact_email: str | None = None
+    state: str
+    asked_at: datetime = instant()
 
 
 class OfferRow(MatchingTable, table=True):

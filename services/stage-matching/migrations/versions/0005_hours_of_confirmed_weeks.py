@@ -7,8 +7,8 @@ from alembic import op
 
 from common.migrations import run_each
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 
 _TABLES = """
 ALTER TABLE confirmed_week ADD COLUMN during TSMULTIRANGE DEFAULT '{}' NOT NULL;

@@ -13,8 +13,8 @@ from sqlalchemy import text
 
 from common.migrations import run_each
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 _TABLES = """
 ALTER TABLE offer ADD COLUMN placement JSONB DEFAULT '{}' NOT NULL;
