@@ -231,6 +231,15 @@ async def change_terms(tx: Transaction, principal: Principal, agreement_id: UUID
     return answer(refusal, {"agreement_id": agreement_id})
 
 
+@router.get("/agreements")
+async def accompanied_agreements(request: Request, principal: Caller) -> list[dict[str, Any]]:
+    """What a school, a prescriber or the agency accompanies; from then on seekers may name the prescriber."""
+    principal.require("school", "prescriber", "agency")
+    async with database_of(request).transaction() as tx:
+        acts_as = (await party_of(tx, principal))[1]
+        return [shown_agreement(row, []) for row in await agreement_store.accompanied(tx, str(acts_as))]
+
+
 @router.get("/agreements/{agreement_id}")
 async def agreement(request: Request, agreement_id: UUID, principal: Caller) -> dict[str, Any]:
     """The signed copy, its hash, and who did what, for its parties."""

@@ -199,7 +199,9 @@ class SeekerDesk(Desk):
             raise HTTPException(404, "Cette convention n'existe plus.")
         return await pdf_of(row, acts)
 
-    async def asked(self, request: Request, _: Principal | None, token: str, *, sent: Sent | None = None) -> Response:
+    async def asked(
+        self, request: Request, principal: Principal | None, token: str, *, sent: Sent | None = None, **_: Any
+    ) -> Response:
         """The page, or the same once it is signed or refused."""
         agreement_id = _agreement_of(await guardian_by_link(request, token))
         async with self.database.transaction() as tx:
