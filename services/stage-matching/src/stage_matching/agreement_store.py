@@ -162,7 +162,9 @@ async def know_accompanist(tx: Transaction, acts_as: str, display_name: str, con
     await tx.execute(
         """INSERT INTO accompanist (acts_as, display_name, contact_email) VALUES (:acts_as, :display_name, :contact)
            ON CONFLICT (acts_as) DO UPDATE SET display_name = excluded.display_name,
-               contact_email = COALESCE(excluded.contact_email, accompanist.contact_email)""",
+               contact_email = COALESCE(excluded.contact_email, accompanist.contact_email)
+           WHERE accompanist.display_name IS DISTINCT FROM excluded.display_name
+               OR accompanist.contact_email IS DISTINCT FROM COALESCE(excluded.contact_email, accompanist.contact_email)""",
         acts_as=acts_as,
         display_name=display_name,
         contact=contact_email,

@@ -91,9 +91,12 @@ async def refuse(tx: Transaction, host_id: UUID, application_id: UUID, reason: R
 # -- the seeker's side
 
 
-async def file_request(tx: Transaction, account: str, contact_email: str | None, wish: Wish) -> UUID:
+async def file_request(
+    tx: Transaction, account: str, contact_email: str | None, wish: Wish, display_name: str | None = None
+) -> UUID:
     """A seeker tells what they look for."""
-    return await requests.file(tx, await store.lock_seeker(tx, account=account, contact_email=contact_email), wish)
+    seeker_id = await store.lock_seeker(tx, account=account, contact_email=contact_email, display_name=display_name)
+    return await requests.file(tx, seeker_id, wish)
 
 
 async def withdraw_request(tx: Transaction, account: str) -> Refusal | None:

@@ -164,7 +164,7 @@ async def file_request(tx: Transaction, principal: Principal, body: RequestBody)
     refusal = await requests.why_not_guardian(tx, principal.subject, principal.contact, wish)
     if refusal is not None:
         return answer(refusal, None)
-    request_id = await handlers.file_request(tx, principal.subject, principal.contact, wish)
+    request_id = await handlers.file_request(tx, principal.subject, principal.contact, wish, principal.display)
     return 200, {"request_id": request_id}
 
 

@@ -223,15 +223,19 @@ async def offers_near(
 # -- seekers and applications
 
 
-async def lock_seeker(tx: Transaction, *, account: str, contact_email: str | None = None) -> UUID:
+async def lock_seeker(
+    tx: Transaction, *, account: str, contact_email: str | None = None, display_name: str | None = None
+) -> UUID:
     """Creates the seeker the first time; orders everything that they do."""
     row = await tx.fetch_one(
-        """INSERT INTO seeker (seeker_id, account, contact_email) VALUES (:id, :account, :contact)
-           ON CONFLICT (account) DO UPDATE SET contact_email = COALESCE(excluded.contact_email, seeker.contact_email)
+        """INSERT INTO seeker (seeker_id, account, contact_email, display_name) VALUES (:id, :account, :contact, :display_name)
+           ON CONFLICT (account) DO UPDATE SET contact_email = COALESCE(excluded.contact_email, seeker.contact_email),
+               display_name = COALESCE(excluded.display_name, seeker.display_name)
            RETURNING seeker_id""",
         id=uuid4(),
         account=account,
         contact=contact_email,
+        display_name=display_name,
     )
     assert row is not None
     seeker_id: UUID = row.seeker_id
