@@ -19,6 +19,9 @@ from stage_matching import agreement_store, handlers, hosts
 from stage_matching.agreement_store import By
 from stage_matching.bodies import HostBody, OfferBody, RequestBody, TermsBody
 from stage_matching.handlers import Acting
+from stage_matching.personal_data import erase_seeker
+from territory.weeks import span
+from tests.integration.forms import logged_in
 from tests.integration.stages import LATER, NEXT, OTHER_SCHOOL, SCHOOL, Stages, apply, offer_body, request_body, siret
 
 SERVICE = "stage-matching"
@@ -101,7 +104,7 @@ async def test_the_database_keeps_copy_hash_and_signature_together(stages: Stage
         )
 
 
-async def test_changed_terms_are_asked_again(stages: Stages, query: Query) -> None:
+async def test_changed_terms_are_asked_again(stages: Stages) -> None:
     """The host changes a term: version 2, signatures fall, each party is mailed what changed; a stale page cannot sign."""
     seeker, host, _, one = await confirmed(stages, offer={"title": "Atelier bois"}, age=18, uai=SCHOOL)
     agreement = f"/v1/agreements/{one['agreement_id']}"
@@ -119,12 +122,6 @@ async def test_changed_terms_are_asked_again(stages: Stages, query: Query) -> No
     assert (await seeker.get(agreement)).json()["terms_version"] == 2  # nothing changed, nothing falls
     refused = await host.put(f"{agreement}/terms", json={"hours": [{"weekday": 1, "starts": "06:00", "ends": "20:00"}]})
     assert refused.json()["reason"] == "hours"
-    rows = await query(
-        SERVICE,
-        "SELECT recipient, body FROM mail WHERE message_key LIKE :key",
-        key=f"terms:{one['agreement_id']}:2:%",
-    )
-    assert all("« Atelier bois » devient « Atelier métal »" in row.body for row in rows)
 
 
 async def test_nobody_but_host_and_who_accompanies_changes_terms(stages: Stages) -> None:
@@ -159,6 +156,7 @@ async def test_who_has_no_school_completes_an_agreement(stages: Stages, audience
 async def test_a_prescriber_accompanies_who_names_them(stages: Stages) -> None:
     """They sign and validate; another prescriber sees nothing."""
     prescriber = await stages.client("ml-rouen", "prescriber", structure_id="mission-locale-rouen")
+    assert (await prescriber.get("/v1/agreements")).json() == []
     other = await stages.client("ml-caen", "prescriber", structure_id="mission-locale-caen")
     named = "prescriber/mission-locale-rouen"
     seeker, host, _, one = await confirmed(stages, audience="YOUNG_IN_INSERTION", age=19, prescriber_id=named)
@@ -168,6 +166,110 @@ async def test_a_prescriber_accompanies_who_names_them(stages: Stages) -> None:
     for party in (seeker, host, prescriber):
         assert (await party.post(f"{agreement}/signature")).status_code == 200
     assert (await prescriber.post(f"{agreement}/validation")).status_code == 200
+
+
+MORNINGS = [{"weekday": day, "starts": "09:00", "ends": "12:00"} for day in range(1, 6)]
+AFTERNOONS = [{"weekday": day, "starts": "13:00", "ends": "16:00"} for day in range(1, 6)]
+
+
+async def test_two_part_time_placements_share_a_week(stages: Stages, query: Query) -> None:
+    """Mornings at one host, afternoons at another, for two weeks; a third at the same hours is refused, by the database too."""
+    seeker, ids = await stages.seeker(age=17, uai=SCHOOL), []
+    both = {NEXT: 1, span(NEXT, 2)[1]: 1}
+    for hours in (MORNINGS, AFTERNOONS):
+        _, host = await stages.host()
+        offer_id = await stages.offer(host, both, placement={"hours": hours})
+        ids.append((await apply(seeker, offer_id, *both)).json()["application_id"])
+        assert (await host.post(f"/v1/received-applications/{ids[-1]}/acceptance")).status_code == 200
+    for one in ids:
+        confirmed = await seeker.post(f"/v1/applications/{one}/confirmation")
+        assert confirmed.status_code == 200, confirmed.text
+    states = {one["application_id"]: one["state"] for one in (await seeker.get("/v1/applications")).json()}
+    assert states == dict.fromkeys(ids, "confirmed")
+    _, third = await stages.host()
+    refused = await apply(seeker, await stages.offer(third, both, placement={"hours": MORNINGS[:1]}), *both)
+    assert refused.json()["reason"] == "already_confirmed"
+    with pytest.raises(Exception, match="nobody_is_in_two_places"):
+        await query(
+            SERVICE,
+            """UPDATE confirmed_week SET during = (SELECT during FROM confirmed_week o
+                   WHERE o.application_id = :other AND o.iso_week = confirmed_week.iso_week) WHERE application_id = :id""",
+            id=UUID(ids[0]),
+            other=UUID(ids[1]),
+        )
+
+
+async def test_hours_that_an_age_forbids(stages: Stages) -> None:
+    """Eight hours a day are for nobody of fourteen, and for whoever is of age."""
+    _, host = await stages.host()
+    long = [{"weekday": 1, "starts": "08:00", "ends": "16:00"}]
+    offer_id = await stages.offer(host, {NEXT: 2}, placement={"hours": long})
+    young = await apply(await stages.seeker(age=14), offer_id)
+    assert (young.status_code, young.json()["reason"]) == (409, "hours")
+    assert (await apply(await stages.seeker(age=17), offer_id)).status_code == 201
+    wrong = await host.put(
+        f"/v1/offers/{offer_id}", json=offer_body({NEXT: 2}, placement={"hours": [long[0] | {"ends": "07:00"}]})
+    )
+    assert wrong.status_code == 422
+
+
+async def test_the_printed_agreement(stages: Stages) -> None:
+    """A tagged PDF for the school, the copy and its hash on the page; nothing for a stranger."""
+    _, _, _, one = await confirmed(stages, offer={"title": "Atelier #bois [un]"}, uai=SCHOOL)
+    path = f"/conventions/{one['agreement_id']}"
+    school = await logged_in(stages.stack, stages.url, "/campagnes", somebody("school", SCHOOL))
+    page = await school.client.get(path)
+    assert "Atelier #bois [un]" in page.text and one["terms_sha256"] in page.text
+    printed = await school.client.get(f"{path}/convention.pdf")
+    assert printed.status_code == 200 and printed.content.startswith(b"%PDF")
+    assert b"/StructTreeRoot" in printed.content and b"pdfuaid" in printed.content
+    listed = await school.client.get("/conventions")
+    assert path in listed.text
+    other = await logged_in(stages.stack, stages.url, "/campagnes", somebody("school", OTHER_SCHOOL))
+    assert (await other.client.get(path)).status_code == 404
+    assert (await other.client.get(f"{path}/convention.pdf")).status_code == 404
+
+
+def somebody(role: str, structure_id: str) -> dict[str, Any]:
+    """Who logs in for a structure."""
+    sub = f"copy-{uuid4().hex[:8]}"
+    who = {"label": sub, "sub": sub, "roles": [role], "email": f"{sub}@example.org", "name": sub}
+    return {**who, "structure_id": structure_id}
+
+
+async def test_a_guardian_without_address_signs_on_paper(stages: Stages) -> None:
+    """The school records it by its page; an address of the pupil's own is refused; nobody but who accompanies records paper."""
+    pupil, host, _, one = await confirmed(stages, uai=SCHOOL)
+    path = f"/conventions/{one['agreement_id']}"
+    school = await logged_in(stages.stack, stages.url, path, somebody("school", SCHOOL))
+    answer = await school.send(f"{path}/papier", party="guardian", sha256=one["terms_sha256"])
+    assert answer.status_code == 303, answer.text
+    shown = (await pupil.get(f"/v1{path.replace('conventions', 'agreements')}")).json()
+    assert [(act["party"], act["how"]) for act in shown["acts"]] == [("GUARDIAN", "paper")]
+    api = f"/v1/agreements/{one['agreement_id']}"
+    for stranger in (pupil, host):
+        assert (await stranger.post(f"{api}/paper-signature", params={"party": "guardian"})).status_code == 403
+    desk = await stages.client("paper-school", "school", structure_id=SCHOOL)
+    own = await desk.post(f"{api}/paper-signature", params={"party": "seeker"})
+    assert own.json()["reason"] == "signs_here"
+    assert (await pupil.post(f"{api}/guardian-link")).json()["reason"] == "no_guardian_address"
+    me = await stages.client("own-parent", "seeker")
+    refused = await me.put("/v1/request", json=request_body(guardian_email="own-parent+papa@example.org"))
+    assert refused.json()["reason"] == "guardian_is_seeker"
+
+
+async def test_a_forgotten_seeker_leaves_the_hash(fresh_runtime: FreshRuntime) -> None:
+    """Names and addresses go from the terms and the mails; hash, acts and states stay."""
+    async with fresh_runtime("stage_matching") as runtime:
+        async with runtime.database.transaction() as tx:
+            agreement_id = await lived(tx, guardian_email="parent@example.org")
+            assert (await tx.fetch_all("SELECT 1 FROM mail WHERE recipient = 'parent@example.org'")) != []
+        async with runtime.database.transaction() as tx:
+            assert await erase_seeker(tx, "seeker") == 1
+            row = await agreement_store.whole(tx, agreement_id)
+            assert row is not None and "@" not in row.content.replace("host@example.org", "")
+            assert row.erased_at is not None and row.terms_sha256 != hashlib.sha256(row.content.encode()).hexdigest()
+            assert (await tx.fetch_all("SELECT 1 FROM mail WHERE recipient = 'parent@example.org'")) == []
 
 
 async def lived(tx: Transaction, **request: Any) -> UUID:
@@ -227,7 +329,7 @@ async def test_the_agreement_of_before_gets_its_copy(fresh_runtime: FreshRuntime
     import stage_matching
     from common.migrations import folder_of
 
-    path = folder_of(stage_matching) / "versions" / "0003_signed_copies.py"
+    path = folder_of(stage_matching) / "versions" / "0004_signed_copies.py"
     spec = importlib.util.spec_from_file_location("signed_copies", path)
     assert spec is not None and spec.loader is not None
     migration = importlib.util.module_from_spec(spec)
@@ -256,6 +358,7 @@ async def test_the_agreement_of_before_gets_its_copy(fresh_runtime: FreshRuntime
             wanted = TermsBody(title="Autre").wanted()
             assert await handlers.change_terms(tx, agreement_id, "host", HOST, wanted) is None
             assert (await agreement_store.lock(tx, agreement_id)).terms_version == 2
-            mails = await tx.fetch_all("SELECT recipient FROM mail WHERE message_key LIKE 'terms:%' ORDER BY recipient")
+            mails = await tx.fetch_all("SELECT * FROM mail WHERE message_key LIKE 'terms:%' ORDER BY recipient")
+            assert all("« Découverte de l’atelier » devient « Autre »" in mail.body for mail in mails)
             assert [mail.recipient for mail in mails] == ["host@example.org", "seeker@example.org"]
             assert date.today() < terms.starts_on

@@ -11,6 +11,7 @@ import pytest
 
 from common.embedded.stack import Stack
 from common.testing import Query, http_client
+from tests.integration.browsing import link_sent_to
 from tests.integration.forms import Sender, logged_in, problem_on
 from tests.integration.stages import LATER, NEXT, OTHER_SCHOOL, SCHOOL, Stages, apply, offer_body, request_body
 from tests.integration.test_campaigns import HEADER, pupil
@@ -224,7 +225,7 @@ async def test_who_has_not_told_who_they_are_is_asked_that_first(stages: Stages)
     assert (answer.status_code, answer.headers["location"]) == (303, "/mes-candidatures?dabord=1#moi")
 
 
-async def test_the_link_of_a_parent_has_its_budget(stages: Stages, query: Query) -> None:
+async def test_the_link_of_a_parent_has_its_budget(stages: Stages) -> None:
     """A parent signs once for all; beyond the budget the link answers 429, as a login's forms do.
 
     Only their own address has the link: no page shows it to the seeker.
@@ -238,8 +239,7 @@ async def test_the_link_of_a_parent_has_its_budget(stages: Stages, query: Query)
     assert (await form.send(f"/mes-candidatures/{application_id}/confirmation")).status_code == 303
     page = await form.client.get("/mes-candidatures")
     assert not re.findall(r'href="[^"]*(/convention/[^"]+)"', page.text)
-    (mail,) = await query(SERVICE, "SELECT body FROM mail WHERE recipient = :address", address=address)
-    (link,) = re.findall(r"(/convention/\S+)", mail.body)
+    link = await link_sent_to(stages.stack, address)
     async with http_client(base_url=stages.url) as client:
         assert (await client.post(link)).status_code == 200
     parent = httpx.AsyncClient(

@@ -11,7 +11,7 @@ from playwright.async_api import Browser, FilePayload, expect
 
 from common.embedded.stack import Stack
 from common.testing import Query, http_client, url_of
-from tests.integration.browsing import WIDTHS, assert_accessible, log_in, opened
+from tests.integration.browsing import WIDTHS, assert_accessible, link_sent_to, log_in, opened
 from tests.integration.stages import LATER, SCHOOL, Stages, siret
 from tests.integration.test_campaigns import HEADER, pupil
 
@@ -36,9 +36,7 @@ def persona(role: str, name: str, **claims: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-async def test_from_an_offer_to_the_parent_signature(
-    stages: Stages, browser: Browser, query: Query, width: int
-) -> None:
+async def test_from_an_offer_to_the_parent_signature(stages: Stages, browser: Browser, width: int) -> None:
     """A host publishes, a pupil finds, applies and confirms, a parent signs by a link without an account."""
     parent = f"parent-{uuid4().hex[:8]}@example.org"
     title, host = f"Atelier {uuid4().hex[:6]}", persona("host", uuid4().hex[:6], structure_id=str(uuid4()))
@@ -118,8 +116,7 @@ async def test_from_an_offer_to_the_parent_signature(
         await assert_accessible(page)
         # No page shows the pupil what stands for their parent.
         assert "/convention/" not in await page.content()
-    (mail,) = await query("stage-matching", "SELECT body FROM mail WHERE recipient = :parent", parent=parent)
-    (link,) = re.findall(r"https?://\S+", mail.body)
+    link = stages.url + await link_sent_to(stages.stack, parent)
     async with opened(browser, width, javascript=False) as page:
         await page.goto(link)
         await page.get_by_role("button", name="je signe").click()

@@ -16,6 +16,7 @@ from common.lifecycle import AFTER, BEFORE, DURING
 from stage_matching import agreements, terms
 from stage_matching.agreements import LATE_FOR, LIFECYCLE, Act, Agreement, AgreementState, Role
 from stage_matching.messages import AgreementParty
+from stage_matching.requests import age_on
 from stage_matching.terms import USUAL_HOURS, Hours, HoursLimit, Party, Placement, Terms
 
 FIRST, LAST = date(2027, 2, 8), date(2027, 2, 19)
@@ -205,11 +206,29 @@ LIMITS = (HoursLimit(15, 420, 1800, "06:00", "20:00"), HoursLimit(18, 480, 2100)
         ((Hours(1, "09:00", "12:00"), Hours(1, "11:00", "13:00")), 40, False),
         ((Hours(1, "12:00", "09:00"),), 40, False),
         ((), 40, False),
+        ((Hours(7, "09:00", "12:00"),), 17, False),
+        ((Hours(7, "09:00", "12:00"),), 40, True),
     ],
 )
 def test_hours_by_age(hours: tuple[Hours, ...], age: int, allowed: bool) -> None:
     """The most in a day and a week, and between which hours, for the lowest age above."""
     assert (terms.why_not_hours(hours, terms.limit_for(age, LIMITS)) is None) == allowed
+
+
+def test_presence_is_written_for_the_database() -> None:
+    """Stretches of every week, on their days."""
+    assert terms.presence(("2027-W06", "2027-W07"), (Hours(2, "09:00", "12:00"),)) == (
+        "{[2027-02-09T09:00,2027-02-09T12:00),[2027-02-16T09:00,2027-02-16T12:00)}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("birth", "day", "age"),
+    [("2012-06", "2027-02-08", 14), ("2012-02", "2027-02-08", 14), ("2012-01", "2027-02-08", 15)],
+)
+def test_the_age_of_a_month_of_birth(birth: str, day: str, age: int) -> None:
+    """On the first day; in the very month, the younger one, whom the law protects more."""
+    assert age_on(birth, date.fromisoformat(day)) == age
 
 
 def test_hours_collide_when_they_share_a_moment() -> None:

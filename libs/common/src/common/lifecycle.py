@@ -5,7 +5,7 @@ Pure: a service declares its table beside its rules, tests them against it by ge
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -111,3 +111,28 @@ def written(before: str, tables: str) -> str:
     if not found or not closed:
         raise ValueError(f"no {start} … {end}")
     return f"{head}{start}\n{tables}\n{end}{tail}"
+
+
+# Runs the rules on a fresh aggregate in a state, at an instant of a phase: the state that follows, or None when they refuse.
+Attempt = Callable[[str, str], str | None]
+
+
+def observed(
+    name: str,
+    states: Sequence[str],
+    final: Collection[str],
+    attempts: Mapping[tuple[str, str], Attempt],
+    *,
+    phases: Sequence[str] = PHASES,
+    machines: Collection[str] = ("time",),
+) -> Lifecycle:
+    """The table that rules turn out to have when every act of every role is tried in every state and phase."""
+    acts: dict[tuple[str, str], dict[str, frozenset[str]]] = {}
+    leads: dict[str, frozenset[str]] = {act: frozenset() for _, act in attempts}
+    for (role, act), state, phase in product(attempts, states, phases):
+        if (after := attempts[role, act](state, phase)) is not None:
+            cell = acts.setdefault((state, phase), {})
+            cell[role] = cell.get(role, frozenset()) | {act}
+            leads[act] |= {after}
+    roles = tuple(dict.fromkeys(role for role, _ in attempts))
+    return Lifecycle(name, tuple(states), frozenset(final), roles, acts, leads, tuple(phases), frozenset(machines))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ from common.desk import Desk, Routes, done
 from common.identity import Principal
 from common.pages import PARIS
 from stage_matching import agreement_store, http
+from stage_matching.agreement_print import pdf
 from stage_matching.agreements import LATE_FOR, LIFECYCLE, PARTIES, Role
 from stage_matching.terms import parsed
 
@@ -80,6 +82,14 @@ class AgreementDesk(Desk):
         """The signed copy."""
         return await self.one(request, self.who(request, *http.PARTIES), agreement_id)
 
+    async def printed(self, request: Request, agreement_id: UUID) -> Response:
+        """The same on paper."""
+        principal = self.who(request, *http.PARTIES)
+        async with self.database.transaction() as tx:
+            row = await http.agreement_of(tx, principal, agreement_id)
+            acts = await agreement_store.acts_of(tx, agreement_id)
+        return await pdf_of(row, acts)
+
     async def one(
         self, request: Request, principal: Principal, agreement_id: UUID, *, sent: Sent | None = None, **_: Any
     ) -> Response:
@@ -109,6 +119,16 @@ class AgreementDesk(Desk):
             guardian_awaited=_guardian_awaited(row),
             papers=_papers(row) if "record paper" in may else {},
         )
+
+
+async def pdf_of(row: Any, acts: Any) -> Response:
+    """An agreement's PDF, to be read or printed; nobody's cache keeps it."""
+    content = await asyncio.to_thread(pdf, parsed(row.content), row, acts)
+    headers = {
+        "Content-Disposition": f'inline; filename="convention-v{row.terms_version}.pdf"',
+        "Cache-Control": "no-store",
+    }
+    return Response(content, media_type="application/pdf", headers=headers)
 
 
 def _papers(row: Any) -> dict[str, str]:

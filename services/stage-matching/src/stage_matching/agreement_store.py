@@ -62,7 +62,7 @@ async def find(tx: Transaction, agreement_id: UUID) -> Found | None:
 
 
 async def draw_up(tx: Transaction, one: Application, policy: Policy, display_name: str | None = None) -> Agreement:
-    """A new agreement for an application that was just confirmed: every term copied, from its first Monday to its last Friday."""
+    """A new agreement for an application that was just confirmed: every term copied, from its first Monday to the last day of presence."""
     terms = await _terms_as_they_are(tx, one, policy, display_name)
     agreement = Agreement(
         uuid4(),
@@ -121,6 +121,8 @@ async def _terms_as_they_are(tx: Transaction, one: Application, policy: Policy, 
     if accompanies is not None:
         known[accompanies] = await _accompanist(tx, accompanies, request)
     known[AgreementParty.GUARDIAN] = _own_address(known)
+    placement = placement_of(row.placement)
+    hours = placement.hours
     limit = limit_for(request.age, policy.hours)
     return Terms(
         title=row.title,
@@ -131,11 +133,11 @@ async def _terms_as_they_are(tx: Transaction, one: Application, policy: Policy, 
         commune=reference.commune_label(row.commune_code),
         iso_weeks=one.iso_weeks,
         starts_on=weeks.monday(one.iso_weeks[0]),
-        ends_on=weeks.monday(one.iso_weeks[-1]) + timedelta(days=4),
+        ends_on=weeks.monday(one.iso_weeks[-1]) + timedelta(days=max(4, *(each.weekday - 1 for each in hours))),
         audience=request.audience,
         age_below=limit.age_below if limit is not None else policy.minor_age if minor else None,
         parties=tuple(Party(party.value, *known[party]) for party in parties),
-        placement=placement_of(row.placement),
+        placement=placement,
     )
 
 
@@ -160,7 +162,9 @@ async def know_accompanist(tx: Transaction, acts_as: str, display_name: str, con
     await tx.execute(
         """INSERT INTO accompanist (acts_as, display_name, contact_email) VALUES (:acts_as, :display_name, :contact)
            ON CONFLICT (acts_as) DO UPDATE SET display_name = excluded.display_name,
-               contact_email = COALESCE(excluded.contact_email, accompanist.contact_email)""",
+               contact_email = COALESCE(excluded.contact_email, accompanist.contact_email)
+           WHERE accompanist.display_name IS DISTINCT FROM excluded.display_name
+               OR accompanist.contact_email IS DISTINCT FROM COALESCE(excluded.contact_email, accompanist.contact_email)""",
         acts_as=acts_as,
         display_name=display_name,
         contact=contact_email,
@@ -298,6 +302,35 @@ async def accompanied(tx: Transaction, acts_as: str, limit: int = 500) -> Sequen
 async def acts_of(tx: Transaction, agreement_id: UUID) -> Sequence[Row[Any]]:
     """Everything that was done with an agreement, the oldest first."""
     return await tx.fetch_all("SELECT * FROM agreement_act WHERE agreement_id = :id ORDER BY number", id=agreement_id)
+
+
+async def erase_seeker(tx: Transaction, seeker_id: UUID) -> None:
+    """Takes a seeker's and their guardian's name and address out of the terms; the hash stays that of the signed text."""
+    rows = await tx.fetch_all(
+        """SELECT t.* FROM agreement_terms t JOIN agreement g USING (agreement_id) JOIN application a USING (application_id)
+           WHERE a.seeker_id = :id FOR UPDATE OF t""",
+        id=seeker_id,
+    )
+    for row in rows:
+        terms = parsed(row.content)
+        parties = tuple(
+            replace(one, display_name="", email=None) if one.party in ("SEEKER", "GUARDIAN") else one
+            for one in terms.parties
+        )
+        await tx.execute(
+            """UPDATE agreement_terms SET content = :content, erased_at = :now
+               WHERE agreement_id = :id AND version = :version""",
+            id=row.agreement_id,
+            version=row.version,
+            content=replace(terms, parties=parties).canonical,
+            now=await tx.now(),
+        )
+        known = [one.email for one in terms.parties if one.party == "GUARDIAN" and one.email is not None]
+        await tx.execute("DELETE FROM mail WHERE recipient = ANY(:known)", known=known)
+        await tx.execute(
+            "UPDATE agreement_act SET acted_by = '' WHERE agreement_id = :id AND party IN ('SEEKER', 'GUARDIAN')",
+            id=row.agreement_id,
+        )
 
 
 def from_row(row: Any) -> Agreement:

@@ -22,6 +22,7 @@ from common.transaction import Transaction
 from stage_matching import campaign_store, campaigns, handlers, hosts, imports, store
 from stage_matching.http import Agency, Caller, school_of
 from stage_matching.imports import (
+    BIRTH_MONTH,
     OFFER_COLUMNS,
     OFFER_LINES_MAX,
     OFFER_OPTIONAL_COLUMNS,
@@ -102,6 +103,7 @@ async def add_pupils(
     """A table `uai;classe;eleve;sexe;age;commune;rayon_km;semaine;duree;voeux`, CSV or XLSX: every wrong line is reported.
 
     `commune` is as people write it (name, postal code); a column `commune_insee` may stand beside it or in its place.
+    A column `naissance` (2012-05), from the school's register, stands for the age on the first day.
     With `keep=good` the good lines are kept; with `all_or_nothing` none is when one is wrong. A line that would change a pupil
     whom an earlier table brought is refused (`would_replace`) unless `replace` says yes. A dry run does the same to the end and
     undoes it. 422 for an unreadable file.
@@ -191,8 +193,12 @@ async def _offer_added(tx: Transaction, read: imports.OfferRead, *, replace: boo
         return Refusal("would_replace", said)
     if known is not None and not said and (line.contact is None or line.contact == known_host.contact_email):
         return ""
+    description = body.description()
+    if known is not None:
+        # A table says nothing of days, tasks and tutor: what the host wrote stays.
+        description = dataclasses.replace(description, placement=known.description.placement)
     refusal = await hosts.describe(tx, host_id, identity, line.contact, by_table=True)
-    return refusal or await handlers.describe_offer(tx, host_id, offer_id, body.description(), body.seats) or said
+    return refusal or await handlers.describe_offer(tx, host_id, offer_id, description, body.seats) or said
 
 
 async def _lines_added(
@@ -242,7 +248,9 @@ def _report(
 
 def checked_pupils(content: bytes, uai: str | None) -> list[imports.Checked]:
     """Every line of a table of pupils; a school's may only name the school. Raises `UnreadableTable`."""
-    checked = imports.pupils(read_table(content, PUPIL_COLUMNS, lines_max=PUPIL_LINES_MAX, optional=OPTIONAL_COLUMNS))
+    checked = imports.pupils(
+        read_table(content, PUPIL_COLUMNS, lines_max=PUPIL_LINES_MAX, optional=(*OPTIONAL_COLUMNS, BIRTH_MONTH))
+    )
     strange = Refusal("another_school", "uai : cette ligne est d’un autre établissement")
     return [
         (number, strange if isinstance(line, PupilLine) and uai is not None and line.uai != uai else line)

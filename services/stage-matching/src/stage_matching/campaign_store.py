@@ -141,8 +141,10 @@ async def add_pupils(tx: Transaction, campaign_id: UUID, pupils: Sequence[Wish])
         for wish in pupils
     ]
     columns = """request_id uuid, seeker_id uuid, campaign_id uuid, audience text, sex text, age integer, commune_code text,
-        radius_km integer, iso_weeks text[], wishes text[], priority_education boolean, uai text, class_group text, pupil_code text"""
-    names = "audience, sex, age, commune_code, radius_km, iso_weeks, wishes, priority_education, class_group"
+        radius_km integer, iso_weeks text[], wishes text[], priority_education boolean, uai text, class_group text, pupil_code text, birth_month text"""
+    names = (
+        "audience, sex, age, commune_code, radius_km, iso_weeks, wishes, priority_education, class_group, birth_month"
+    )
     await tx.execute(
         f"""WITH sent AS (SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS s({columns})),
                  changed AS (UPDATE request r SET {", ".join(f"{n} = s.{n}" for n in names.split(", "))} FROM sent s

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from stage_matching.agreements import Agreement, Role
 from stage_matching.messages import AgreementParty, RefusalReason
 from stage_matching.requests import Wish
 from stage_matching.state import WAITING, Application, Decision, Description, Offer, Policy, Seeker
+from stage_matching.terms import Hours
 from territory.working_time import PARIS
 
 NOT_FOUND = Refusal("not_found", "Cette offre, cette candidature ou cette convention n’existe pas.")
@@ -90,9 +91,12 @@ async def refuse(tx: Transaction, host_id: UUID, application_id: UUID, reason: R
 # -- the seeker's side
 
 
-async def file_request(tx: Transaction, account: str, contact_email: str | None, wish: Wish) -> UUID:
+async def file_request(
+    tx: Transaction, account: str, contact_email: str | None, wish: Wish, display_name: str | None = None
+) -> UUID:
     """A seeker tells what they look for."""
-    return await requests.file(tx, await store.lock_seeker(tx, account=account, contact_email=contact_email), wish)
+    seeker_id = await store.lock_seeker(tx, account=account, contact_email=contact_email, display_name=display_name)
+    return await requests.file(tx, seeker_id, wish)
 
 
 async def withdraw_request(tx: Transaction, account: str) -> Refusal | None:
@@ -120,7 +124,8 @@ async def apply(
         return NOT_FOUND
     if (unreachable := await claims.why_unreachable(tx, offer.host_id)) is not None:
         return unreachable
-    live, confirmed = await store.live_of_seeker(tx, seeker_id, await tx.now())
+    during = terms.presence(iso_weeks, offer.description.placement.hours)
+    live, confirmed = await store.live_of_seeker(tx, seeker_id, await tx.now(), during)
     seeker = Seeker(seeker_id, request.audience, request.age, request.commune_code)
     decision = await _decide(
         tx,
@@ -152,26 +157,34 @@ async def confirm(tx: Transaction, who: Acting, application_id: UUID) -> Refusal
     if isinstance(one, Refusal):
         return one
     # The seeker's lock keeps their applications from growing while the offers are locked by ascending id.
-    _, taken = await store.live_of_seeker(tx, one.seeker_id, await tx.now())
-    if taken & set(one.iso_weeks) and one.state == "accepted":
-        return Refusal("already_confirmed", "Un stage est déjà confirmé pour une de ces semaines.")
     offers = await store.lock_offers(tx, [one.offer_id, *await store.overlapping(tx, one)])
-    decision = await _decide_on(
-        tx, offers.pop(one.offer_id), one, lambda offer, known, _, now: domain.confirm(offer, known, now)
-    )
+    confirmed = offers.pop(one.offer_id)
+    hours = confirmed.description.placement.hours
+    policy = await store.policy_at(tx, await tx.now())
+    if one.state == "accepted":
+        _, taken = await store.live_of_seeker(tx, one.seeker_id, await tx.now(), terms.presence(one.iso_weeks, hours))
+        if taken & set(one.iso_weeks):
+            return Refusal("already_confirmed", "Un stage est déjà confirmé pour une de ces semaines.")
+        request = await store.request_of(tx, one.seeker_id)
+        problem = terms.why_not_hours(hours, terms.limit_for(request.age, policy.hours))
+        if problem is not None:
+            return Refusal("hours", f"L’organisme doit d’abord changer les horaires de son offre. {problem}")
+    decision = await _decide_on(tx, confirmed, one, lambda offer, known, _, now: domain.confirm(offer, known, now))
     if decision.refusal is not None:
         return decision.refusal
-    await store.confirm_weeks(tx, one)
+    await store.confirm_weeks(tx, one, hours)
     for other in offers.values():
-        await _decide(tx, other, lambda settled, _, now: _release_overlapping(settled, one, now))
-    policy = await store.policy_at(tx, await tx.now())
+        await _decide(tx, other, lambda settled, _, now: _release_overlapping(settled, one, hours, now))
     agreement = await agreement_store.draw_up(tx, one, policy, who.display_name)
     await notices.ask_for_signature(tx, agreement, await agreement_store.terms_of(tx, agreement))
     return None
 
 
-def _release_overlapping(offer: Offer, confirmed: Application, now: datetime) -> Decision:
+def _release_overlapping(offer: Offer, confirmed: Application, hours: Sequence[Hours], now: datetime) -> Decision:
+    """What a seeker waits for at the same moments is released; another part of the week is left to them."""
     decision = Decision(offer)
+    if not terms.collide(offer.description.placement.hours, hours):
+        return decision
     for one in offer.applications:
         if one.seeker_id == confirmed.seeker_id and set(one.iso_weeks) & set(confirmed.iso_weeks):
             decision = domain.release(decision.offer, one, now).then(decision.messages)
@@ -246,6 +259,8 @@ async def change_terms(
     if "hours" in wanted:
         age = before.age_below - 1 if before.age_below is not None else policy.minor_age
         problem = terms.why_not_hours(after.placement.hours, terms.limit_for(age, policy.hours))
+        if any(each.weekday > before.ends_on.isoweekday() for each in after.placement.hours):
+            problem = problem or f"Le stage finit un {terms.DAYS_FR[before.ends_on.weekday()]}."
         if problem is not None:
             return Refusal("hours", problem)
     agreement, told, _ = agreements.settle(agreement, now)
@@ -253,6 +268,8 @@ async def change_terms(
     if refusal is not None or changed == agreement:
         await agreement_store.save(tx, agreement, told)
         return refusal
+    if after.placement.hours != before.placement.hours and not await store.move_hours(tx, one, after.placement.hours):
+        return Refusal("already_confirmed", "Un autre stage est déjà confirmé à ces heures.")
     await agreement_store.keep_terms(tx, changed, after, made_by=acted_by or role)
     await agreement_store.save(tx, changed, (*told, agreement_store.drafted(changed, one, now)))
     await notices.write_of_changed_terms(tx, changed, before, after)

@@ -164,7 +164,7 @@ async def file_request(tx: Transaction, principal: Principal, body: RequestBody)
     refusal = await requests.why_not_guardian(tx, principal.subject, principal.contact, wish)
     if refusal is not None:
         return answer(refusal, None)
-    request_id = await handlers.file_request(tx, principal.subject, principal.contact, wish)
+    request_id = await handlers.file_request(tx, principal.subject, principal.contact, wish, principal.display)
     return 200, {"request_id": request_id}
 
 
@@ -229,6 +229,15 @@ async def change_terms(tx: Transaction, principal: Principal, agreement_id: UUID
     role, party_id = await party_of(tx, principal)
     refusal = await handlers.change_terms(tx, agreement_id, role, party_id, body.wanted(), principal.subject)
     return answer(refusal, {"agreement_id": agreement_id})
+
+
+@router.get("/agreements")
+async def accompanied_agreements(request: Request, principal: Caller) -> list[dict[str, Any]]:
+    """What a school, a prescriber or the agency accompanies; from then on seekers may name the prescriber."""
+    principal.require("school", "prescriber", "agency")
+    async with database_of(request).transaction() as tx:
+        acts_as = (await party_of(tx, principal))[1]
+        return [shown_agreement(row, []) for row in await agreement_store.accompanied(tx, str(acts_as))]
 
 
 @router.get("/agreements/{agreement_id}")

@@ -15,7 +15,7 @@ from common.spreadsheet import Line, folded, refused_line, same
 from stage_matching.bodies import WEEKS_MAX, IsoWeek, OfferBody, Wishes, checked_uai
 from stage_matching.hosts import Identity
 from stage_matching.messages import Audience, HostKind, OfferKind
-from stage_matching.requests import Wish
+from stage_matching.requests import Wish, age_on
 from stage_matching.state import Description
 from territory import places, reference, weeks
 from territory.identifiers import siret_is_valid
@@ -25,6 +25,7 @@ PUPIL_COLUMNS = ("uai", "classe", "eleve", "sexe", "age", "commune", "rayon_km",
 OFFER_COLUMNS = ("siret", "organisme", "type", "intitule", "nature", "rome", "commune", "publics", "age_min", "places")
 # Instead of `commune` as people write it, or beside it: what software knows.
 OPTIONAL_COLUMNS = ("commune", "commune_insee")
+BIRTH_MONTH = "naissance"
 # The address to which applications go until the organisation has an account.
 OFFER_OPTIONAL_COLUMNS = (*OPTIONAL_COLUMNS, "contact")
 PUPIL_LINES_MAX, OFFER_LINES_MAX = 60_000, 1_000
@@ -57,6 +58,7 @@ _FIELDS = {
     "weeks_count": "duree",
     "wishes": "voeux",
     "pupil_code": "eleve",
+    "birth_month": "naissance",
     "radius_km": "rayon_km",
     "class_group": "classe",
     "commune_code": "commune",
@@ -106,13 +108,18 @@ class PupilLine(BaseModel):
     iso_week: IsoWeek
     weeks_count: int = Field(ge=1, le=WEEKS_MAX)
     wishes: Annotated[Wishes, BeforeValidator(_listed)]
+    # The month of birth from the school's register, instead of an age that somebody typed.
+    birth_month: Annotated[str, StringConstraints(pattern=r"^(19[3-9][0-9]|20[01][0-9])-(0[1-9]|1[0-2])$")] | None = (
+        None
+    )
 
     def wish(self) -> Wish:
         """As the rules have it; whether the school is of priority education is known of the school."""
         return Wish(
             audience="PUPIL",
             sex=self.sex,
-            age=self.age,
+            age=self.age if self.birth_month is None else age_on(self.birth_month, weeks.monday(self.iso_week)),
+            birth_month=self.birth_month,
             commune_code=self.commune_code,
             radius_km=self.radius_km,
             iso_weeks=weeks.span(self.iso_week, self.weeks_count),
@@ -184,6 +191,7 @@ def _pupil(cells: Mapping[str, str]) -> PupilLine | Refusal:
             pupil_code=cells["eleve"],
             sex=cells["sexe"],
             age=cells["age"],
+            birth_month=cells.get(BIRTH_MONTH) or None,
             commune_code=places.of_columns(cells["commune"], cells["commune_insee"]),
             radius_km=cells["rayon_km"],
             iso_week=cells["semaine"],
@@ -269,6 +277,7 @@ def pupil_changes(known: Wish, new: Wish) -> str:
         "classe": (known.class_group or "", new.class_group or ""),
         "sexe": (_word_of(_SEXES, known.sex), _word_of(_SEXES, new.sex)),
         "age": (known.age, new.age),
+        "naissance": (known.birth_month or "", new.birth_month or ""),
         "commune": (reference.commune_label(known.commune_code), reference.commune_label(new.commune_code)),
         "rayon_km": (known.radius_km, new.radius_km),
         "semaine": (" ".join(known.iso_weeks), " ".join(new.iso_weeks)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from common.transaction import Transaction
-from stage_matching import handlers, requests, store
+from stage_matching import agreement_store, handlers, requests, store
 from stage_matching.handlers import Acting
 
 
@@ -21,7 +21,11 @@ async def erase_seeker(tx: Transaction, person: str) -> int | None:
             await handlers.withdraw(tx, Acting(account=row.account), one.application_id)
     await requests.withdraw(tx, row.seeker_id)
     await tx.execute("UPDATE application SET letter = NULL WHERE seeker_id = :id", id=row.seeker_id)
-    await tx.execute("UPDATE seeker SET account = NULL, contact_email = NULL WHERE seeker_id = :id", id=row.seeker_id)
+    await tx.execute(
+        "UPDATE seeker SET account = NULL, contact_email = NULL, display_name = NULL WHERE seeker_id = :id",
+        id=row.seeker_id,
+    )
+    await agreement_store.erase_seeker(tx, row.seeker_id)
     await tx.execute("DELETE FROM mail WHERE recipient = :address", address=row.contact_email)
     # Answers are kept for repeated requests; a host's have the letters that it read.
     await tx.execute(

@@ -20,6 +20,7 @@ from common.pages import PARIS
 from common.query import Query
 from common.transaction import Transaction
 from stage_matching import agreement_store, handlers, http, search, store
+from stage_matching.agreement_pages import pdf_of
 from stage_matching.agreement_store import By
 from stage_matching.agreements import LATE_FOR, LIFECYCLE, LateReason
 from stage_matching.bodies import WEEKS_MAX
@@ -188,7 +189,19 @@ class SeekerDesk(Desk):
         """What a parent is asked to sign."""
         return await self.asked(request, None, token)
 
-    async def asked(self, request: Request, _: Principal | None, token: str, *, sent: Sent | None = None) -> Response:
+    async def guardian_print(self, request: Request, token: str) -> Response:
+        """The same on paper."""
+        agreement_id = _agreement_of(await guardian_by_link(request, token))
+        async with self.database.transaction() as tx:
+            row = await agreement_store.whole(tx, agreement_id)
+            acts = await agreement_store.acts_of(tx, agreement_id)
+        if row is None:
+            raise HTTPException(404, "Cette convention n'existe plus.")
+        return await pdf_of(row, acts)
+
+    async def asked(
+        self, request: Request, principal: Principal | None, token: str, *, sent: Sent | None = None, **_: Any
+    ) -> Response:
         """The page, or the same once it is signed or refused."""
         agreement_id = _agreement_of(await guardian_by_link(request, token))
         async with self.database.transaction() as tx:

@@ -16,7 +16,7 @@ from common.transaction import Transaction
 from stage_matching.frozen import CampaignPolicy
 from stage_matching.messages import ApplicationEnded, ApplicationOrigin, OfferKind, RefusalReason
 from stage_matching.state import Application, Decision, Description, Offer, Policy, Week
-from stage_matching.terms import HoursLimit, placement_of
+from stage_matching.terms import Hours, HoursLimit, placement_of, presence
 
 _APPLICATION_COLUMNS = (
     "application_id",
@@ -223,15 +223,19 @@ async def offers_near(
 # -- seekers and applications
 
 
-async def lock_seeker(tx: Transaction, *, account: str, contact_email: str | None = None) -> UUID:
+async def lock_seeker(
+    tx: Transaction, *, account: str, contact_email: str | None = None, display_name: str | None = None
+) -> UUID:
     """Creates the seeker the first time; orders everything that they do."""
     row = await tx.fetch_one(
-        """INSERT INTO seeker (seeker_id, account, contact_email) VALUES (:id, :account, :contact)
-           ON CONFLICT (account) DO UPDATE SET contact_email = COALESCE(excluded.contact_email, seeker.contact_email)
+        """INSERT INTO seeker (seeker_id, account, contact_email, display_name) VALUES (:id, :account, :contact, :display_name)
+           ON CONFLICT (account) DO UPDATE SET contact_email = COALESCE(excluded.contact_email, seeker.contact_email),
+               display_name = COALESCE(excluded.display_name, seeker.display_name)
            RETURNING seeker_id""",
         id=uuid4(),
         account=account,
         contact=contact_email,
+        display_name=display_name,
     )
     assert row is not None
     seeker_id: UUID = row.seeker_id
@@ -250,11 +254,18 @@ async def request_of(tx: Transaction, seeker_id: UUID) -> Any:
     )
 
 
-async def live_of_seeker(tx: Transaction, seeker_id: UUID, now: datetime) -> tuple[int, frozenset[str]]:
-    """Applications that wait, without those that time has ended; and the weeks with a confirmed internship."""
+async def live_of_seeker(
+    tx: Transaction, seeker_id: UUID, now: datetime, during: str | None = None
+) -> tuple[int, frozenset[str]]:
+    """Applications that wait, without those that time has ended; and the weeks with a confirmed internship.
+
+    With stretches of presence (`terms.presence`), only the weeks in which a confirmed one collides with them.
+    """
     row = await tx.fetch_one(
         """SELECT (SELECT count(*) FROM application WHERE seeker_id = :id AND due_at > :now) AS waiting,
-                  ARRAY(SELECT iso_week FROM confirmed_week WHERE seeker_id = :id) AS weeks""",
+                  ARRAY(SELECT iso_week FROM confirmed_week WHERE seeker_id = :id
+                      AND (CAST(:during AS text) IS NULL OR during && CAST(CAST(:during AS text) AS tsmultirange))) AS weeks""",
+        during=during,
         id=seeker_id,
         now=now,
     )
@@ -299,15 +310,31 @@ async def set_letter(tx: Transaction, application_id: UUID, letter: str) -> None
     )
 
 
-async def confirm_weeks(tx: Transaction, one: Application) -> None:
-    """The weeks are the seeker's; a second confirmed internship in one of them breaks the key."""
+async def confirm_weeks(tx: Transaction, one: Application, hours: Sequence[Hours]) -> None:
+    """The weeks are the seeker's; a second confirmed internship at the same moment breaks the constraint."""
     for iso_week in one.iso_weeks:
         await tx.execute(
-            "INSERT INTO confirmed_week (seeker_id, iso_week, application_id) VALUES (:seeker_id, :iso_week, :id)",
+            """INSERT INTO confirmed_week (seeker_id, iso_week, application_id, during)
+               VALUES (:seeker_id, :iso_week, :id, CAST(CAST(:during AS text) AS tsmultirange))""",
             seeker_id=one.seeker_id,
             iso_week=iso_week,
             id=one.application_id,
+            during=presence([iso_week], hours),
         )
+
+
+async def move_hours(tx: Transaction, one: Application, hours: Sequence[Hours]) -> bool:
+    """A confirmed internship has other hours; False when they collide with another one of the seeker."""
+    for iso_week in one.iso_weeks:
+        if not await tx.execute_unless_taken(
+            """UPDATE confirmed_week SET during = CAST(CAST(:during AS text) AS tsmultirange)
+               WHERE application_id = :id AND iso_week = :iso_week""",
+            iso_week=iso_week,
+            id=one.application_id,
+            during=presence([iso_week], hours),
+        ):
+            return False
+    return True
 
 
 async def free_weeks(tx: Transaction, application_id: UUID) -> None:

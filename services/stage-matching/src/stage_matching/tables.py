@@ -18,7 +18,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSMULTIRANGE, ExcludeConstraint
 from sqlmodel import Field, SQLModel, String
 
 from common.tables import instant
@@ -205,12 +205,30 @@ class ApplicationRow(MatchingTable, table=True):
 
 
 class ConfirmedWeek(MatchingTable, table=True):
-    """One confirmed internship per seeker and week: the key says so, whatever the code above does."""
+    """One confirmed internship per seeker and moment: the constraint says so, whatever the code above does.
+
+    `during` are the stretches of presence of the week, on the Paris clock.
+    """
 
     __tablename__ = "confirmed_week"
+    __table_args__ = (
+        # An identity of 128 bits is written as an IPv6 address: the equality that GiST knows without any extension.
+        ExcludeConstraint(
+            (
+                text(
+                    r"CAST(regexp_replace(replace(CAST(seeker_id AS text), '-', ''), '(....)(?=.)', '\1:', 'g') AS inet) inet_ops"
+                ),
+                "=",
+            ),
+            ("during", "&&"),
+            name="nobody_is_in_two_places",
+        ),
+        Index("confirmed_week_of_application", "application_id"),
+    )
     seeker_id: UUID = Field(primary_key=True, foreign_key="seeker.seeker_id")
     iso_week: str = Field(primary_key=True)
-    application_id: UUID = Field(foreign_key="application.application_id")
+    application_id: UUID = Field(primary_key=True, foreign_key="application.application_id")
+    during: Any = Field(sa_column=Column(TSMULTIRANGE, nullable=False, server_default=text("'{}'")))
 
 
 class AgreementRow(MatchingTable, table=True):

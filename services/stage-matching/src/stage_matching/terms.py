@@ -10,9 +10,11 @@ import json
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any
+
+from territory import weeks
 
 DAYS_FR = ("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche")
 
@@ -147,11 +149,20 @@ def what_changed(before: Terms, after: Terms) -> list[tuple[str, str, str]]:
 
 
 def hours_words(hours: Sequence[Hours]) -> str:
-    """ "lundi 09:00-12:00 et 13:30-16:30, mardi …"."""
+    """ "lundi à jeudi 09:00-12:00 et 13:30-16:30, vendredi 09:00-12:00"."""
     by_day: dict[int, list[str]] = {}
     for one in sorted(hours):
         by_day.setdefault(one.weekday, []).append(f"{one.starts}-{one.ends}")
-    return ", ".join(f"{DAYS_FR[weekday - 1]} {' et '.join(spans)}" for weekday, spans in by_day.items())
+    runs: list[tuple[int, int, list[str]]] = []
+    for weekday, spans in by_day.items():
+        if runs and runs[-1][1:] == (weekday - 1, spans):
+            runs[-1] = (runs[-1][0], weekday, spans)
+        else:
+            runs.append((weekday, weekday, spans))
+    return ", ".join(
+        f"{DAYS_FR[first - 1]}{f' à {DAYS_FR[last - 1]}' if last > first else ''} {' et '.join(spans)}"
+        for first, last, spans in runs
+    )
 
 
 def _words(terms: Terms, name: str) -> str:
@@ -192,6 +203,8 @@ def why_not_hours(hours: Sequence[Hours], limit: HoursLimit | None) -> str | Non
     if limit is None:
         return None
     young = f"Avant {limit.age_below} ans" if limit.age_below is not None else "À tout âge"
+    if limit.age_below is not None and any(one.weekday == 7 for one in ordered):
+        return f"{young}, le dimanche est un jour de repos."
     days: dict[int, int] = {}
     for one in ordered:
         starts, ends = one.minutes
@@ -208,6 +221,17 @@ def why_not_hours(hours: Sequence[Hours], limit: HoursLimit | None) -> str | Non
 def collide(one: Sequence[Hours], other: Sequence[Hours]) -> bool:
     """Whether two sets of weekly hours have a moment in common."""
     return any(a.weekday == b.weekday and a.starts < b.ends and b.starts < a.ends for a in one for b in other)
+
+
+def presence(iso_weeks: Sequence[str], hours: Sequence[Hours]) -> str:
+    """All stretches of presence, as the text of a PostgreSQL multirange of Paris times."""
+    stretches = [
+        f"[{day}T{one.starts},{day}T{one.ends})"
+        for week in iso_weeks
+        for one in sorted(hours)
+        for day in (weeks.monday(week) + timedelta(days=one.weekday - 1),)
+    ]
+    return f"{{{','.join(stretches)}}}"
 
 
 def _minutes(clock: str) -> int:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from common.pages import Pages, day
+from common.pages import PARIS, Pages, day
 from stage_matching.agreements import LATE_REASONS_FR
 from stage_matching.campaigns import STATES_FR as CAMPAIGN_STATES
 from stage_matching.messages import RefusalReason
@@ -118,6 +118,11 @@ def span_words(iso_weeks: list[str]) -> str:
     return f"{day(weeks.monday(iso_weeks[0]))} au {day(weeks.monday(iso_weeks[-1]) + timedelta(days=4))}"
 
 
+def stamp(at: datetime) -> str:
+    """ "29/11/2026 à 10:38": an instant on paper, with its year."""
+    return f"{at.astimezone(PARIS):%d/%m/%Y à %H:%M}"
+
+
 def day_hours(hours: Sequence[Hours], weekday: int) -> str:
     """The stretches of one weekday, as a field of a form has them."""
     return ", ".join(f"{one.starts}-{one.ends}" for one in hours if one.weekday == weekday)
@@ -171,6 +176,7 @@ pages = Pages(
         "DAYS": DAYS_FR,
         "hours_words": hours_words,
         "day_hours": day_hours,
+        "stamp": stamp,
         "CATEGORIES": CATEGORIES,
         "CAMPAIGN_STATES": CAMPAIGN_STATES,
         "STEPS": STEPS,
