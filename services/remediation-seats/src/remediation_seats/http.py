@@ -128,11 +128,12 @@ Agency = Annotated[Principal, Depends(caller_as("agency"))]
 router = APIRouter(prefix="/v1")
 
 
-@command("agency", api=router.put("/structures/{structure_id}"))
+@command("agency", api=router.put("/structures/{structure_id}"), asks=True)
 async def describe_structure(tx: Transaction, principal: Principal, structure_id: UUID, body: StructureBody) -> Answer:
     """The agency registers or changes a structure."""
-    changed = await store.save_structure(tx, structure_id, **dict(body))
-    return 200, {"structure_id": structure_id, "changed": changed}
+    changed = await handlers.describe_structure(tx, structure_id, **dict(body))
+    refusal = changed if isinstance(changed, Refusal) else None
+    return answer(refusal, {"structure_id": structure_id, "changed": changed})
 
 
 @router.get("/structures")
@@ -142,7 +143,7 @@ async def list_structures(request: Request, principal: Agency) -> list[dict[str,
         return [dict(row._mapping) for row in await store.structures(tx)]
 
 
-@command("partner", api=router.put("/programmes/{programme_id}"))
+@command("partner", api=router.put("/programmes/{programme_id}"), asks=True)
 async def describe_programme(tx: Transaction, principal: Principal, programme_id: UUID, body: ProgrammeBody) -> Answer:
     """A structure opens, changes or closes (`open: false`) one of its programmes."""
     refusal = await handlers.describe_programme(tx, structure_of(principal), programme_id, body.conditions())
