@@ -13,6 +13,7 @@ from uuid import UUID
 import httpx
 from aiokafka.partitioner import murmur2
 
+from common.commitments import ACCEPTS
 from tests.faults.history import History
 
 PARTITIONS = 4
@@ -105,8 +106,9 @@ class Commands:
         self._op_number += 1
         op_id = f"{self._facts.get('service', '')}op-{self._op_number}"
         key, trace_id = self._uuid().hex, self._uuid().hex
+        where = path.partition("?")[0]
         self._history.add(
-            "invoke", op_id=op_id, op=op, role=role, key=key, trace_id=trace_id, path=path, **self._facts, **facts
+            "invoke", op_id=op_id, op=op, role=role, key=key, trace_id=trace_id, path=where, **self._facts, **facts
         )
         deadline = asyncio.get_running_loop().time() + _ANSWER_SECONDS_MAX
         while asyncio.get_running_loop().time() < deadline:
@@ -121,6 +123,10 @@ class Commands:
                 "ok", op_id=op_id, op=op, status=answer.status_code, effects=effects, **self._facts,
                 hold_id=content.get("hold_id") if isinstance(content, dict) else None,
             )  # fmt: skip
+            if answer.status_code == 409 and ACCEPTS in content:
+                # Shown what it would break: it goes on, as a command of its own.
+                accepting = f"{where}?{ACCEPTS}={content[ACCEPTS]}"
+                return await self.command(persona, method, accepting, body, op=op, role=role, **facts)
             return content if answer.is_success else None
         return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,7 +14,7 @@ import httpx
 from common.embedded.stack import Stack
 from common.failures import Refusal
 from common.runtime import Runtime
-from common.testing import client_of, http_client, mails_to
+from common.testing import accepting, client_of, http_client, mails_to, sent_accepting
 from events import event_handlers, handlers, notices, party_store
 from events.bodies import EventBody, SessionBody
 from events.handlers import Applicant, Registered
@@ -66,7 +67,8 @@ async def put_session(
 ) -> UUID:
     """The organiser adds a session, or changes one."""
     session_id = session_id or uuid4()
-    answer = await organiser.put(f"/v1/events/{event_id}/sessions/{session_id}", json=session_body(**more))
+    path = f"/v1/events/{event_id}/sessions/{session_id}"
+    answer = await sent_accepting(organiser, "PUT", path, json=session_body(**more))
     assert answer.status_code == 200, answer.text
     return session_id
 
@@ -136,7 +138,9 @@ async def planned(runtime: Runtime, event_id: UUID, session_id: UUID, **more: An
     """The organiser adds or changes a session."""
     async with runtime.database.transaction() as tx:
         plan = SessionBody.model_validate(session_body(**more)).plan()
-        return await event_handlers.put_session(tx, "agency", event_id, session_id, plan)
+        act = partial(event_handlers.put_session, tx, "agency", event_id, session_id, plan)
+        refusal: Refusal | None = await accepting(tx, act)
+        return refusal
 
 
 async def registered(

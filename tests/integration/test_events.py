@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from common.failures import Refusal, retried, was_rolled_back
 from common.runtime import Runtime
-from common.testing import FreshRuntime, Query, set_clock, swept
+from common.testing import FreshRuntime, Query, accepting, set_clock, swept
 from events import event_handlers, event_store, handlers, party_store, store
 from events.bodies import EventBody
 from events.state import CheckIn
@@ -412,14 +412,15 @@ async def test_another_place_or_hour_and_a_cancellation_are_told_once_each(fresh
         async def describe(**more: Any) -> None:
             async with runtime.database.transaction() as tx:
                 what = EventBody.model_validate(event_body(**more)).description()
-                assert await event_handlers.describe_event(tx, "agency", None, event_id, what) is None
+                act = partial(event_handlers.describe_event, tx, "agency", None, event_id, what)
+                assert await accepting(tx, act) is None
 
         subjects = [subject for subject, _ in await mails_of(runtime, "one")]
         assert [s.split(" :")[0] for s in subjects] == ["Inscription confirmée", "Horaire ou lieu changé"]
         await describe(place_title="Kindarena")
         await describe(place_title="Kindarena", title="Autre titre")
         async with runtime.database.transaction() as tx:
-            assert await event_handlers.cancel(tx, "agency", event_id) is None
+            assert await accepting(tx, partial(event_handlers.cancel, tx, "agency", event_id)) is None
         for _ in range(3):
             subjects = [subject for subject, _ in await mails_of(runtime, "one")]
         assert [s.split(" :")[0] for s in subjects] == [

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
 
-from common.testing import FreshRuntime, Query
+from common.testing import FreshRuntime, Query, accepting
 from events import event_handlers, event_store
 from events.bodies import NeedBody
 from events.messages import PlatformBooked, PlatformReleased, PlatformReleaseReason
@@ -141,7 +142,7 @@ async def test_an_answer_about_an_earlier_request_changes_nothing(fresh_runtime:
             assert asked is not None
             await event_handlers.drop_platform(tx, "agency", event_id)
             if late:
-                await event_handlers.cancel(tx, "agency", event_id)
+                await accepting(tx, partial(event_handlers.cancel, tx, "agency", event_id))
         facts: dict[str, Any] = {"aggregate_id": asked, "for_event_id": event_id, "platform_id": body.platform_id}
         booked = PlatformBooked(booking_id=uuid4(), starts_at=body.starts_at, ends_at=body.ends_at, **facts)
         released = PlatformReleased(booking_id=uuid4(), reason=PlatformReleaseReason.REQUEST_WITHDRAWN, **facts)

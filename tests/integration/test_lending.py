@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from common.failures import Refusal
 from common.pages import PARIS
 from common.runtime import Runtime
-from common.testing import FreshRuntime, set_clock, swept
+from common.testing import FreshRuntime, accepting, set_clock, swept
 from events import ambassador_handlers, event_handlers, kit_handlers, kits
 from events.ambassador_store import Asker
 from events.ambassadors import Visit
@@ -81,7 +82,7 @@ async def test_a_kit_goes_with_its_event_and_comes_free_with_it(fresh_runtime: F
         assert isinstance(stranger, Refusal) and stranger.reason == "not_yours"
         assert isinstance(await asked(runtime, kit_id, 22, 23), Refusal)
         async with runtime.database.transaction() as tx:
-            assert await event_handlers.cancel(tx, "agency", event_id) is None
+            assert await accepting(tx, partial(event_handlers.cancel, tx, "agency", event_id)) is None
         assert isinstance(await asked(runtime, kit_id, 22, 23), Loan)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter, defaultdict
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,7 @@ import pytest
 from common.avro import validated
 from common.failures import Refusal
 from common.runtime import Runtime
-from common.testing import FreshRuntime, set_clock, swept
+from common.testing import FreshRuntime, accepting, set_clock, swept
 from common.verdicts import Delivery
 from events import event_handlers, handlers, party_store
 from events.state import CheckIn
@@ -111,7 +112,7 @@ class Season:
                 refusal = await self.change(session_id, hours=self.draw.choice((-2, 3, 26)))
             case "off":
                 async with self.runtime.database.transaction() as tx:
-                    refusal = await event_handlers.cancel_session(tx, "agency", session_id)
+                    refusal = await accepting(tx, partial(event_handlers.cancel_session, tx, "agency", session_id))
             case _:
                 refusal = await self.on_somebody(session_id, what)
         if isinstance(refusal, Refusal):

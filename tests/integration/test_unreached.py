@@ -62,7 +62,7 @@ async def _of_cafes(stack: Stack) -> Scene:
     address = f"foyer-{uuid4().hex[:8]}@example.org"
     cafe_id = await cafes.cafe(api, commune_code="50129", on=25, hour=9)
     async with cafes.family() as family:
-        asked = await family.post(f"/v1/cafes/{cafe_id}/registrations", json={"email": address})
+        asked = await family.post(f"/v1/cafes/{cafe_id}/requests", json={"email": address})
         token = cafes_token(cafes, asked.json()["request_id"])
         assert (await family.post(f"/v1/requests/{token}/confirmation", json={})).status_code == 201
     listed = f"/v1/cafes/{cafe_id}/registrations"

@@ -81,15 +81,15 @@ class ServiceHealthReported(Message):
     """
     Partitions that a limit or a lost offset stopped.
     """
-    mail_waiting_count: int = 0
+    unsent_count: int = 0
     """
     Mails committed and not yet accepted by the relay; 0 from a service that does not say.
     """
-    mail_waiting_seconds: float = 0.0
+    unsent_age_seconds: float = 0.0
     """
-    Age of the oldest of them.
+    Age of the oldest of these mails.
     """
-    mail_failed_count: int = 0
+    undelivered_count: int = 0
     """
     Mails that were given up, and that nobody has sent again or discarded.
     """

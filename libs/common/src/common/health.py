@@ -62,7 +62,7 @@ class HealthReporter:
             waiting_seconds = float(max((row.age_seconds for row in waiting), default=0))
             failed = {state: mails[state].mails if state in mails else 0 for state in mail.FAILED}
             self._metrics.mail_waiting.set(waiting_count)
-            self._metrics.mail_waiting_seconds.set(waiting_seconds)
+            self._metrics.unsent_age_seconds.set(waiting_seconds)
             for state, count in failed.items():
                 self._metrics.mail_failed.labels(state).set(count)
             # One unpublished report is enough: while Kafka is away they must not fill the outbox.
@@ -83,9 +83,9 @@ class HealthReporter:
                         dead_letter_count=row.dead_letters,
                         parked_key_count=row.parked_keys,
                         stopped_partition_count=row.stopped_partitions,
-                        mail_waiting_count=waiting_count,
-                        mail_waiting_seconds=waiting_seconds,
-                        mail_failed_count=sum(failed.values()),
+                        unsent_count=waiting_count,
+                        unsent_age_seconds=waiting_seconds,
+                        undelivered_count=sum(failed.values()),
                     )
                 ],
                 aggregate_id=self._id,

@@ -25,8 +25,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from common import migrations
+from common.commitments import ACCEPTS, WOULD_BREAK
 from common.embedded.stack import EmbeddedSettings, Stack
-from common.failures import sqlstate
+from common.failures import Refusal, sqlstate
 from common.runtime import Runtime, build_runtime
 from common.services import ServiceSpec
 from common.settings import Settings
@@ -117,6 +118,24 @@ def settings_for(stack: Stack, database_url: str, **changes: Any) -> Settings:
         "smtp_port": stack.settings.smtp_port,
     }
     return Settings(**values | changes)
+
+
+async def accepting(tx: Transaction, act: Callable[[], Awaitable[Any]]) -> Any:
+    """What comes of a command whose caller is shown what it would break, and goes on."""
+    result = await act()
+    if isinstance(result, Refusal) and result.reason == WOULD_BREAK:
+        tx.accepted = result.facts[ACCEPTS]
+        result = await act()
+        tx.accepted = None
+    return result
+
+
+async def sent_accepting(client: httpx.AsyncClient, method: str, path: str, **more: Any) -> httpx.Response:
+    """The answer to a request whose caller is shown what it would break, and goes on."""
+    answer = await client.request(method, path, **more)
+    if answer.status_code == 409 and ACCEPTS in answer.json():
+        answer = await client.request(method, path, params={ACCEPTS: answer.json()[ACCEPTS]}, **more)
+    return answer
 
 
 FreshRuntime = Callable[..., AbstractAsyncContextManager[Runtime]]

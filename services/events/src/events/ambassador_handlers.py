@@ -6,11 +6,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, time
 from uuid import UUID
 
+from common.commitments import Commitment
+from common.commitments import ask as ask_about
 from common.failures import Refusal
 from common.pages import PARIS
 from common.sweepers import Sweeper
 from common.transaction import Transaction
-from events import ambassador_store, ambassadors, notices, store
+from events import ambassador_store, ambassadors, commitments, notices, store
 from events.ambassador_store import Asker
 from events.ambassadors import AmbassadorDescription, Answered, Visit
 from events.messages import AmbassadorAnswer, AmbassadorAnswered, AmbassadorAsked
@@ -22,15 +24,29 @@ NOT_YOURS = Refusal("not_yours", "Cette demande appartient à quelqu’un d’au
 
 async def describe(
     tx: Transaction, ambassador_id: UUID, email: str, title: str, description: AmbassadorDescription
-) -> None:
-    """A coordinator adds somebody to the directory, or changes what it says."""
+) -> Refusal | None:
+    """A coordinator adds somebody to the directory, or changes what it says; of who leaves it, the visits go to the next."""
+    now = await tx.now()
+    broken: list[Commitment] = []
+    if description.withdrawn:
+        broken = await commitments.of_ambassador(tx, ambassador_id, now.astimezone(PARIS).date())
+        if refusal := ask_about(broken, tx.accepted):
+            return refusal
     await ambassador_store.insert(tx, ambassador_id, description)
     await ambassador_store.name(tx, ambassador_id, email, title)
     one = await ambassador_store.lock(tx, ambassador_id)
     assert one is not None
     changed = replace(one, description=description)
     if one.version == 0 or changed != one:
-        await ambassador_store.save(tx, changed, [ambassadors.described(changed, await tx.now())])
+        await ambassador_store.save(tx, changed, [ambassadors.described(changed, now)])
+    for each in broken:
+        visit = await ambassador_store.lock_visit(tx, each.id)
+        assert visit is not None
+        lost = ambassadors.lose(visit)
+        await ambassador_store.save_visit(tx, lost)
+        await notices.write_of_withdrawal(tx, lost)
+        await _ask_next(tx, lost, now)
+    return None
 
 
 async def ask_for(tx: Transaction, asker: Asker, visit: Visit) -> Refusal | Visit:
@@ -69,6 +85,14 @@ async def cancel(tx: Transaction, account: str, visit_id: UUID) -> Refusal | Non
     now = await tx.now()
     visit = await _settled(tx, visit, now)
     return await _after(tx, visit, visit.ambassador_id, ambassadors.cancel(visit), now)
+
+
+async def release_for(tx: Transaction, event_id: UUID) -> None:
+    """An event that is called off needs nobody to come: who was asked or had accepted is told."""
+    for visit_id in await ambassador_store.visits_of_event(tx, event_id):
+        visit = await ambassador_store.lock_visit(tx, visit_id)
+        assert visit is not None
+        await _after(tx, visit, visit.ambassador_id, ambassadors.cancel(visit), await tx.now())
 
 
 async def _pass_over(tx: Transaction, visit_id: UUID) -> None:

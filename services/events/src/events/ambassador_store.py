@@ -69,6 +69,15 @@ async def due_visits(tx: Transaction, after: UUID, limit: int) -> list[UUID]:
     return [row.visit_id for row in rows]
 
 
+async def visits_of_event(tx: Transaction, event_id: UUID) -> list[UUID]:
+    """Visits for an event that somebody still hopes for, in the order in which they are locked."""
+    rows = await tx.fetch_all(
+        "SELECT visit_id FROM visit WHERE event_id = :id AND state IN ('searching', 'accepted') ORDER BY visit_id",
+        id=event_id,
+    )
+    return [row.visit_id for row in rows]
+
+
 async def directory(tx: Transaction) -> list[Ambassador]:
     """Everybody who may be asked."""
     rows = await tx.fetch_all("SELECT * FROM ambassador WHERE NOT withdrawn AND email IS NOT NULL AND version > 0")

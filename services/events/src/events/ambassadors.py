@@ -129,6 +129,11 @@ def ask(visit: Visit, one: Ambassador | None, until: datetime) -> Visit:
     return replace(visit, ambassador_id=one.ambassador_id, due_at=until, asked=(*visit.asked, one.ambassador_id))
 
 
+def lose(visit: Visit) -> Visit:
+    """Who was asked, or had accepted, leaves the directory: the search goes on."""
+    return replace(visit, state="searching", ambassador_id=None, due_at=None)
+
+
 def cancel(visit: Visit) -> Answered:
     """Whoever asked gives up; an ambassador who was asked or had accepted is told."""
     if visit.state in ("cancelled", "exhausted"):

@@ -6,12 +6,25 @@ from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
+from common.commitments import Commitment, Fate, ask
 from common.failures import Refusal
 from common.transaction import Transaction
-from events import event_store, kinds, kit_handlers, lifecycle, notices, planning, store
-from events.handlers import NOT_FOUND, NOT_YOURS, decide
+from events import (
+    ambassador_handlers,
+    commitments,
+    domain,
+    event_store,
+    kinds,
+    kit_handlers,
+    lifecycle,
+    notices,
+    planning,
+    store,
+)
+from events.commitments import Change
+from events.handlers import NOT_FOUND, NOT_YOURS, decide, on_registration
 from events.messages import PlatformBooked, PlatformRefused, PlatformReleased
-from events.state import Description, Event, EventDecision, Plan, PlatformNeed
+from events.state import Decision, Description, Event, EventDecision, Plan, PlatformNeed, Policy, Registration, Session
 
 _SESSIONS_MAX = 200
 
@@ -34,9 +47,12 @@ async def describe_event(
     decision = lifecycle.describe(event, description, await tx.now())
     if decision.refusal is not None:
         return decision.refusal
-    await event_store.save(tx, event, decision)
     where = (before.place_title, before.commune_code, before.attendance_mode)
-    if where != (description.place_title, description.commune_code, description.attendance_mode):
+    moved = where != (description.place_title, description.commune_code, description.attendance_mode)
+    if moved and (refusal := await _asked(tx, event_id, Change.PLACE)):
+        return refusal
+    await event_store.save(tx, event, decision)
+    if moved:
         for session_id in await event_store.session_ids(tx, event_id):
             session = await store.lock_session(tx, session_id)
             if session is not None and session.state in ("open", "planned") and session.plan.ends_at > await tx.now():
@@ -45,7 +61,10 @@ async def describe_event(
 
 
 async def put_session(tx: Transaction, account: str, event_id: UUID, session_id: UUID, plan: Plan) -> Refusal | None:
-    """An organiser adds or changes a session; more seats reach those in line, another time is told, once each."""
+    """An organiser adds or changes a session; more seats reach those in line, another time is told, once each.
+
+    A party in line for more seats than there will be waits for nothing: its place ends.
+    """
     event = await _owned(tx, account, event_id)
     if isinstance(event, Refusal):
         return event
@@ -60,11 +79,19 @@ async def put_session(tx: Transaction, account: str, event_id: UUID, session_id:
     session = await store.lock_session(tx, session_id)
     if session is None or session.event_id != event_id:
         return NOT_YOURS
-    decision = await decide(tx, session, lambda one, policy, now: planning.describe(one, plan, policy, now))
+    session = (await decide(tx, session, lambda one, _, __: Decision(one))).session
+    changes = commitments.by_plan(session.plan, plan)
+    broken = await commitments.registrations(tx, [session_id], changes, await tx.now())
+    decision = await decide(
+        tx, session, lambda one, *when: _unless(planning.describe(one, plan, *when), one, broken, tx)
+    )
     if decision.refusal is not None:
         if session.revision == 0:
             await event_store.drop_unplanned_session(tx, session_id)
         return decision.refusal
+    for each in broken:
+        if each.becomes is Fate.ENDS:
+            await _outgrown(tx, session_id, each.id)
     if event.state == "confirmed":
         await decide(tx, decision.session, lambda one, _, now: planning.open_(one, now))
     return None
@@ -80,7 +107,9 @@ async def cancel_session(tx: Transaction, account: str, session_id: UUID) -> Ref
         return event
     session = await store.lock_session(tx, session_id)
     assert session is not None
-    return (await decide(tx, session, lambda one, _, now: planning.call_off(one, now))).refusal
+    broken = await commitments.registrations(tx, [session_id], lambda _: [Change.SESSION_CANCELLED], await tx.now())
+    decision = await decide(tx, session, lambda one, _, now: _unless(planning.call_off(one, now), one, broken, tx))
+    return decision.refusal
 
 
 async def publish(tx: Transaction, account: str, event_id: UUID) -> Refusal | None:
@@ -124,6 +153,8 @@ async def cancel(tx: Transaction, account: str, event_id: UUID) -> Refusal | Non
     plans = await event_store.plans_of(tx, event_id)
     if event.state != "draft" and plans and max(plan.ends_at for plan in plans) <= now:
         return Refusal("event_over", "Cet évènement est passé.")
+    if event.state != "cancelled" and (refusal := await _asked(tx, event_id, Change.EVENT_CANCELLED)):
+        return refusal
     return await _step(tx, event, lambda one, at: lifecycle.step(one, "cancel", at))
 
 
@@ -147,6 +178,36 @@ async def platform_answered(tx: Transaction, message: PlatformBooked | PlatformR
     refusal = await _step(tx, event, lambda one, now: lifecycle.step(one, step, now, reason=reason))
     if refusal is None and step != "booked":
         await notices.write_to_organiser(tx, event, step, reason)
+
+
+# -- what stands behind them
+
+
+async def _asked(tx: Transaction, event_id: UUID, change: Change) -> Refusal | None:
+    """Asks about what a change of the event breaks in its sessions, which are locked for it; of one that falls, all of it."""
+    ids = await event_store.session_ids(tx, event_id)
+    for session_id in ids:
+        await store.lock_session(tx, session_id)
+    now = await tx.now()
+    if change is Change.EVENT_CANCELLED:
+        return ask(await commitments.of_event(tx, event_id, ids, now), tx.accepted)
+    return ask(await commitments.registrations(tx, ids, lambda _: [change], now), tx.accepted)
+
+
+def _unless(decision: Decision, before: Session, broken: list[Commitment], tx: Transaction) -> Decision:
+    """What was decided, unless somebody has to be asked about what it breaks."""
+    refusal = decision.refusal or ask(broken, tx.accepted)
+    return decision if refusal is None else Decision(before, refusal=refusal)
+
+
+async def _outgrown(tx: Transaction, session_id: UUID, registration_id: UUID) -> None:
+    """Ends the place in line of a party that no longer fits, and says why."""
+
+    def rule(one: Session, registration: Registration, _: Policy, now: datetime) -> Decision:
+        return domain.cancel(one, registration, "organiser", now)
+
+    if await on_registration(tx, session_id, registration_id, rule) is None:
+        await store.owe(tx, registration_id, "outgrown")
 
 
 # -- the lines around every rule
@@ -174,4 +235,5 @@ async def _step(tx: Transaction, event: Event, rule: Callable[[Event, datetime],
         await decide(tx, session, lambda one, _, now: follow(one, now))
     if after.state == "cancelled":
         await kit_handlers.release_for(tx, event.event_id)
+        await ambassador_handlers.release_for(tx, event.event_id)
     return None

@@ -7,12 +7,15 @@ from dataclasses import replace
 from datetime import date, datetime
 from uuid import UUID
 
+from common.commitments import Fate
+from common.commitments import ask as ask_about
 from common.failures import Refusal
 from common.pages import PARIS
 from common.sweepers import Sweeper
 from common.transaction import Transaction
-from events import event_store, kit_store, kits, notices, store
+from events import commitments, event_store, kit_store, kits, notices, store
 from events.kits import Kit, KitDecision, KitDescription, Loan
+from territory import reference
 
 NOT_FOUND = Refusal("not_found", "Ce kit ou ce prêt n’existe pas.")
 NOT_YOURS = Refusal("not_yours", "Ce kit ou ce prêt appartient à quelqu’un d’autre.")
@@ -29,7 +32,19 @@ async def describe_kit(
     assert kit is not None
     if kit.keeper != keeper:
         return NOT_YOURS
-    return (await kit_store.save(tx, kit, kits.describe(kit, description, await tx.now()))).refusal
+    broken = commitments.of_kit(kit.loans, kit.description.title, kit.description, description)
+    if refusal := ask_about(broken, tx.accepted):
+        return refusal
+    await kit_store.save(tx, kit, kits.describe(kit, description, await tx.now()))
+    where = reference.commune_label(description.commune_code)
+    told = {
+        Fate.ENDS: "Le kit n’est plus prêté : ce prêt est annulé. D’autres kits sont ici :",
+        Fate.CHANGES: f"Le kit se retire désormais à un autre endroit : {where}. Le prêt tient ; vous pouvez y renoncer ici :",
+    }
+    for one in broken:
+        if one.becomes in told:
+            await notices.write_of_loan(tx, one.id, told[one.becomes])
+    return None
 
 
 async def ask(
@@ -97,6 +112,8 @@ async def release_for(tx: Transaction, event_id: UUID) -> None:
     """An event that is called off needs its kits no longer; what is out comes back as agreed."""
     for loan_id in await kit_store.loans_of_event(tx, event_id):
         await _on_loan(tx, loan_id, lambda kit, loan, now, _: kits.end(kit, loan, "event", now))
+        what = "L’évènement est annulé : le prêt l’est aussi, le kit est libre ces jours-là."
+        await notices.write_of_loan(tx, loan_id, what, to_keeper=True)
 
 
 # -- sweepers

@@ -104,11 +104,17 @@ class KitDecision:
 
 
 def describe(kit: Kit, description: KitDescription, now: datetime) -> KitDecision:
-    """A keeper describes, changes or withdraws a kit; loans that are agreed stay."""
+    """A keeper describes, changes or withdraws a kit; with one that is withdrawn end the loans that have not begun."""
     changed = replace(kit, description=description)
     if kit.version > 0 and changed == kit:
         return KitDecision(kit)
-    return KitDecision(changed, (described(changed, now),))
+    decision = KitDecision(changed, (described(changed, now),))
+    if description.withdrawn and not kit.description.withdrawn:
+        for loan in kit.loans:
+            if loan.state != "out":
+                ended = end(decision.kit, loan, "keeper", now)
+                decision = replace(ended, messages=(*decision.messages, *ended.messages), loan=None)
+    return decision
 
 
 def described(kit: Kit, now: datetime) -> KitDescribed:

@@ -57,7 +57,7 @@ async def taken_days(tx: Transaction, kit_ids: list[UUID]) -> dict[UUID, list[di
     return found
 
 
-@command(*KEEPERS, api=router.put("/kits/{kit_id}"))
+@command(*KEEPERS, api=router.put("/kits/{kit_id}"), asks=True)
 async def describe_kit(tx: Transaction, principal: Principal, kit_id: UUID, body: KitBody) -> Answer:
     """A keeper adds, changes or withdraws a kit."""
     refusal = await kit_handlers.describe_kit(tx, principal.account, principal.contact, kit_id, body.description())
@@ -154,13 +154,13 @@ async def list_ambassadors(request: Request, principal: Keeper) -> list[dict[str
         return [{name: getattr(row, name) for name in names} for row in await ambassador_store.people(tx)]
 
 
-@command(*KEEPERS, api=router.put("/ambassadors/{ambassador_id}"))
+@command(*KEEPERS, api=router.put("/ambassadors/{ambassador_id}"), asks=True)
 async def describe_ambassador(
     tx: Transaction, principal: Principal, ambassador_id: UUID, body: AmbassadorBody
 ) -> Answer:
     """A coordinator adds somebody who agreed to be in the directory, or changes what it says."""
-    await ambassador_handlers.describe(tx, ambassador_id, body.email, body.title, body.description())
-    return 200, {"ambassador_id": ambassador_id}
+    refusal = await ambassador_handlers.describe(tx, ambassador_id, body.email, body.title, body.description())
+    return answer(refusal, {"ambassador_id": ambassador_id})
 
 
 @command(*PROFESSIONALS, api=router.post("/visits"))

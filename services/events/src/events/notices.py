@@ -27,9 +27,10 @@ _OWED: dict[str, str] = {
     "ended": "Inscription close",
     "moved": "Horaire ou lieu changé",
     "cancelled": "Annulé",
+    "outgrown": "Inscription close",
 }
 # What matters most stands in the subject.
-_FIRST = ("cancelled", "offered", "moved", "ended", "waiting", "registered")
+_FIRST = ("cancelled", "outgrown", "offered", "moved", "ended", "waiting", "registered")
 
 
 async def _write_owed(tx: Transaction, party_id: UUID) -> None:
@@ -97,6 +98,9 @@ def _line(row: Any, owed: str) -> str:
             return f"- {what}{', ' + row.hall if row.hall else ''} : c’est le nouvel horaire ou le nouveau lieu. Vos {seats} restent à vous."
         case "cancelled":
             return f"- {what} : n’aura pas lieu."
+        case "outgrown":
+            may = "inscrivez-vous pour moins de personnes, ou à une autre séance"
+            return f"- {what} : la séance a désormais moins de places que vous n’en demandez ({seats}). Vous n’attendez plus ; {may}."
         case _:
             return f"- {what} : {words.END_REASONS.get(row.end_reason, 'inscription close')}."
 
@@ -152,6 +156,34 @@ async def remind_of_kit(tx: Transaction, row: Any) -> None:
     """A kit is late: its borrower is reminded of it, once."""
     body = f"Le prêt s’est terminé le {row.last_on:%d/%m/%Y}. D’autres l’attendent : rapportez-le.\n\n{tx.address('/kits')}"
     await _mail(tx, f"late:{row.loan_id}", row.contact_email, f"Kit à rendre : {row.title}", body)
+
+
+async def write_of_loan(tx: Transaction, loan_id: UUID, what: str, *, to_keeper: bool = False) -> None:
+    """A loan that ends, or holds otherwise than it was agreed, by somebody else's doing: the other side is told."""
+    row = await tx.fetch_one(
+        """SELECT l.*, k.title, k.keeper, k.keeper_contact, k.version, o.account, o.contact_email
+           FROM loan l JOIN kit k USING (kit_id) JOIN organiser o ON o.organiser_id = l.borrower_id WHERE loan_id = :id""",
+        id=loan_id,
+    )
+    assert row is not None
+    if to_keeper and row.keeper == row.account:
+        return
+    contact = row.keeper_contact if to_keeper else row.contact_email
+    days = f"du {row.first_on:%d/%m/%Y} au {row.last_on:%d/%m/%Y}"
+    body = f"Prêt de « {row.title} », {days}.\n{what}\n\n{tx.address('/kits')}"
+    await _mail(tx, f"loan:{loan_id}:{row.version}:{to_keeper}", contact, f"Prêt d’un kit : {row.title}", body)
+
+
+async def write_of_withdrawal(tx: Transaction, visit: Visit) -> None:
+    """Who was to come, or was asked to, no longer can: whoever asked learns that the next is asked."""
+    row = await _visit(tx, visit.visit_id)
+    when = words.long_date(visit.visit_on)
+    body = (
+        f"La personne sollicitée pour le {when} n’est plus disponible : nous demandons à quelqu’un d’autre, et vous écrivons "
+        f"sa réponse. Vous pouvez aussi y renoncer.\n\n{tx.address('/ambassadeurs')}"
+    )
+    key = f"visit:{visit.visit_id}:withdrawn:{len(visit.asked)}"
+    await _mail(tx, key, row.asker_contact, f"Visite du {when} : nous cherchons quelqu’un d’autre", body)
 
 
 async def _mail(tx: Transaction, key: str, recipient: str | None, subject: str, body: str) -> None:

@@ -49,7 +49,7 @@ async def my_events(request: Request, principal: Organiser) -> list[dict[str, An
         ]
 
 
-@command(*ORGANISERS, api=router.put("/events/{event_id}"))
+@command(*ORGANISERS, api=router.put("/events/{event_id}"), asks=True)
 async def describe_event(tx: Transaction, principal: Principal, event_id: UUID, body: EventBody) -> Answer:
     """An organiser writes or changes an event."""
     refusal = await event_handlers.describe_event(
@@ -58,7 +58,7 @@ async def describe_event(tx: Transaction, principal: Principal, event_id: UUID, 
     return answer(refusal, {"event_id": event_id})
 
 
-@command(*ORGANISERS, api=router.put("/events/{event_id}/sessions/{session_id}"))
+@command(*ORGANISERS, api=router.put("/events/{event_id}/sessions/{session_id}"), asks=True)
 async def put_session(
     tx: Transaction, principal: Principal, event_id: UUID, session_id: UUID, body: SessionBody
 ) -> Answer:
@@ -86,13 +86,13 @@ async def publish(tx: Transaction, principal: Principal, event_id: UUID) -> Answ
     return answer(await event_handlers.publish(tx, principal.account, event_id), {"event_id": event_id})
 
 
-@command(*ORGANISERS, api=router.post("/events/{event_id}/cancellation"))
+@command(*ORGANISERS, api=router.post("/events/{event_id}/cancellation"), asks=True)
 async def cancel_event(tx: Transaction, principal: Principal, event_id: UUID) -> Answer:
     """The event is called off; whoever is registered is told once."""
     return answer(await event_handlers.cancel(tx, principal.account, event_id), {"event_id": event_id})
 
 
-@command(*ORGANISERS, api=router.post("/sessions/{session_id}/cancellation"))
+@command(*ORGANISERS, api=router.post("/sessions/{session_id}/cancellation"), asks=True)
 async def cancel_session(tx: Transaction, principal: Principal, session_id: UUID) -> Answer:
     """One session is called off."""
     return answer(await event_handlers.cancel_session(tx, principal.account, session_id), {"session_id": session_id})

@@ -197,6 +197,11 @@ async def _save_all_registrations(tx: Transaction, before: Session, after: Sessi
         )
 
 
+async def owe(tx: Transaction, registration_id: UUID, what: str) -> None:
+    """A party is to be told this of its registration, in place of what its state says."""
+    await tx.execute("UPDATE registration SET owed = :what WHERE registration_id = :id", what=what, id=registration_id)
+
+
 async def owe_the_move(tx: Transaction, session_id: UUID) -> None:
     """Everybody who comes, or hopes to, is to be told of another time or place."""
     await tx.execute(

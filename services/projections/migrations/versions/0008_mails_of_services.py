@@ -6,9 +6,9 @@ revision = "0008"
 down_revision = "0007"
 
 _COLUMNS = """
-ALTER TABLE pipeline_service ADD COLUMN mail_waiting_count BIGINT DEFAULT 0 NOT NULL;
-ALTER TABLE pipeline_service ADD COLUMN mail_waiting_seconds FLOAT DEFAULT 0 NOT NULL;
-ALTER TABLE pipeline_service ADD COLUMN mail_failed_count BIGINT DEFAULT 0 NOT NULL;
+ALTER TABLE pipeline_service ADD COLUMN unsent_count BIGINT DEFAULT 0 NOT NULL;
+ALTER TABLE pipeline_service ADD COLUMN unsent_age_seconds FLOAT DEFAULT 0 NOT NULL;
+ALTER TABLE pipeline_service ADD COLUMN undelivered_count BIGINT DEFAULT 0 NOT NULL;
 """
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
 
+from common.commitments import Fate, ask
 from common.failures import Refusal
 from common.sweepers import Sweeper
 from common.transaction import Transaction
-from remediation_seats import domain, notices, store
+from remediation_seats import commitments, domain, notices, store
 from remediation_seats.messages import DeclineReason
 from remediation_seats.state import Conditions, Decision, Declaration, Hold, Policy, Profile, Programme
 
@@ -33,8 +35,38 @@ async def describe_programme(
     assert programme is not None
     if programme.structure_id != structure_id:
         return NOT_YOURS
-    decision = await _decide(tx, programme, lambda settled, policy, now: domain.describe(settled, conditions, now))
+    decision = await _decide(tx, programme, lambda settled, _, now: _described(settled, conditions, now, tx.accepted))
     return decision.refusal
+
+
+def _described(programme: Programme, conditions: Conditions, now: datetime, accepted: str | None) -> Decision:
+    """Another description, once what it breaks is accepted: holds in a programme that closes are declined."""
+    broken = commitments.broken(programme, commitments.changes_of(programme.conditions, conditions))
+    if refusal := ask([one.commitment for one in broken], accepted):
+        return Decision(programme, refusal=refusal)
+    decision = domain.describe(programme, conditions, now)
+    for one in broken:
+        if one.fate is Fate.ENDS:
+            ended = domain.decline(decision.programme, one.hold, DeclineReason.OTHER, now)
+            decision = ended.then(decision.messages)
+    return replace(decision, notes={**decision.notes, "told": {one.hold.hold_id: one.said for one in broken}})
+
+
+async def describe_structure(tx: Transaction, structure_id: UUID, **described: Any) -> Refusal | bool:
+    """The agency registers or changes a structure; whether anything public changed. Who holds a seat is told of another place."""
+    known = await store.structure(tx, structure_id)
+    moved = known is not None and known.commune_code not in ("", described["commune_code"])
+    told = []
+    if moved:
+        ids = await store.programmes_of(tx, structure_id)
+        for programme in (await store.lock_programmes(tx, ids)).values():
+            told += commitments.broken(programme, [commitments.Change.PLACE])
+        if refusal := ask([one.commitment for one in told], tx.accepted):
+            return refusal
+    changed = await store.save_structure(tx, structure_id, **described)
+    for one in told:
+        await notices.write_of_change(tx, one.hold.hold_id, one.said)
+    return changed
 
 
 async def declare_seats(

@@ -24,7 +24,7 @@ from common.transaction import Transaction
 from remediation_seats import declarations, handlers, search, store
 from remediation_seats.declarations import LINES_MAX, DeclarationLine, SeatCount
 from remediation_seats.domain import freshness
-from remediation_seats.messages import DeclarationWay, DeclineReason, EducationLevel, StructureKind
+from remediation_seats.messages import DeclarationSource, DeclarationWay, DeclineReason, EducationLevel, StructureKind
 from remediation_seats.state import Conditions, Profile
 from territory.places import CommuneCode
 
@@ -93,6 +93,7 @@ class TableBody(Body):
 
     lines: list[tuple[int, Any]]
     dry_run: bool
+    source: DeclarationSource = DeclarationSource.SYSTEM
 
 
 class HoldBody(Body):
@@ -127,11 +128,12 @@ Agency = Annotated[Principal, Depends(caller_as("agency"))]
 router = APIRouter(prefix="/v1")
 
 
-@command("agency", api=router.put("/structures/{structure_id}"))
+@command("agency", api=router.put("/structures/{structure_id}"), asks=True)
 async def describe_structure(tx: Transaction, principal: Principal, structure_id: UUID, body: StructureBody) -> Answer:
     """The agency registers or changes a structure."""
-    changed = await store.save_structure(tx, structure_id, **dict(body))
-    return 200, {"structure_id": structure_id, "changed": changed}
+    changed = await handlers.describe_structure(tx, structure_id, **dict(body))
+    refusal = changed if isinstance(changed, Refusal) else None
+    return answer(refusal, {"structure_id": structure_id, "changed": changed})
 
 
 @router.get("/structures")
@@ -141,7 +143,7 @@ async def list_structures(request: Request, principal: Agency) -> list[dict[str,
         return [dict(row._mapping) for row in await store.structures(tx)]
 
 
-@command("partner", api=router.put("/programmes/{programme_id}"))
+@command("partner", api=router.put("/programmes/{programme_id}"), asks=True)
 async def describe_programme(tx: Transaction, principal: Principal, programme_id: UUID, body: ProgrammeBody) -> Answer:
     """A structure opens, changes or closes (`open: false`) one of its programmes."""
     refusal = await handlers.describe_programme(tx, structure_of(principal), programme_id, body.conditions())
@@ -163,18 +165,20 @@ async def my_programmes(request: Request, principal: Partner) -> list[dict[str, 
 @command("partner", api=router.post("/declarations"))
 async def declare(tx: Transaction, principal: Principal, body: DeclarationLine) -> Answer:
     """One declaration: 200 with a receipt (accepted or superseded), 409 when refused."""
-    return await _declared(tx, principal, body.model_dump(), DeclarationWay.HTTP)
+    return await _declared(tx, principal, body.model_dump(), DeclarationWay.HTTP, DeclarationSource.SYSTEM)
 
 
 @command("partner")
 async def declare_now(tx: Transaction, principal: Principal, programme_id: UUID, body: SeatCounts) -> Answer:
     """The structure says what it sees now."""
     line = {"programme_id": programme_id, **dict(body), "observed_at": await tx.now()}
-    return await _declared(tx, principal, line, DeclarationWay.PAGE)
+    return await _declared(tx, principal, line, DeclarationWay.PAGE, DeclarationSource.PERSON)
 
 
-async def _declared(tx: Transaction, principal: Principal, line: dict[str, Any], way: DeclarationWay) -> Answer:
-    (receipt,) = await declarations.declare(tx, structure_of(principal), [line], way)
+async def _declared(
+    tx: Transaction, principal: Principal, line: dict[str, Any], way: DeclarationWay, source: DeclarationSource
+) -> Answer:
+    (receipt,) = await declarations.declare(tx, structure_of(principal), [line], way, source)
     if receipt["status"] == "refused":
         return answer(Refusal(receipt["reason"], receipt["detail"]), None)
     return 200, receipt
@@ -183,14 +187,16 @@ async def _declared(tx: Transaction, principal: Principal, line: dict[str, Any],
 @command("partner", api=router.post("/declarations/bulk"))
 async def declare_bulk(tx: Transaction, principal: Principal, body: BulkBody) -> Answer:
     """Many declarations, one receipt per line in the same order."""
-    receipts = await declarations.declare(tx, structure_of(principal), body.declarations, DeclarationWay.HTTP)
+    way, source = DeclarationWay.HTTP, DeclarationSource.SYSTEM
+    receipts = await declarations.declare(tx, structure_of(principal), body.declarations, way, source)
     return 200, {"receipts": [{"line": number, **receipt} for number, receipt in enumerate(receipts, 1)]}
 
 
 @command("partner")
 async def declare_table(tx: Transaction, principal: Principal, body: TableBody) -> Answer:
     """The report on a table, a receipt per line."""
-    return 200, await declarations.declare_table(tx, structure_of(principal), body.lines, dry_run=body.dry_run)
+    structure_id = structure_of(principal)
+    return 200, await declarations.declare_table(tx, structure_id, body.lines, body.source, dry_run=body.dry_run)
 
 
 @router.post("/declarations/csv", openapi_extra=TABLE_BODY)

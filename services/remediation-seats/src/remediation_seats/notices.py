@@ -79,14 +79,31 @@ def countable(programme: Programme, policy: Policy, now: datetime) -> int:
 
 async def follow(tx: Transaction, before: Programme, decision: Decision, policy: Policy, now: datetime) -> None:
     """Writes to those whom a decision concerns; called once for each, after it is saved."""
+    # Why a hold ended, or is otherwise than it was made (commitments).
+    told: dict[UUID, str] = dict(decision.notes.get("told") or {})  # type: ignore[call-overload]
     for message in decision.messages:
         if isinstance(message, SeatHeld | HoldConfirmed | HoldEnded):
-            await _write_of_hold(tx, decision.programme, message)
+            await _write_of_hold(tx, message, told.pop(message.hold_id, ""))
+    for hold_id, why in told.items():
+        await write_of_change(tx, hold_id, why)
     if not countable(before, policy, now) and countable(decision.programme, policy, now):
         await _write_of_opening(tx, decision.programme, now)
 
 
-async def _write_of_hold(tx: Transaction, programme: Programme, message: SeatHeld | HoldConfirmed | HoldEnded) -> None:
+async def write_of_change(tx: Transaction, hold_id: UUID, why: str) -> None:
+    """A hold stays, in a programme that is another: its prescriber is told, and may give it back."""
+    (row,) = await store.holds_of(tx, hold_id=hold_id)
+    if row.contact_email:
+        body = f"{why} ({row.structure_name}, code {row.code})\nLa retenue tient. Si le parcours ne convient plus au jeune, rendez la place :"
+        await tx.mail(
+            message_key=f"changed/{hold_id}/{(await tx.now()).isoformat()}",
+            recipient=row.contact_email,
+            subject=f"Le parcours change : {row.title}",
+            body=f"{body}\n\n{tx.address('/mes-retenues')}",
+        )
+
+
+async def _write_of_hold(tx: Transaction, message: SeatHeld | HoldConfirmed | HoldEnded, why: str) -> None:
     (row,) = await store.holds_of(tx, hold_id=message.hold_id)
     title, code = row.title, f"code {row.code}"
     match message:
@@ -104,7 +121,8 @@ async def _write_of_hold(tx: Transaction, programme: Programme, message: SeatHel
             )
         case HoldEnded(reason=reason) if reason in _ENDS_FOR_PRESCRIBER:
             recipient, subject = row.contact_email, f"Retenue terminée : {title}"
-            body = f"{_ENDS_FOR_PRESCRIBER[reason]} ({code}).\n\n{tx.address('/trouver')}"
+            cause = f"\n{why}" if why else ""
+            body = f"{_ENDS_FOR_PRESCRIBER[reason]} ({code}).{cause}\n\n{tx.address('/trouver')}"
         case HoldEnded(reason=reason):
             recipient, subject = row.structure_email, f"Une place vous est rendue : {title}"
             body = (

@@ -22,6 +22,7 @@ from remediation_seats import declarations, http, search, store
 from remediation_seats.declarations import CSV_COLUMNS, FIELDS, PROBLEMS
 from remediation_seats.domain import freshness
 from remediation_seats.http import structure_of
+from remediation_seats.messages import DeclarationSource
 from remediation_seats.partner_topics import SEATS
 
 
@@ -132,7 +133,8 @@ async def _content(sent: Sent) -> bytes:
 
 
 async def _table_sent(sent: Sent) -> dict[str, Any]:
-    return {"lines": declarations.read_csv(await _content(sent)), "dry_run": sent.typed.get("step") != "send"}
+    lines = declarations.read_csv(await _content(sent))
+    return {"lines": lines, "dry_run": sent.typed.get("step") != "send", "source": DeclarationSource.PERSON}
 
 
 def _resumed(sent: Sent) -> Response:

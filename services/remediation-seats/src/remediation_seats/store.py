@@ -193,6 +193,14 @@ async def programmes_due(tx: Transaction, after: UUID, limit: int) -> list[UUID]
     return [row.programme_id for row in rows]
 
 
+async def programmes_of(tx: Transaction, structure_id: UUID) -> list[UUID]:
+    """A structure's programmes, by id."""
+    rows = await tx.fetch_all(
+        "SELECT programme_id FROM programme WHERE structure_id = :id ORDER BY programme_id", id=structure_id
+    )
+    return [row.programme_id for row in rows]
+
+
 async def catalogue(tx: Transaction, *, structure_id: UUID | None = None) -> Sequence[Row[Any]]:
     """Every programme with its structure; live holds that are due count as free already, whether swept or not."""
     return await tx.fetch_all(
