@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -195,6 +196,38 @@ async def test_pages_fit_their_width(
     )
     assert small == []
     await context.close()
+
+
+async def test_the_pipeline_page_tells_of_the_mails_of_each_service(stack_urls: dict[str, str], query: Query) -> None:
+    """How many wait and how many were given up, from the service's own table by Kafka; one that is discarded is over."""
+    failed = """INSERT INTO mail (id, message_key, recipient, subject, body, attempt_count, failed_reason)
+                VALUES (:id, 'pipeline', 'a@example.org', 'x', '', 1, 'technical_failure')"""
+    mail_id = time.time_ns()
+    async with http_client(base_url=stack_urls["projections"]) as client:
+
+        async def failed_count() -> int:
+            services = (await client.get("/api/pipeline")).json()["services"]
+            return next((int(row["undelivered_count"]) for row in services if row["service"] == "events"), -1)
+
+        async def is_known() -> bool:
+            return await failed_count() >= 0
+
+        await eventually(is_known)
+        before = await failed_count()
+        await query("events", failed, id=mail_id)
+
+        async def one_more() -> bool:
+            return await failed_count() == before + 1
+
+        await eventually(one_more)
+        page = (await client.get("/pipeline")).text
+        assert "Courriels à envoyer" in page and f'<td class="n">{before + 1}</td></tr>' in page
+        await query("events", "UPDATE mail SET failed_reason = 'discarded' WHERE id = :id", id=mail_id)
+
+        async def as_before() -> bool:
+            return await failed_count() == before
+
+        await eventually(as_before)
 
 
 async def test_the_pages_say_so_when_the_data_are_late(

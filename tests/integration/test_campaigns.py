@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import random
 from collections import Counter
 from typing import Any
@@ -11,6 +12,7 @@ from uuid import UUID, uuid4
 import httpx
 import psutil
 import pytest
+from openpyxl import Workbook
 
 from common.embedded.stack import Stack
 from common.testing import Query
@@ -117,7 +119,7 @@ async def test_wrong_lines_are_reported_one_by_one(stages: Stages) -> None:
     assert (await school.get(f"/v1/campaigns/{campaign_id}")).json()["seeker_count"] == 0
     kept = (await sent(school, campaign_id, lines, keep="good")).json()
     assert kept["kept_count"] == 2
-    again = (await sent(school, campaign_id, [pupil("14", "H29")])).json()  # the same pupil, other wishes
+    again = (await sent(school, campaign_id, [pupil("14", "H29")], replace=True)).json()  # the same pupil, other wishes
     assert again["kept_count"] == 1
     assert (await school.get(f"/v1/campaigns/{campaign_id}")).json()["seeker_count"] == 2
     unreadable = await school.post(f"/v1/campaigns/{campaign_id}/pupils", content=b"a;b\n1;2")
@@ -151,6 +153,161 @@ async def test_wrong_offers_are_reported_one_by_one(stages: Stages) -> None:
     assert kept["kept_count"] == 1
     host = await stages.client("somebody", "host", structure_id=str(uuid4()))
     assert (await host.post("/v1/offers/csv", content=content)).status_code == 403
+
+
+async def test_another_class_does_not_replace_the_first(stages: Stages, query: Query) -> None:
+    """Class 3B numbers its pupils from 1, too: nobody of 3A is lost without a yes; how it was typed is no change."""
+    school = await school_of(stages)
+    campaign_id = await opened(school, "SCHOOL")
+    first = [pupil(f"{n}", "H29", classe="3ème A") for n in (1, 2, 3)]
+    assert (await sent(school, campaign_id, first)).json()["kept_count"] == 3
+    other = [pupil(f"{n}", "M18", classe="3ème B") for n in (1, 2, 3)] + [pupil("4", "M18", classe="3ème B")]
+    rehearsed = (await sent(school, campaign_id, other, dry_run=True)).json()
+    real = (await sent(school, campaign_id, other)).json()
+    assert rehearsed | {"dry_run": False} == real
+    assert [one["line"] for one in real["refused"]] == [2, 3, 4] and real["kept_count"] == 0
+    assert {one["reason"] for one in real["refused"]} == {"would_replace"}
+    for said in ("classe : « 3ème A » deviendrait « 3ème B »", "voeux : « H29 » deviendrait « M18 »", "autre code"):
+        assert said in real["refused"][0]["detail"]
+
+    async def classes() -> list[str]:
+        rows = await query(
+            "stage-matching",
+            "SELECT class_group FROM request WHERE campaign_id = :id ORDER BY pupil_code",
+            id=campaign_id,
+        )
+        return [row.class_group for row in rows]
+
+    assert await classes() == ["3ème A"] * 3
+    good = (await sent(school, campaign_id, other, keep="good")).json()
+    assert good["kept_count"] == 1 and await classes() == ["3ème A"] * 3 + ["3ème B"]
+    # The same again, with decomposed accents and other blanks: nothing changes, nothing is refused.
+    same = [line.replace("è", "e\u0300").replace(" A", "\u00a0A") for line in first]
+    assert (await sent(school, campaign_id, same)).json() == {
+        "lines_count": 3,
+        "good_count": 3,
+        "kept_count": 3,
+        "dry_run": False,
+        "replaced": [],
+        "refused": [],
+    }
+    yes = (await sent(school, campaign_id, other, replace=True)).json()
+    assert [one["line"] for one in yes["replaced"]] == [2, 3, 4] and yes["kept_count"] == 4 and not yes["refused"]
+    assert await classes() == ["3ème B"] * 4
+
+
+async def test_a_span_that_only_the_database_knows_is_told_by_the_rehearsal(stages: Stages) -> None:
+    """What refuses a line when it is sent refuses it when it is tried."""
+    school = await school_of(stages)
+    campaign_id = await opened(school)
+    assert (await sent(school, campaign_id, [pupil("1", "H29")])).json()["kept_count"] == 1
+    later = [pupil("2", "H29", semaine=NEXT)]
+    rehearsed = (await sent(school, campaign_id, later, dry_run=True)).json()
+    real = (await sent(school, campaign_id, later, keep="good")).json()
+    assert rehearsed | {"dry_run": False} == real
+    assert [(one["line"], one["reason"]) for one in real["refused"]] == [(2, "another_span")]
+    assert (await act(school, campaign_id, "cancellation")).status_code == 200
+    for dry_run in (True, False):
+        over = await sent(school, campaign_id, [pupil("2", "H29")], dry_run=dry_run)
+        assert (over.status_code, over.json()["reason"]) == (409, "campaign_state")
+
+
+def offer(number: str, title: str, seats: str, **changes: str) -> str:
+    """One line of a table of offers."""
+    cells = {
+        "siret": number,
+        "organisme": "Atelier",
+        "type": "artisan",
+        "intitule": title,
+        "nature": "observation",
+        "rome": "H2913",
+        "commune": "Rouen (76)",
+        "publics": "élève",
+        "age_min": "14",
+        "places": seats,
+    } | changes
+    return ";".join(cells.values())
+
+
+async def offers_sent(client: httpx.AsyncClient, lines: list[str], **params: Any) -> dict[str, Any]:
+    """The report on a table of offers."""
+    answer = await client.post("/v1/offers/csv", content="\n".join([OFFERS, *lines]).encode(), params=params)
+    assert answer.status_code == 200, answer.text
+    report: dict[str, Any] = answer.json()
+    return report
+
+
+async def test_all_or_nothing_is(stages: Stages, query: Query) -> None:
+    """A rule refuses the second line: of the first nothing is left; the rehearsal said so."""
+    agency = await stages.client("agency", "agency")
+    host_id, _ = await stages.host()
+    (theirs,) = await query("stage-matching", "SELECT siret FROM host WHERE host_id = :id", id=host_id)
+    number = siret()
+    lines = [offer(number, "Premier", f"{LATER}:2"), offer(theirs.siret, "Second", f"{LATER}:1")]
+
+    async def known() -> int:
+        sql = "SELECT count(*) FROM host LEFT JOIN offer USING (host_id) WHERE siret = :siret"
+        return int((await query("stage-matching", sql, siret=number))[0][0])
+
+    rehearsed = await offers_sent(agency, lines, dry_run=True)
+    real = await offers_sent(agency, lines)
+    assert rehearsed | {"dry_run": False} == real
+    assert [(one["line"], one["reason"]) for one in real["refused"]] == [(3, "siret_taken")]
+    assert (real["good_count"], real["kept_count"], await known()) == (1, 0, 0)
+    kept = await offers_sent(agency, lines, keep="good")
+    assert (kept["kept_count"], kept["refused"], await known()) == (1, real["refused"], 1)
+
+
+async def test_an_offer_of_another_table_changes_with_a_yes(stages: Stages, query: Query) -> None:
+    """Other seats or another name need one; another apostrophe is the same offer; two lines for one offer are one too many."""
+    agency, number = await stages.client("agency", "agency"), siret()
+    title = f"Atelier d'usinage {uuid4().hex[:6]}"
+    assert (await offers_sent(agency, [offer(number, title, f"{LATER}:2")]))["kept_count"] == 1
+    typed = title.replace("'", "’").replace(" ", "\u00a0", 1)
+    same = await offers_sent(agency, [offer(number, typed, f"{LATER}:2")])
+    assert (same["kept_count"], same["replaced"], same["refused"]) == (1, [], [])
+    other = [offer(number, typed, f"{LATER}:5", organisme="Atelier & fils")]
+    asked = await offers_sent(agency, other)
+    (line,) = asked["refused"]
+    assert line["reason"] == "would_replace" and asked["kept_count"] == 0
+    assert f"places : « {LATER}:2 » deviendrait « {LATER}:5 »" in line["detail"]
+    assert "organisme : « Atelier » deviendrait « Atelier & fils »" in line["detail"]
+
+    async def offered() -> list[tuple[str, int]]:
+        sql = """SELECT h.host_name, w.seats_count FROM host h JOIN offer USING (host_id) JOIN offer_week w USING (offer_id)
+                 WHERE h.siret = :siret"""
+        return [tuple(row) for row in await query("stage-matching", sql, siret=number)]
+
+    assert await offered() == [("Atelier", 2)]
+    yes = await offers_sent(agency, other, replace=True)
+    assert (yes["kept_count"], [one["line"] for one in yes["replaced"]]) == (1, [2])
+    assert await offered() == [("Atelier & fils", 5)]
+    another = [offer(number, "Un", f"{LATER}:1", organisme="Autre"), offer(number, "Deux", f"{LATER}:1")]
+    twice = [offer(number, typed, f"{LATER}:5", organisme="Atelier & fils"), offer(number, title, f"{NEXT}:1")]
+    for lines, reason in ((another, "another_host"), (twice, "duplicate_offer")):
+        report = await offers_sent(agency, lines, replace=True)
+        assert [(one["line"], one["reason"]) for one in report["refused"]] == [(3, reason)]
+    assert await offered() == [("Atelier & fils", 5)]
+
+
+async def test_tables_are_read_as_workbooks_too(stages: Stages) -> None:
+    """Pupils and offers as XLSX, numbers as a spreadsheet keeps them."""
+    school, agency = await school_of(stages), await stages.client("agency", "agency")
+    campaign_id = await opened(school)
+
+    def sheet(header: str, line: str) -> bytes:
+        book, out = Workbook(), io.BytesIO()
+        book.worksheets[0].append(header.split(";"))
+        book.worksheets[0].append([int(cell) if cell.isdigit() else cell for cell in line.split(";")])
+        book.save(out)
+        return out.getvalue()
+
+    for client, path, content in (
+        (school, f"/v1/campaigns/{campaign_id}/pupils", sheet(HEADER, pupil("1", "H29, M18"))),
+        (agency, "/v1/offers/csv", sheet(OFFERS, offer(siret(), "Atelier", f"{LATER}:2"))),
+    ):
+        report = (await client.post(path, content=content)).json()
+        assert (report["kept_count"], report["refused"]) == (1, [])
 
 
 async def _campaign(

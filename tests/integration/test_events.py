@@ -543,6 +543,46 @@ async def test_the_door_takes_readings_in_any_order_and_any_number_of_times(even
         assert sorted(row["visitor_count"] or 0 for row in rows) == [0, 1, 2]
 
 
+@pytest.mark.parametrize("skew", [timedelta(0), timedelta(hours=3), timedelta(hours=-3)])
+@pytest.mark.parametrize("named", [True, False])
+async def test_a_reading_that_is_sent_again_undoes_no_correction(events: Events, skew: timedelta, named: bool) -> None:
+    """Three came, corrected to one: the first batch again, both in one, or turned round leaves one, whatever the clock."""
+    async with await events.organiser() as organiser, events.family() as family:
+        begin = datetime.now(UTC) + timedelta(hours=2)
+        session = {"starts_at": begin.isoformat(), "ends_at": (begin + timedelta(hours=2)).isoformat()}
+        event_id, (session_id,) = await events.event(organiser, session)
+        for n in range(2):
+            email = f"relu-{n}-{event_id.hex[:6]}@example.org"
+            assert (await register(family, event_id, [session_id], email, seat_count=4)).status_code == 201
+        path = f"/v1/sessions/{session_id}"
+        codes = [row["code"] for row in (await organiser.get(f"{path}/registrations")).json()]
+        read_at = datetime.now(UTC) + skew
+
+        def reading(code: str, count: int, minutes: int) -> dict[str, Any]:
+            own = {"reading_id": str(uuid4())} if named else {}
+            return {
+                "code": code,
+                "visitor_count": count,
+                "at": (read_at + timedelta(minutes=minutes)).isoformat(),
+                **own,
+            }
+
+        async def sent(*batch: dict[str, Any]) -> list[str]:
+            answer = await organiser.post(f"{path}/check-ins", json={"check_ins": batch})
+            return [one["outcome"] for one in answer.json()["receipts"]]
+
+        three, one = reading(codes[0], 3, 0), reading(codes[0], 1, 1)
+        assert (await sent(three), await sent(one)) == (["accepted"], ["accepted"])
+        for batch in ([three], [three, one], [one, three], [three, three]):
+            assert set(await sent(*batch)) == {"unchanged"}
+        # A batch of its own, with the correction in it, from a device that had no network.
+        assert await sent(reading(codes[1], 3, -20), reading(codes[1], 1, -10)) == ["accepted", "accepted"]
+        rows = (await organiser.get(f"{path}/registrations")).json()
+        assert [row["visitor_count"] for row in rows] == [1, 1]
+        # And a correction of the correction is one, not something heard before.
+        assert await sent(reading(codes[0], 3, 2)) == ["accepted"]
+
+
 async def test_registrations_reach_the_log_with_their_counts(events: Events, query: Query) -> None:
     """Every message of a session is published in version order; the last one's counts are the rows' sums."""
     async with await events.organiser() as organiser, events.family() as family:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -305,6 +305,25 @@ async def test_the_door_tells_without_javascript_what_it_read(events: Events) ->
     assert read.json()["receipts"][0]["reason"] == "not_begun"
     unreadable = await mine.send(path, lectures="[")
     assert (unreadable.status_code, unreadable.json()["reason"]) == (422, "invalid_request")
+
+
+async def test_a_code_typed_again_is_another_reading(events: Events) -> None:
+    """Two came, no, three, no, two: each form that is filled in counts; the same form sent twice counts once."""
+    organiser = await at_both_doors(events, "coordinator", "", "/mes-evenements")
+    begin = datetime.now(UTC) + timedelta(hours=2)
+    async with events.family() as family:
+        when = {"starts_at": begin.isoformat(), "ends_at": (begin + timedelta(hours=2)).isoformat()}
+        event_id, (session_id,) = await events.event(organiser.api, when)
+        await register(family, event_id, [session_id], f"tape-{uuid4().hex[:6]}@example.org", seat_count=4)
+    path = f"/v1/sessions/{session_id}/registrations"
+    (row,) = (await organiser.api.get(path)).json()
+    first = uuid4().hex
+    for count, key, expected in ((2, first, 2), (3, uuid4().hex, 3), (2, first, 3), (2, uuid4().hex, 2)):
+        form = {"code": row["code"], "personnes": str(count), "key": key}
+        sent = await organiser.form.send(f"/seances/{session_id}/pointage", **form)
+        assert sent.status_code == 303, sent.text
+        (row,) = (await organiser.api.get(path)).json()
+        assert row["visitor_count"] == expected
 
 
 async def test_who_needs_no_account_is_refused_alike(events: Events) -> None:

@@ -219,6 +219,8 @@ async def test_the_door_reads_codes_without_a_network(events: Events, browser: B
                 return (await came())["Alice"] == 1
 
             await eventually(alice_is_there)
+            # The device knows it, too: what it has not heard, it keeps.
+            await expect(page.locator("[data-queue]")).to_have_text("0")
             # Connections stay open and nothing comes through: the worst of networks.
             proxy.weather.half_open = True
             await page.locator("li", has_text="Bruno").get_by_role("button").click()

@@ -264,3 +264,31 @@ async def test_an_imported_calendar_takes_time_away_and_names_what_is_in_its_way
     assert told and not any(b"Martin" in row.value for row in told)
     free = await requester.get(f"{path}/free", params={"on": str(at(7, 12).date()), "days": 1})
     assert "Martin" not in free.text
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        [],
+        ["DTSTART:20261201T090000Z\nDTEND:20261201T100000Z\nTRANSP:TRANSPARENT"],
+        ["DTSTART:20251201T090000Z\nDTEND:20251201T100000Z"],
+    ],
+)
+async def test_nothing_replaces_something_only_when_told_to(platforms: Platforms, inside: list[str]) -> None:
+    """A file without events, or with free or past ones: 409 that says what would go and how to go on; nothing has changed."""
+    _, owner = await platforms.owner()
+    requester = await platforms.requester()
+    platform_id = await platforms.platform(owner)
+    path, empty = f"/v1/platforms/{platform_id}/calendar", calendar(*inside)
+    assert (await owner.put(path, content=empty)).json() == {"span_count": 0, "bookings_in_the_way": []}
+    busy = [f"DTSTART:{at(6, hour):%Y%m%dT%H%M%SZ}\nDTEND:{at(6, hour + 2):%Y%m%dT%H%M%SZ}" for hour in (8, 9)]
+    assert (await owner.put(path, content=calendar(*busy))).json()["span_count"] == 2
+    refused = await owner.put(path, content=empty)
+    assert refused.status_code == 409 and refused.headers["content-type"].startswith("application/problem+json")
+    problem = refused.json()
+    assert (problem["reason"], problem["busy_count"], problem["busy_hours"]) == ("nothing_busy", 2, 3)
+    assert "effacerait 3 h occupées" in problem["detail"]
+    assert (await book(requester, platform_id, slot(6, 9))).json()["reason"] == "slot_taken"
+    told = await owner.put(f"{path}?{problem['confirmed_by']}", content=empty)
+    assert told.json() == {"span_count": 0, "bookings_in_the_way": []}
+    assert (await book(requester, platform_id, slot(6, 9))).status_code == 201

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -10,6 +11,8 @@ import pytest
 
 from common.testing import http_client
 from tests.integration.conftest import Seats, declare, eventually
+from tests.integration.forms import logged_in
+from tests.integration.test_seats_pages import partner as partner_of
 
 
 @pytest.fixture
@@ -53,6 +56,49 @@ async def test_the_two_parts_tell_one_programme(seats: Seats, feed: httpx.AsyncC
 
     await eventually(busy)
     assert (await feed.get("/feed/seat_information.json")).headers["etag"] == before
+
+
+async def test_a_row_says_whose_word_it_is(seats: Seats, feed: httpx.AsyncClient) -> None:
+    """By the API and by a table it is the structure's software, at the page and by a table there a person; a description changes neither."""
+    structure_id, partner = await seats.structure()
+    form = await logged_in(seats.stack, seats.url, "/mes-places", partner_of(structure_id))
+    programme_id = await seats.programme(partner, 9, 2)
+
+    async def says(source: str, way: str, by: str, total: int) -> None:
+        async def there() -> bool:
+            told = await programme_in(feed, "seat_status", programme_id)
+            return bool(told.get("service_capacity", {}).get("maximum") == total)
+
+        await eventually(there)
+        told = await programme_in(feed, "seat_status", programme_id)
+        assert told["declared"] == {"source": source, "way": way, "by": f"{by} de la structure, {_WAYS[way]}"}
+        rows = (await feed.get("/api/seats")).json()["programmes"]
+        (row,) = (row for row in rows if row["programme_id"] == str(programme_id))
+        assert row["declared_by"] == told["declared"]["by"]
+        page = await feed.get("/places", params={"n": "500"})
+        assert f"Déclaré par {row['declared_by']}." in page.text
+
+    def table(total: int) -> bytes:
+        now = datetime.now(UTC).isoformat()
+        return f"parcours;places;occupees;observe_le\n{programme_id};{total};2;{now}\n".encode()
+
+    person, software = "une personne", "le logiciel"
+    await says("SYSTEM", "HTTP", software, 9)
+    sent = await form.send(f"/mes-places/{programme_id}", total_count="10", taken_count="2")
+    assert sent.status_code == 303
+    await says("PERSON", "PAGE", person, 10)
+    body = {"title": "Un autre titre", "age_min": 15, "age_max": 25}
+    assert (await partner.put(f"/v1/programmes/{programme_id}", json=body)).status_code == 200
+    await says("PERSON", "PAGE", person, 10)
+    answer = await partner.post("/v1/declarations/csv", content=table(11), headers={"Content-Type": "text/csv"})
+    assert answer.status_code == 200
+    await says("SYSTEM", "CSV", software, 11)
+    uploaded = await form.upload("/mes-places/tableau", "file", table(12), step="send")
+    assert uploaded.status_code == 200, uploaded.text
+    await says("PERSON", "CSV", person, 12)
+
+
+_WAYS = {"PAGE": "sur sa page", "CSV": "par un tableau", "HTTP": "par l’API"}
 
 
 async def test_it_is_conditional_and_open_to_any_site(feed: httpx.AsyncClient) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import html
+import io
 import re
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
+from openpyxl import Workbook
 from playwright.async_api import Browser, Page, expect
 
 from common.failures import Refusal
@@ -16,6 +19,7 @@ from common.testing import Query, add_persona, http_client
 from remediation_seats.declarations import read_csv
 from tests.integration.browsing import WIDTHS, assert_accessible, log_in, opened
 from tests.integration.conftest import BoardOf, Seats, declare, eventually
+from tests.integration.forms import logged_in
 from tests.integration.test_partner_topics import new_partner
 
 ROUEN = "76540"
@@ -319,9 +323,28 @@ def _in_a_minute() -> str:
     return (datetime.now(UTC) + timedelta(minutes=2)).astimezone(ZoneInfo("Europe/Paris")).strftime("%d/%m/%Y %H:%M")
 
 
+async def test_a_workbook_declares_like_its_table(seats: Seats) -> None:
+    """XLSX by the API and on the page, where what was tried is sent for good without the file."""
+    structure_id, client = await seats.structure()
+    programme_id = await seats.programme(client, 9)
+    book, out = Workbook(), io.BytesIO()
+    book.worksheets[0].append(["Parcours", "Places", "Occupées", "Observé le"])
+    book.worksheets[0].append([str(programme_id), 12, 4.0, _in_a_minute()])
+    book.save(out)
+    tried = await client.post("/v1/declarations/csv", content=out.getvalue(), params={"dry_run": True})
+    assert [one["status"] for one in tried.json()["receipts"]] == ["accepted"], tried.text
+    person = await logged_in(seats.stack, seats.url, "/mes-places/tableau", partner(structure_id))
+    page = await person.upload("/mes-places/tableau", "file", out.getvalue())
+    content = html.unescape(re.search(r"<textarea[^>]*>(.*?)</textarea>", page.text, re.DOTALL)[1])  # type: ignore[index]
+    assert "Essai" in page.text and str(programme_id) in content
+    done = await person.send("/mes-places/tableau", step="send", content=content)
+    assert done.status_code == 200 and "Enregistré" in done.text and "acceptée" in done.text
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
+        (b"PK\x03\x04", "classeur"),
         (b"", "Colonnes manquantes"),
         (b"a,b,c\n1,2,3", "points-virgules"),
         (b"parcours;places;occupees;observe_le\n", "aucune ligne"),

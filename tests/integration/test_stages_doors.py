@@ -11,6 +11,7 @@ import pytest
 
 from common.embedded.stack import Stack
 from common.testing import Query, http_client
+from tests.integration.browsing import link_sent_to
 from tests.integration.forms import Sender, logged_in, problem_on
 from tests.integration.stages import LATER, NEXT, OTHER_SCHOOL, SCHOOL, Stages, apply, offer_body, request_body
 from tests.integration.test_campaigns import HEADER, pupil
@@ -225,15 +226,20 @@ async def test_who_has_not_told_who_they_are_is_asked_that_first(stages: Stages)
 
 
 async def test_the_link_of_a_parent_has_its_budget(stages: Stages) -> None:
-    """A parent signs once for all; beyond the budget the link answers 429, as a login's forms do."""
+    """A parent signs once for all; beyond the budget the link answers 429, as a login's forms do.
+
+    Only their own address has the link: no page shows it to the seeker.
+    """
     _, host = await stages.host()
     offer_id = await stages.offer(host, {NEXT: 1})
-    api, form = await seeker_of(stages)
+    address = f"parent-{uuid4().hex[:8]}@example.org"
+    api, form = await seeker_of(stages, guardian_email=address)
     application_id = (await apply(api, offer_id)).json()["application_id"]
     assert (await host.post(f"/v1/received-applications/{application_id}/acceptance")).status_code == 200
     assert (await form.send(f"/mes-candidatures/{application_id}/confirmation")).status_code == 303
     page = await form.client.get("/mes-candidatures")
-    (link,) = re.findall(r'href="[^"]*(/convention/[^"]+)"', page.text)
+    assert not re.findall(r'href="[^"]*(/convention/[^"]+)"', page.text)
+    link = await link_sent_to(stages.stack, address)
     async with http_client(base_url=stages.url) as client:
         assert (await client.post(link)).status_code == 200
     parent = httpx.AsyncClient(
@@ -269,6 +275,17 @@ async def test_nobody_else_touches_a_table_that_was_tried(stages: Stages, query:
     (row,) = await query(SERVICE, "SELECT content FROM pupil_table WHERE campaign_id = :id", id=campaign_id)
     assert bytes(row.content) == table
     assert (await leader.send(f"{path}/envoi")).status_code == 303
+    # A line that changes a pupil of another table is shown as such, and is kept where its box is ticked.
+    for code, box in (("1", {}), ("1", {"replace": "true"})):
+        tried = await leader.upload(path, "file", "\n".join([HEADER, pupil(code, "M18"), pupil("2", "J15")]).encode())
+        assert (
+            "Changerait ce qu’un autre tableau a apporté" in tried.text
+        ) and "« H29 » deviendrait « M18 »" in tried.text
+        assert (await leader.send(f"{path}/envoi", **box)).status_code == 303
+        (one,) = await query(
+            SERVICE, "SELECT wishes FROM request WHERE campaign_id = :id AND pupil_code = '1'", id=campaign_id
+        )
+        assert one.wishes == (["M18"] if box else ["H29"])
     gone = await leader.send(f"{path}/envoi")
     assert gone.status_code == 409 and "plus là" in problem_on(gone)
     wrong = await leader.upload(path, "file", b"a;b\n1;2")

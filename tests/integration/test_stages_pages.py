@@ -11,7 +11,7 @@ from playwright.async_api import Browser, FilePayload, expect
 
 from common.embedded.stack import Stack
 from common.testing import Query, http_client, url_of
-from tests.integration.browsing import WIDTHS, assert_accessible, log_in, opened
+from tests.integration.browsing import WIDTHS, assert_accessible, link_sent_to, log_in, opened
 from tests.integration.stages import LATER, SCHOOL, Stages, siret
 from tests.integration.test_campaigns import HEADER, pupil
 
@@ -38,6 +38,7 @@ def persona(role: str, name: str, **claims: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("width", WIDTHS)
 async def test_from_an_offer_to_the_parent_signature(stages: Stages, browser: Browser, width: int) -> None:
     """A host publishes, a pupil finds, applies and confirms, a parent signs by a link without an account."""
+    parent = f"parent-{uuid4().hex[:8]}@example.org"
     title, host = f"Atelier {uuid4().hex[:6]}", persona("host", uuid4().hex[:6], structure_id=str(uuid4()))
     seeker = persona("seeker", uuid4().hex[:6])
     async with opened(browser, width) as page:
@@ -71,6 +72,11 @@ async def test_from_an_offer_to_the_parent_signature(stages: Stages, browser: Br
         await page.get_by_label("Mon âge").fill("14")
         await page.get_by_label("Ma commune").fill("Dieppe (76)")
         await page.get_by_label("mon premier vœu").select_option("H22")
+        # An address of the pupil's own does not stand for their parent.
+        await page.get_by_label("Adresse mail d’un parent").fill(str(seeker["email"]).replace("@", "+maman@"))
+        await page.get_by_role("button", name="Enregistrer").click()
+        await expect(page.get_by_role("alert")).to_contain_text("pas la vôtre")
+        await page.get_by_label("Adresse mail d’un parent").fill(parent)
         await page.get_by_role("button", name="Enregistrer").click()
         await expect(page.get_by_role("status")).to_be_visible()
         await page.goto(stages.url + search)
@@ -104,10 +110,14 @@ async def test_from_an_offer_to_the_parent_signature(stages: Stages, browser: Br
         await expect(page.get_by_role("status")).to_contain_text("confirmé")
         await page.get_by_role("button", name="Signer la convention").click()
         await expect(page.get_by_role("status")).to_contain_text("signée")
-        link = await page.get_by_role("link", name="signature du parent").get_attribute("href")
         await assert_accessible(page)
+        await page.get_by_role("link", name="Lire la convention").click()
+        await expect(page.get_by_text("empreinte SHA-256")).to_be_visible()
+        await assert_accessible(page)
+        # No page shows the pupil what stands for their parent.
+        assert "/convention/" not in await page.content()
+    link = stages.url + await link_sent_to(stages.stack, parent)
     async with opened(browser, width, javascript=False) as page:
-        assert link is not None
         await page.goto(link)
         await page.get_by_role("button", name="je signe").click()
         await expect(page.get_by_text("Vous avez signé")).to_be_visible()

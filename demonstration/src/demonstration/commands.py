@@ -36,7 +36,7 @@ async def _load(stack: Stack, today: date) -> None:
     async with Caller(stack, console.print) as caller:
         for start in track(range(0, len(offers), _LOT), description="offers"):
             content = written_table(region.OFFER_COLUMNS, offers[start : start + _LOT]).encode()
-            params = {"fictitious": "true", "keep": "good"}
+            params = {"fictitious": "true", "keep": "good", "replace": "true"}
             sent = await caller.call(SERVICE, "agency", "POST", "/v1/offers/csv", content=content, params=params)
             if sent is None:
                 raise fail("the system does not answer: is `make run` up in another terminal?")

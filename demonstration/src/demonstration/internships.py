@@ -196,7 +196,7 @@ class Internships:
     async def campaign(self, today: date) -> None:
         """A class of a real collège, its pupils fictitious: from the table to the published lists."""
         offers = written_table(region.OFFER_COLUMNS, list(region.offers(today, _FIRST_TABLE_COUNT))).encode()
-        params = {"fictitious": "true", "keep": "good"}
+        params = {"fictitious": "true", "keep": "good", "replace": "true"}
         await self._call("agency", "POST", "/v1/offers/csv", content=offers, params=params)
         campaign_id = cast.identity("campaign", today.isoformat())
         title = {"title": "Stage de troisième, classe 3A (fictif)", "scope": "CLASS"}

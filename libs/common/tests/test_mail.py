@@ -341,10 +341,15 @@ async def test_somebody_knows(opened: Open) -> None:
         )
         await reporter.report()
         value = office.runtime.metrics.registry.get_sample_value
-        assert value("estuaire_mail_waiting") == 1 and (value("estuaire_mail_waiting_seconds") or 0) > 0
+        assert value("estuaire_mail_waiting") == 1 and (value("estuaire_unsent_age_seconds") or 0) > 0
         assert {state: value("estuaire_mail_failed", {"state": state}) for state in mail.FAILED} == dict.fromkeys(
             mail.FAILED, 1
         )
+        async with database.transaction() as tx:
+            report = await tx.fetch_one("SELECT value FROM outbox WHERE record LIKE '%.ServiceHealthReported'")
+        assert report is not None
+        told = office.runtime.schema_ids.codec.decode(report.value).fields
+        assert (told["unsent_count"], told["undelivered_count"]) == (1, 3) and told["unsent_age_seconds"] > 0
         # The address is mended: its latest mail arrives, and nobody is warned any more.
         office.relay.answers.clear()
         await office.post("gone@example.org", subject="Encore")

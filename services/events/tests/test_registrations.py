@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any, get_args
 from uuid import uuid4
 
@@ -11,11 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from events import domain, planning
+from common.lifecycle import AFTER, ALWAYS, BEFORE, DURING, Attempt, Lifecycle, observed, written
+from events import ambassadors, domain, kits, planning
+from events.ambassadors import Visit, VisitState
 from events.domain import TRANSITIONS, Actor, Attendance, Conduct
+from events.kits import Kit, KitDecision, KitDescription, Loan, LoanState
+from events.lifecycle import SAGA
 from events.messages import (
     Admission,
     Allocation,
+    AmbassadorAnswer,
     PartyKind,
     RegistrationEnded,
     RegistrationEndReason,
@@ -336,3 +343,145 @@ def test_an_offer_carries_what_is_left() -> None:
     (message,) = offer.messages
     assert isinstance(message, SeatsOffered)
     assert (message.registered_count, message.offered_count, message.waiting_count) == (6, 3, 0)
+
+
+# -- a way out of every state
+
+README = Path(__file__).parents[1] / "README.md"
+AT = {BEFORE: NOW, DURING: BEGINS + timedelta(minutes=5), AFTER: BEGINS + timedelta(days=4)}
+
+
+def registration_life() -> Lifecycle:
+    """Every act on a registration, once what is due is settled, as every handler does."""
+
+    def tried(rule: Callable[[Session, Registration, datetime], Decision]) -> Attempt:
+        def attempt(state: str, phase: str) -> str | None:
+            one, of = in_state(state)  # type: ignore[arg-type]
+            if settled_by(state, phase) is not None:
+                return None
+            decision = rule(one, of, AT[phase])
+            return None if decision.refusal or decision.registration is None else decision.registration.state
+
+        return attempt
+
+    def settled_by(state: str, phase: str) -> str | None:
+        one, _ = in_state(state)  # type: ignore[arg-type]
+        if domain.settle(one, AT[phase]).messages:
+            return "ended"
+        return "absent" if state == "registered" and domain.is_over(one, POLICY, AT[phase]) else None
+
+    attempts: dict[tuple[str, str], Attempt] = {
+        ("registrant", "accept"): tried(domain.accept),
+        ("registrant", "cancel"): tried(lambda one, of, at: domain.cancel(one, of, "registrant", at)),
+        ("organiser", "cancel"): tried(lambda one, of, at: domain.cancel(one, of, "organiser", at)),
+        ("door", "check in"): tried(lambda one, of, at: domain.check_in(one, of, 2, at, at)),
+        ("time", "settle"): settled_by,
+    }
+    return observed("registration", STATES, ("attended", "absent", "ended"), attempts)
+
+
+def loan_life() -> Lifecycle:
+    """Every act on a loan, on days before, during and after it."""
+    first = date(2027, 2, 8)
+    days = {BEFORE: first - timedelta(days=9), DURING: first, AFTER: first + timedelta(days=9)}
+    what = KitDescription("Kit", "Un moteur", ("I1604",), "76540")
+
+    def tried(rule: Callable[[Kit, Loan, date], KitDecision]) -> Attempt:
+        def attempt(state: str, phase: str) -> str | None:
+            one = Loan(uuid4(), uuid4(), first, first + timedelta(days=2), state)  # type: ignore[arg-type]
+            if settled_by(state, phase) is not None:
+                return None
+            decision = rule(Kit(uuid4(), "agency", what, loans=(one,), version=1), one, days[phase])
+            return None if decision.refusal is not None or decision.loan is None else decision.loan.state
+
+        return attempt
+
+    def settled_by(state: str, phase: str) -> str | None:
+        return "ended" if phase != BEFORE and ("time", state) in kits.TRANSITIONS else None
+
+    attempts: dict[tuple[str, str], Attempt] = {
+        ("borrower", "give up"): tried(lambda kit, one, _: kits.end(kit, one, "borrower", NOW)),
+        ("keeper", "reserve"): tried(lambda kit, one, _: kits.reserve(kit, one, NOW)),
+        ("keeper", "refuse"): tried(lambda kit, one, _: kits.end(kit, one, "keeper", NOW)),
+        ("keeper", "hand over"): tried(lambda kit, one, day: kits.take_out(kit, one, day, NOW)),
+        ("keeper", "take back"): tried(
+            lambda kit, one, day: kits.give_back(kit, one, damaged=False, today=day, now=NOW)
+        ),
+        ("event", "give up"): tried(lambda kit, one, _: kits.end(kit, one, "event", NOW)),
+        ("time", "settle"): settled_by,
+    }
+    return observed("loan", get_args(LoanState), ("ended",), attempts)
+
+
+def visit_life() -> Lifecycle:
+    """Every answer to an ambassador's visit; its rules have no dates."""
+    asked = uuid4()
+
+    def visit(state: str) -> Visit:
+        known = asked if state in ("searching", "accepted") else None
+        return Visit(uuid4(), "school", "I1604", None, "76540", date(2027, 2, 8), state, known)  # type: ignore[arg-type]
+
+    def said(answer: AmbassadorAnswer) -> Attempt:
+        def attempt(state: str, _: str) -> str | None:
+            answered = ambassadors.answer(visit(state), asked, answer)
+            if answered.refusal is not None:
+                return None
+            # With nobody left to ask.
+            after = answered.visit
+            return after.state if after.state != "searching" else ambassadors.ask(after, None, NOW).state
+
+        return attempt
+
+    def given_up(state: str, _: str) -> str | None:
+        answered = ambassadors.cancel(visit(state))
+        return None if answered.refusal is not None else answered.visit.state
+
+    attempts: dict[tuple[str, str], Attempt] = {
+        ("asker", "give up"): given_up,
+        ("ambassador", "accept"): said(AmbassadorAnswer.ACCEPTED),
+        ("ambassador", "refuse"): said(AmbassadorAnswer.REFUSED),
+        ("time", "say nothing"): said(AmbassadorAnswer.SILENT),
+    }
+    return observed("visit", get_args(VisitState), ("exhausted", "cancelled"), attempts, phases=ALWAYS)
+
+
+def event_life() -> Lifecycle:
+    """An event and its need of a platform, step by step as `SAGA` has it; it has no dates."""
+    states = tuple(dict.fromkeys(f"{state}, {need}" for state, need in [*(key[:2] for key in SAGA), *SAGA.values()]))
+    ours = ("publish", "need", "drop", "cancel")
+
+    def step(what: Any) -> Attempt:
+        def attempt(named: str, _: str) -> str | None:
+            state, need = named.split(", ")
+            to = SAGA.get((state, need, what))  # type: ignore[arg-type]
+            return ", ".join(to) if to is not None else None
+
+        return attempt
+
+    attempts = {("organiser", what): step(what) for what in ours}
+    attempts |= {("platform", what): step(what) for what in ("booked", "refused", "released")}
+    final = [state for state in states if state.startswith("cancelled")]
+    return observed("event", states, final, attempts, phases=ALWAYS)
+
+
+LIVES = (registration_life, loan_life, visit_life, event_life)
+
+
+@pytest.mark.parametrize("life", LIVES)
+def test_every_state_has_a_way_out(life: Callable[[], Lifecycle]) -> None:
+    """Before, during and after, where there are dates."""
+    assert life().problems() == []
+
+
+def tables() -> str:
+    """What the README has."""
+    return "\n\n".join(life().table() for life in LIVES)
+
+
+def test_the_readme_shows_the_tables() -> None:
+    """Run this file as a script to write them anew."""
+    assert README.read_text() == written(README.read_text(), tables())
+
+
+if __name__ == "__main__":
+    README.write_text(written(README.read_text(), tables()))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, get_args
 from uuid import UUID, uuid4
 
 import pytest
 
-from parents_cafes import domain
+from common.lifecycle import AFTER, BEFORE, DURING, Attempt, Lifecycle, observed, written
+from parents_cafes import domain, season
 from parents_cafes.domain import TRANSITIONS, Actor
-from parents_cafes.messages import CafePeriod, HouseholdMoved, LeaveReason
-from parents_cafes.state import Ask, Conduct, Decision, Outcome, Period
+from parents_cafes.messages import CafeCancellationReason, CafePeriod, HouseholdMoved, LeaveReason
+from parents_cafes.state import Ask, Cafe, CafeState, Conduct, Decision, Outcome, Period, Registration
 from small_cafes import NOW, PERIOD, POLICY, STARTS, cafe, registration
 from waiting_list.rules import RegistrationState
 
@@ -275,3 +278,85 @@ def test_a_registration_has_one_identity_wherever_it_goes() -> None:
     assert taken is not None
     assert isinstance(taken.registration_id, UUID) and taken.registration_id == one.registration_id
     assert taken.revision == one.revision + 2
+
+
+# -- a way out of every state
+
+README = Path(__file__).parents[1] / "README.md"
+AT = {BEFORE: NOW, DURING: STARTS + timedelta(hours=1), AFTER: STARTS + timedelta(days=30)}
+
+
+def registration_life() -> Lifecycle:
+    """Every act on a household's registration, once what is due is settled, as every handler does."""
+
+    def tried(rule: Callable[[Cafe, Registration, datetime], Decision]) -> Attempt:
+        def attempt(state: str, phase: str) -> str | None:
+            one = registration(state, 2)  # type: ignore[arg-type]
+            if settled_by(state, phase) is not None:
+                return None
+            decision = rule(cafe(one), one, AT[phase])
+            return None if decision.refusal or decision.registration is None else decision.registration.state
+
+        return attempt
+
+    def settled_by(state: str, phase: str) -> str | None:
+        before = cafe(registration(state, 2))  # type: ignore[arg-type]
+        if domain.settle(before, AT[phase]).messages:
+            return "ended"
+        over_at = domain.over_at(before, POLICY)
+        return "absent" if state == "registered" and over_at is not None and over_at <= AT[phase] else None
+
+    attempts: dict[tuple[str, str], Attempt] = {
+        ("household", "accept"): tried(domain.accept),
+        ("household", "leave"): tried(lambda c, one, at: domain.cancel(c, one, "household", POLICY, at, warned=True)),
+        ("coordinator", "cancel"): tried(lambda c, one, at: domain.cancel(c, one, "coordinator", POLICY, at)),
+        ("facilitator", "check in"): tried(lambda c, one, at: domain.check_in(c, one, 2, POLICY, at)),
+        ("time", "settle"): settled_by,
+    }
+    return observed("registration", STATES, ("attended", "absent", "ended"), attempts)
+
+
+def cafe_life() -> Lifecycle:
+    """What becomes of a café."""
+
+    def tried(rule: Callable[[Cafe, datetime], Decision]) -> Attempt:
+        def attempt(state: str, phase: str) -> str | None:
+            before = cafe(state=state)
+            decision = rule(before, AT[phase])
+            gone = settled_by(state, phase) is not None or decision.refusal is not None or decision.cafe == before
+            return None if gone else decision.cafe.state
+
+        return attempt
+
+    def settled_by(state: str, phase: str) -> str | None:
+        over_at = domain.over_at(cafe(state=state), POLICY)
+        is_over = state in ("open", "confirmed") and over_at is not None and over_at <= AT[phase]
+        return "held" if is_over else None
+
+    cancelled = CafeCancellationReason.CANCELLED_BY_COORDINATOR
+    attempts: dict[tuple[str, str], Attempt] = {
+        ("coordinator", "open"): tried(lambda c, at: season.open_(c, POLICY, at, awaited=False)),
+        ("coordinator", "call off"): tried(lambda c, at: season.call_off(c, cancelled, at)),
+        ("time", "hold"): settled_by,
+    }
+    return observed("cafe", get_args(CafeState), ("held", "merged", "cancelled"), attempts)
+
+
+@pytest.mark.parametrize("life", [registration_life, cafe_life])
+def test_every_state_has_a_way_out(life: Callable[[], Lifecycle]) -> None:
+    """Before, during and after."""
+    assert life().problems() == []
+
+
+def tables() -> str:
+    """What the README has."""
+    return f"{registration_life().table()}\n\n{cafe_life().table()}"
+
+
+def test_the_readme_shows_the_tables() -> None:
+    """Run this file as a script to write them anew."""
+    assert README.read_text() == written(README.read_text(), tables())
+
+
+if __name__ == "__main__":
+    README.write_text(written(README.read_text(), tables()))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import combinations, product
+from pathlib import Path
 from typing import Any, get_args
 from uuid import UUID, uuid4
 
@@ -14,6 +15,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from common.lifecycle import AFTER, BEFORE, DURING, Attempt, Lifecycle, observed, written
 from platform_scheduling import domain
 from platform_scheduling.messages import (
     BookingApproval,
@@ -395,3 +397,59 @@ def test_random_lives(steps: int) -> None:
     """Hypothesis finds no order of acts that breaks an invariant."""
     given = settings(max_examples=60, stateful_step_count=steps)
     run_state_machine_as_test(PlatformMachine, settings=given)
+
+
+# -- a way out of every state
+
+README = Path(__file__).parents[1] / "README.md"
+AT = {BEFORE: NOW, DURING: SLOT.starts_at + HOUR, AFTER: SLOT.ends_at + DAY}
+
+
+def tried(rule: Callable[[Platform, Booking, str], Decision]) -> Attempt:
+    """A person's act, once what is due is settled, as every handler does."""
+
+    def attempt(state: str, phase: str) -> str | None:
+        one = booking(state)  # type: ignore[arg-type]
+        before = platform(one)
+        if domain.settle(before, POLICY, AT[phase]).messages:
+            return None
+        decision = rule(before, one, phase)
+        return None if decision.refusal is not None or decision.booking is None else decision.booking.state
+
+    return attempt
+
+
+def settled_by(state: str, phase: str) -> str | None:
+    """What is due by then."""
+    (to,) = domain.TRANSITIONS.get(("time", state), {""})  # type: ignore[arg-type]
+    one = platform(booking(state))  # type: ignore[arg-type]
+    return to if to and domain.settle(one, POLICY, AT[phase]).messages else None
+
+
+def booking_life() -> Lifecycle:
+    """As the rules have it."""
+    attempts: dict[tuple[str, str], Attempt] = {
+        ("requester", "cancel"): tried(lambda p, b, at: domain.cancel(p, b, "requester", POLICY, AT[at])),
+        ("owner", "approve"): tried(lambda p, b, at: domain.approve(p, b, AT[at])),
+        ("owner", "refuse"): tried(lambda p, b, at: domain.refuse(p, b, BookingRefusalReason.SAFETY, POLICY, AT[at])),
+        ("owner", "cancel"): tried(lambda p, b, at: domain.cancel(p, b, "owner", POLICY, AT[at])),
+        ("owner", "miss"): tried(lambda p, b, at: domain.miss(p, b, POLICY, AT[at])),
+        ("event", "cancel"): tried(lambda p, b, at: domain.cancel(p, b, "event", POLICY, AT[at])),
+        ("time", "settle"): settled_by,
+    }
+    states = get_args(BookingState)
+    return observed("booking", states, [state for state in states if state not in LIVE], attempts)
+
+
+def test_every_state_has_a_way_out() -> None:
+    """Before, during and after its slot."""
+    assert booking_life().problems() == []
+
+
+def test_the_readme_shows_the_table() -> None:
+    """Run this file as a script to write it anew."""
+    assert README.read_text() == written(README.read_text(), booking_life().table())
+
+
+if __name__ == "__main__":
+    README.write_text(written(README.read_text(), booking_life().table()))

@@ -10,13 +10,16 @@ import pytest
 from starlette.datastructures import QueryParams
 
 from common.pages import ago
+from common.verdicts import Delivery
 from projections import board_page, region_map, seat_board
 from projections.board_page import Filters
+from projections.messages import DeclarationSource, DeclarationWay, SeatCounts, SeatHeld, SeatsDeclared
 from projections.region_map import Territory
 from territory import reference
 from territory.outlines import outlines
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
+ENVELOPE: dict[str, Any] = {"occurred_at": NOW, "event_id": uuid4(), "aggregate_id": uuid4(), "correlation_id": uuid4()}
 
 
 def row(**changes: Any) -> dict[str, Any]:
@@ -131,6 +134,57 @@ def test_freshness_is_derived_when_read(age: timedelta, expected: str) -> None:
     """Fresh to 7 days, ageing to 30, then stale; never declared is unknown."""
     assert seat_board.freshness(NOW - age, NOW) == expected
     assert seat_board.freshness(None, NOW) == "unknown"
+
+
+def told(message: Any, before: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A row after one more message."""
+    return seat_board.apply(before, Delivery(message, "t", 0, 0))
+
+
+def seats(observed_at: datetime | None) -> SeatCounts:
+    """Counts as of an instant."""
+    return SeatCounts(
+        total_count=9,
+        taken_count=4,
+        admitted_count=0,
+        held_count=0,
+        free_count=5,
+        excess_count=0,
+        observed_at=observed_at,
+    )
+
+
+def declared(way: DeclarationWay, source: DeclarationSource | None) -> SeatsDeclared:
+    """A declaration of now."""
+    return SeatsDeclared(**ENVELOPE, way=way, source=source, seats=seats(NOW))
+
+
+@pytest.mark.parametrize(
+    ("way", "source", "words"),
+    [
+        (DeclarationWay.PAGE, DeclarationSource.PERSON, "une personne de la structure, sur sa page"),
+        (DeclarationWay.CSV, DeclarationSource.PERSON, "une personne de la structure, par un tableau"),
+        (DeclarationWay.CSV, DeclarationSource.SYSTEM, "le logiciel de la structure, par un tableau"),
+        (DeclarationWay.HTTP, DeclarationSource.SYSTEM, "le logiciel de la structure, par l’API"),
+        (DeclarationWay.TOPIC, DeclarationSource.SYSTEM, "le logiciel de la structure, par son flux Kafka"),
+        # Of an earlier version, which told the way alone; of a later one, with words that this one does not know.
+        (DeclarationWay.TOPIC, None, "le logiciel de la structure, par son flux Kafka"),
+        (DeclarationWay.PAGE, DeclarationSource.UNKNOWN, "une personne de la structure, sur sa page"),
+        (DeclarationWay.CSV, None, "la structure, par un tableau"),
+        (DeclarationWay.UNKNOWN, DeclarationSource.PERSON, None),
+    ],
+)
+def test_a_row_says_who_said_so_and_by_which_way(
+    way: DeclarationWay, source: DeclarationSource | None, words: str | None
+) -> None:
+    """Also after a hold, which declares nothing; a declaration that nobody told of is nobody's."""
+    row_ = told(declared(way, source))
+    assert seat_board.declared_by(row_) == words
+    held = SeatHeld(**ENVELOPE, hold_id=uuid4(), young_person_id=uuid4(), expires_at=NOW, seats=seats(NOW))
+    assert seat_board.declared_by(told(held, row_)) == words
+    restated = held.model_copy(update={"seats": seats(NOW - timedelta(days=9))})
+    assert seat_board.declared_by(told(restated, row_)) is None
+    assert seat_board.declared_by(told(held.model_copy(update={"seats": seats(None)}))) is None
 
 
 def test_stale_seats_are_counted_nowhere() -> None:

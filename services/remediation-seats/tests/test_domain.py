@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import product
+from pathlib import Path
 from typing import get_args
 from uuid import UUID, uuid4
 
@@ -15,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common import codes
+from common.lifecycle import AFTER, BEFORE, Attempt, Lifecycle, observed, written
 from remediation_seats import domain
 from remediation_seats.domain import TRANSITIONS, Actor
 from remediation_seats.messages import DeclarationWay, DeclineReason, EducationLevel, HoldEnded, HoldEndReason
@@ -298,3 +301,62 @@ def test_a_code_survives_handwriting() -> None:
                 codes.normalised_code(code[: position - 1] + code[position] + code[position - 1] + code[position + 1 :])
                 is None
             )
+
+
+# -- a way out of every state
+
+README = Path(__file__).parents[1] / "README.md"
+# Before and after the instant at which a hold, or the arrival of who was confirmed, is due.
+AT = {BEFORE: NOW, AFTER: NOW + timedelta(days=30)}
+
+
+def tried(rule: Callable[[Programme, Hold, str], Decision]) -> Attempt:
+    """A person's act, once what is due is settled, as every handler does."""
+
+    def attempt(state: str, phase: str) -> str | None:
+        one = hold_in(state)  # type: ignore[arg-type]
+        before = programme(holds=(one,))
+        if domain.settle(before, AT[phase]).messages:
+            return None
+        decision = rule(before, one, phase)
+        return None if decision.refusal is not None else decision.programme.hold(one.hold_id).state
+
+    return attempt
+
+
+def settled_by(state: str, phase: str) -> str | None:
+    """What is due by then."""
+    one = hold_in(state)  # type: ignore[arg-type]
+    settled = domain.settle(programme(holds=(one,)), AT[phase])
+    return settled.programme.hold(one.hold_id).state if settled.messages else None
+
+
+def hold_life() -> Lifecycle:
+    """As the rules have it."""
+    day = timedelta(days=1)
+    attempts: dict[tuple[str, str], Attempt] = {
+        ("prescriber", "extend"): tried(lambda p, h, at: domain.extend(p, h, POLICY, AT[at])),
+        ("prescriber", "withdraw"): tried(lambda p, h, at: domain.withdraw(p, h, AT[at])),
+        ("structure", "confirm"): tried(lambda p, h, at: domain.confirm(p, h, (AT[at] + day).date(), POLICY, AT[at])),
+        ("structure", "decline"): tried(lambda p, h, at: domain.decline(p, h, DeclineReason.OTHER, AT[at])),
+        ("structure", "admit"): tried(lambda p, h, at: domain.admit(p, h, AT[at])),
+        ("release", "release"): tried(lambda p, h, at: domain.release(p, h, AT[at])),
+        ("time", "settle"): settled_by,
+    }
+    states = get_args(HoldState)
+    final = [state for state in states if state not in LIVE]
+    return observed("hold", states, final, attempts, phases=tuple(AT))
+
+
+def test_every_state_has_a_way_out() -> None:
+    """Before what is due, and after."""
+    assert hold_life().problems() == []
+
+
+def test_the_readme_shows_the_table() -> None:
+    """Run this file as a script to write it anew."""
+    assert README.read_text() == written(README.read_text(), hold_life().table())
+
+
+if __name__ == "__main__":
+    README.write_text(written(README.read_text(), hold_life().table()))

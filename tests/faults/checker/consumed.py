@@ -99,11 +99,18 @@ def board(structures: list[Record], programmes: list[Record]) -> tuple[dict[str,
                 "causation_id",
             )
             described = {name: value for name, value in fields.items() if name not in (*envelope, "seats")}
+        by = before.get("declared_way"), before.get("declared_source")
+        if record.name == "SeatsDeclared":
+            by = fields["way"], fields.get("source")
+        elif fields["seats"]["observed_at"] != before.get("observed_at"):
+            by = None, None  # restated after a restore, of a declaration that nobody told of
         by_programme[record.key_text] = {
             **before,
             **described,
             **fields["seats"],
             "programme_id": record.key_text,
+            "declared_way": by[0],
+            "declared_source": by[1],
             "last_record": record.name,
             "last_occurred_at": fields["occurred_at"],
             "free_change": fields["seats"]["free_count"] - before.get("free_count", 0),

@@ -81,3 +81,15 @@ class ServiceHealthReported(Message):
     """
     Partitions that a limit or a lost offset stopped.
     """
+    unsent_count: int = 0
+    """
+    Mails committed and not yet accepted by the relay; 0 from a service that does not say.
+    """
+    unsent_age_seconds: float = 0.0
+    """
+    Age of the oldest of these mails.
+    """
+    undelivered_count: int = 0
+    """
+    Mails that were given up, and that nobody has sent again or discarded.
+    """

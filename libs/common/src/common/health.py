@@ -58,10 +58,13 @@ class HealthReporter:
             self._metrics.partitions_stopped.set(row.stopped_partitions)
             mails = {row.state: row for row in await tx.fetch_all(_MAILS)}
             waiting = [mails[state] for state in mail.WAITING if state in mails]
-            self._metrics.mail_waiting.set(sum(row.mails for row in waiting))
-            self._metrics.mail_waiting_seconds.set(max((row.age_seconds for row in waiting), default=0))
-            for state in mail.FAILED:
-                self._metrics.mail_failed.labels(state).set(mails[state].mails if state in mails else 0)
+            waiting_count = sum(row.mails for row in waiting)
+            waiting_seconds = float(max((row.age_seconds for row in waiting), default=0))
+            failed = {state: mails[state].mails if state in mails else 0 for state in mail.FAILED}
+            self._metrics.mail_waiting.set(waiting_count)
+            self._metrics.unsent_age_seconds.set(waiting_seconds)
+            for state, count in failed.items():
+                self._metrics.mail_failed.labels(state).set(count)
             # One unpublished report is enough: while Kafka is away they must not fill the outbox.
             if await tx.fetch_one(
                 "SELECT 1 FROM outbox WHERE published_at IS NULL AND topic = :own AND key = :key",
@@ -80,6 +83,9 @@ class HealthReporter:
                         dead_letter_count=row.dead_letters,
                         parked_key_count=row.parked_keys,
                         stopped_partition_count=row.stopped_partitions,
+                        unsent_count=waiting_count,
+                        unsent_age_seconds=waiting_seconds,
+                        undelivered_count=sum(failed.values()),
                     )
                 ],
                 aggregate_id=self._id,

@@ -16,6 +16,8 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
+from common.spreadsheet import TABLE_FILES
+
 PARIS = ZoneInfo("Europe/Paris")
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _MONTHS = (
@@ -60,6 +62,7 @@ class Pages:
             lstrip_blocks=True,
         )
         self._environment.globals.update(
+            TABLE_FILES=TABLE_FILES,
             ago=ago,
             clock=clock,
             count=count,

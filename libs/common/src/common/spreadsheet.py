@@ -1,11 +1,14 @@
-"""Tables that people send from a spreadsheet: semicolons, UTF-8 with or without BOM, or Windows-1252; and what is wrong, in French."""
+"""Tables that people send: a workbook (XLSX), or CSV with semicolons in UTF-8 or Windows-1252; and what is wrong, in French."""
 
 from __future__ import annotations
 
 import csv
 import io
 import unicodedata
+import warnings
+import zipfile
 from collections.abc import Mapping, Sequence
+from datetime import date, datetime, time
 from typing import Any
 
 from pydantic import ValidationError
@@ -32,6 +35,19 @@ _PROBLEMS = {
 }
 
 Line = dict[str, str] | Refusal
+
+# What a route that takes a table says of its body in OpenAPI; whatever a file names as its type, it is read for what it is.
+TABLE_BODY: dict[str, Any] = {
+    "requestBody": {
+        "content": {"text/csv": {}, "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": {}},
+        "required": True,
+    }
+}
+# What the field of a form proposes to choose from.
+TABLE_FILES = ".csv,.xlsx"
+# A workbook is compressed: what it unpacks to, and the empty rows that it only implies, are bounded.
+_UNPACKED_BYTES_MAX, _ROWS_MAX, _COLUMNS_MAX = 64 * 1024 * 1024, 200_000, 64
+_APOSTROPHES = str.maketrans(dict.fromkeys("\u2019\u2018\u02bc\u00b4`", "'"))
 
 
 class UnreadableTable(ValueError):
@@ -69,8 +85,24 @@ def read_table(
     return lines
 
 
+def same(one: str, other: str) -> bool:
+    """Whether two texts differ in nothing but how they were typed: composed accents, blanks, apostrophes."""
+    return folded(one) == folded(other)
+
+
+def folded(text: str) -> str:
+    """A text by which it is compared: NFC, one blank for several, one apostrophe for all."""
+    return " ".join(unicodedata.normalize("NFC", text).translate(_APOSTROPHES).split())
+
+
 def decoded(content: bytes) -> str:
-    """The text of a file; raises `UnreadableTable`."""
+    """The text of a file, of a workbook as the CSV that it stands for; raises `UnreadableTable`."""
+    if content.startswith(b"PK\x03\x04"):
+        return _of_workbook(content)
+    if content.startswith(b"\xd0\xcf\x11\xe0"):
+        raise UnreadableTable(
+            "C’est un classeur d’un ancien Excel (.xls), ou protégé par un mot de passe : enregistrez-le en « Classeur Excel (.xlsx) »."
+        )
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise UnreadableTable("Le fichier est en UTF-16 : enregistrez-le en « CSV UTF-8 (point-virgule) ».")
     for encoding in ("utf-8-sig", "cp1252"):
@@ -79,6 +111,72 @@ def decoded(content: bytes) -> str:
         except UnicodeDecodeError:
             continue
     raise UnreadableTable("Ce n’est pas un texte : enregistrez le tableau en « CSV UTF-8 (point-virgule) ».")
+
+
+def _of_workbook(content: bytes) -> str:
+    """The one sheet that has anything, a line a row, so that line numbers are those that the spreadsheet shows."""
+    # Every service starts without it, and few are ever sent a workbook.
+    from openpyxl import load_workbook
+
+    try:
+        _check_size(content)
+        with warnings.catch_warnings():
+            # Of styles and extensions that it leaves alone.
+            warnings.simplefilter("ignore")
+            workbook = load_workbook(io.BytesIO(content), read_only=True, data_only=True)
+            sheets = {sheet.title: text for sheet in workbook.worksheets if (text := _of_sheet(sheet)).strip()}
+    except UnreadableTable:
+        raise
+    except Exception as error:
+        # Whatever a broken file makes of the library.
+        raise UnreadableTable(
+            "Le classeur ne peut pas être lu : enregistrez-le à nouveau en « Classeur Excel (.xlsx) », ou en « CSV UTF-8 (point-virgule) »."
+        ) from error
+    if len(sheets) > 1:
+        raise UnreadableTable(
+            f"Le classeur a {len(sheets)} feuilles remplies ({', '.join(sheets)}) : n’en gardez qu’une."
+        )
+    return "".join(sheets.values())
+
+
+def _check_size(content: bytes) -> None:
+    with zipfile.ZipFile(io.BytesIO(content)) as packed:
+        if sum(member.file_size for member in packed.infolist()) > _UNPACKED_BYTES_MAX:
+            raise UnreadableTable(
+                "Le classeur est trop grand : enregistrez sa feuille en « CSV UTF-8 (point-virgule) »."
+            )
+        # Unpacks all, and refuses what is larger than it says.
+        packed.testzip()
+
+
+def _of_sheet(sheet: Any) -> str:
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, delimiter=";", lineterminator="\n")
+    # What a sheet says of its size may be wrong.
+    sheet.reset_dimensions()
+    for number, row in enumerate(sheet.iter_rows(max_col=_COLUMNS_MAX, values_only=True), 1):
+        if number > _ROWS_MAX:
+            raise UnreadableTable("La feuille a trop de lignes.")
+        cells = [_written(cell) for cell in row]
+        writer.writerow(cells if any(cells) else [])
+    return out.getvalue()
+
+
+def _written(cell: Any) -> str:
+    """A cell as its person sees it: a number without a comma that it does not need, a day as one writes it here."""
+    match cell:
+        case None:
+            return ""
+        case bool():
+            return "oui" if cell else "non"
+        case float() if cell.is_integer():
+            return str(int(cell))
+        case datetime() if cell.time() != time():
+            return f"{cell:%d/%m/%Y %H:%M:%S}"
+        case date():
+            return f"{cell:%d/%m/%Y}"
+        case _:
+            return " ".join(str(cell).split())
 
 
 def written_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
@@ -115,4 +213,8 @@ def _bare(name: str) -> str:
 def _cells(row: Sequence[str], places: Mapping[str, int], nothing: Mapping[str, str]) -> Line:
     if len(row) <= max(places.values()):
         return Refusal("invalid_line", f"{len(row)} colonnes seulement : il en manque.")
-    return {**nothing, **{name: row[place].strip() for name, place in places.items()}}
+    return {**nothing, **{name: _tidy(row[place]) for name, place in places.items()}}
+
+
+def _tidy(cell: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", cell).split())

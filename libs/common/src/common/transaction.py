@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
@@ -41,6 +42,13 @@ class MessageTooLarge(Exception):
         self.refusal = Refusal(
             "message_too_large", "La demande produit un message trop volumineux ; raccourcissez ses textes."
         )
+
+
+@dataclass
+class Step:
+    """A part of a transaction; whoever runs it says whether it is undone."""
+
+    undo: bool = False
 
 
 class Transaction:
@@ -127,14 +135,26 @@ class Transaction:
         return version
 
     @asynccontextmanager
+    async def step(self) -> AsyncIterator[Step]:
+        """What is done in this block is undone at its end where it fails, or says `undo`: by a savepoint of the database."""
+        counts, savepoint, step = (self.emitted_count, self.mailed_count), await self._connection.begin_nested(), Step()
+        done = False
+        try:
+            yield step
+            done = not step.undo
+        finally:
+            if done:
+                await savepoint.commit()
+            else:
+                await savepoint.rollback()
+                self.emitted_count, self.mailed_count = counts
+
+    @asynccontextmanager
     async def undone(self) -> AsyncIterator[None]:
         """What is done in this block is undone at its end: a rehearsal by the same code, rules and constraints."""
-        counts, savepoint = (self.emitted_count, self.mailed_count), await self._connection.begin_nested()
-        try:
+        async with self.step() as step:
+            step.undo = True
             yield
-        finally:
-            await savepoint.rollback()
-            self.emitted_count, self.mailed_count = counts
 
     async def execute_unless_taken(self, sql: str, **values: Any) -> bool:
         """Runs a statement that a unique constraint may refuse: waits for whoever was first, then does nothing and says False.

@@ -196,15 +196,16 @@ class GroupBody(PeopleBody):
 
 
 class CheckInBody(Body):
-    """One reading at the door, by the clock of the device."""
+    """One reading at the door, by the clock of the device; its id, which the device draws, is the same whenever it is sent."""
 
     code: Annotated[str, StringConstraints(min_length=1, max_length=40)]
     visitor_count: int | None = Field(default=None, ge=0, le=CAPACITY_MAX)
     at: Instant
+    reading_id: UUID | None = None
 
     def reading(self) -> CheckIn:
         """As the rules have it."""
-        return CheckIn(self.code, self.visitor_count, self.at)
+        return CheckIn(self.code, self.visitor_count, self.at, self.reading_id)
 
 
 class CheckInsBody(Body):

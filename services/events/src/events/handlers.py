@@ -148,7 +148,11 @@ async def cancel_for(tx: Transaction, account: str, registration_id: UUID) -> Re
 async def check_in(
     tx: Transaction, account: str, session_id: UUID, readings: Sequence[CheckIn]
 ) -> Refusal | list[Receipt]:
-    """Takes what a device at the door has read, in any order and any number of times; one receipt for each reading."""
+    """Takes what a device at the door has read, in any order and any number of times; one receipt for each reading.
+
+    Where its clock is ahead, the whole batch is moved back together: each moved to now, a correction would be as old as
+    what it corrects.
+    """
     session = await store.lock_session(tx, session_id)
     if session is None:
         return NOT_FOUND
@@ -157,12 +161,13 @@ async def check_in(
     now = await tx.now()
     policy = await store.policy_at(tx, now)
     refusal = _door_is_closed(session, policy, now)
+    ahead = max((reading.at - now for reading in readings), default=timedelta())
     receipts = []
     for reading in readings:
         if refusal is not None:
             receipts.append(Receipt(reading.code, "refused", refusal.reason, refusal.detail))
             continue
-        receipts.append(await _read(tx, session_id, reading, policy, now))
+        receipts.append(await _read(tx, session_id, reading, min(reading.at, reading.at - ahead), policy, now))
     return receipts
 
 
@@ -176,7 +181,9 @@ def _door_is_closed(session: Session, policy: Policy, now: datetime) -> Refusal 
     return None
 
 
-async def _read(tx: Transaction, session_id: UUID, reading: CheckIn, policy: Policy, now: datetime) -> Receipt:
+async def _read(
+    tx: Transaction, session_id: UUID, reading: CheckIn, at: datetime, policy: Policy, now: datetime
+) -> Receipt:
     code = normalised_code(reading.code)
     registration_id = await party_store.registration_by_code(tx, session_id, code) if code is not None else None
     if registration_id is None:
@@ -186,10 +193,12 @@ async def _read(tx: Transaction, session_id: UUID, reading: CheckIn, policy: Pol
     assert session is not None
     one = session.known(registration_id)
     assert one is not None
-    decision = domain.check_in(session, one, reading.visitor_count, min(reading.at, now), now)
-    await store.save(tx, session, decision, policy)
+    decision = domain.check_in(session, one, reading.visitor_count, at, now)
     if decision.refusal is not None:
         return Receipt(reading.code, "refused", decision.refusal.reason, decision.refusal.detail)
+    if not await party_store.first_seen(tx, session_id, reading.identity, registration_id):
+        return Receipt(reading.code, "unchanged", visitor_count=one.visitor_count or 0)
+    await store.save(tx, session, decision, policy)
     counted = decision.registration.visitor_count if decision.registration is not None else None
     return Receipt(reading.code, "accepted" if decision.messages else "unchanged", visitor_count=counted or 0)
 

@@ -11,6 +11,7 @@ from common.commands import command
 from common.failures import Refusal
 from common.http import Answer, answer, database_of
 from common.identity import Principal, caller_as
+from common.mail import unreached
 from common.transaction import Transaction
 from events import event_handlers, event_store, handlers, party_store
 from events.bodies import CheckInsBody, EventBody, NeedBody, SessionBody
@@ -99,12 +100,15 @@ async def cancel_session(tx: Transaction, principal: Principal, session_id: UUID
 
 @router.get("/sessions/{session_id}/registrations")
 async def registrations(request: Request, session_id: UUID, principal: Organiser) -> list[dict[str, Any]]:
-    """Who is registered, in the order of the line: for the organiser alone."""
+    """Who is registered, in the order of the line: for the organiser alone; `reachable` is false where the latest mail failed."""
     async with database_of(request).transaction() as tx:
         row = await organised_session(tx, principal, session_id)
         rows = await party_store.registrations(tx, session_id=row.session_id)
+        lost = await unreached(tx, (one.email for one in rows))
         return [
-            shown_registration(one) | {"title": one.party_title, "email": one.email, "code": one.code} for one in rows
+            shown_registration(one)
+            | {"title": one.party_title, "email": one.email, "code": one.code, "reachable": one.email not in lost}
+            for one in rows
         ]
 
 

@@ -13,6 +13,7 @@ from common.commands import Command, Endpoint, Form, Sent, Words, command
 from common.desk import Desk, Routes, done, table_file
 from common.http import Answer
 from common.identity import Principal
+from common.mail import unreached
 from common.pages import PARIS
 from common.spreadsheet import written_table
 from common.transaction import Transaction
@@ -182,6 +183,7 @@ class OrganiserDesk(Desk):
         async with self.database.transaction() as tx:
             row = await organised_session(tx, principal, session_id)
             registrations = await party_store.registrations(tx, session_id=session_id)
+            lost = await unreached(tx, (one.email for one in registrations))
             now = await tx.now()
         live = [one for one in registrations if not (one.due_at is not None and one.due_at <= now)]
         return self.page(
@@ -194,6 +196,7 @@ class OrganiserDesk(Desk):
             seated=[one for one in live if one.state in ("registered", "attended", "absent")],
             offered=[one for one in live if one.state == "offered"],
             waiting=[one for one in live if one.state == "waiting"],
+            unreached=lost,
             now=now,
             door_open=row.state == "open" and row.starts_at - timedelta(hours=12) <= now,
         )

@@ -138,6 +138,17 @@ async def registration_by_code(tx: Transaction, session_id: UUID, code: str) -> 
     return row.registration_id if row is not None else None
 
 
+async def first_seen(tx: Transaction, session_id: UUID, reading_id: UUID, registration_id: UUID) -> bool:
+    """Keeps that a reading was counted; False when it has been. The session is locked."""
+    fresh = await tx.execute(
+        "INSERT INTO reading VALUES (:session_id, :reading_id, :registration_id) ON CONFLICT DO NOTHING",
+        session_id=session_id,
+        reading_id=reading_id,
+        registration_id=registration_id,
+    )
+    return bool(fresh)
+
+
 async def too_often_absent(
     tx: Transaction, absences_max: int, now: datetime, after: tuple[UUID, UUID], limit: int
 ) -> list[tuple[UUID, UUID]]:

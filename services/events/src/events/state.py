@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from common.failures import Refusal
 from common.messages import Message
@@ -23,6 +23,7 @@ from waiting_list.rules import Counts, Place, RegistrationState, Terms
 
 EventState = Literal["draft", "awaiting", "confirmed", "cancelled"]
 SessionState = Literal["planned", "open", "held", "cancelled"]
+_BY_CONTENT = UUID("6e1f6c0b-3d39-4c53-9f0a-0f2a4b7d9c11")
 
 
 @dataclass(frozen=True)
@@ -242,6 +243,12 @@ class CheckIn:
     code: str
     visitor_count: int | None
     at: datetime
+    reading_id: UUID | None = None
+
+    @property
+    def identity(self) -> UUID:
+        """Its own id; of a device that gives none, what it says: a code, a number and an instant that come again are one."""
+        return self.reading_id or uuid5(_BY_CONTENT, f"{self.code}:{self.visitor_count}:{self.at.timestamp()}")
 
 
 @dataclass(frozen=True)

@@ -150,6 +150,16 @@ class RegistrationRow(Queued, EventsTable, table=True):
     owed: str | None = None
 
 
+class ReadingRow(EventsTable, table=True):
+    """What a device read at a door and we have counted: the same reading counts once, however often it is sent."""
+
+    __tablename__ = "reading"
+    __table_args__ = (Index("reading_of_registration", "registration_id"),)
+    session_id: UUID = Field(primary_key=True)
+    reading_id: UUID = Field(primary_key=True)
+    registration_id: UUID = Field(foreign_key="registration.registration_id", ondelete="CASCADE")
+
+
 class KitRow(EventsTable, table=True):
     """A trade kit. Its row's lock orders its loans."""
 

@@ -107,8 +107,9 @@ def call_off(cafe: Cafe, reason: CafeCancellationReason, now: datetime) -> Decis
         return Decision(cafe)
     if not cafe.takes_registrations and cafe.state != "planned":
         return _refused(cafe, "cafe_over", f"Ce café est {STATES_FR[cafe.state]}.")
-    if now >= cafe.plan.starts_at and cafe.state != "planned":
-        return _refused(cafe, "cafe_over", "Ce café a commencé.")
+    # Once it has begun, it is called off as long as nobody was there: the facilitator fell ill, the door was closed.
+    if cafe.state != "planned" and (now >= cafe.plan.ends_at or (now >= cafe.plan.starts_at and cafe.counts.attended)):
+        return _refused(cafe, "cafe_over", "Ce café a eu lieu.")
     cancelled = replace(
         cafe, state="cancelled", counts=Counts(), registrations=(), review_at=None, revision=cafe.revision + 1
     )

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from common.commands import command
 from common.http import Answer, answer, database_of
 from common.identity import Principal, caller_as
+from common.mail import unreached
 from common.transaction import Transaction
 from parents_cafes import household_store, season_handlers, season_store, store, venue_store, words
 from parents_cafes.bodies import CafeBody, CheckInBody, FacilitatorBody, VenueBody
@@ -78,10 +79,11 @@ async def cancel_cafe(tx: Transaction, principal: Principal, cafe_id: UUID) -> A
 
 @router.get("/cafes/{cafe_id}/registrations")
 async def list_registrations(request: Request, cafe_id: UUID, principal: Caller) -> list[dict[str, Any]]:
-    """Who is registered, who waits in which order; the caller's own cafés only."""
+    """Who is registered, who waits in which order, whom mail does not reach; the caller's own cafés only."""
     async with database_of(request).transaction() as tx:
         await mine(tx, principal, cafe_id)
         rows = await household_store.registrations(tx, cafe_id=cafe_id)
+        lost = await unreached(tx, (row.email for row in rows))
     names = (
         "registration_id",
         "state",
@@ -92,7 +94,11 @@ async def list_registrations(request: Request, cafe_id: UUID, principal: Caller)
         "moved_until",
         "visitor_count",
     )
-    return [{name: getattr(row, name) for name in (*names, "end_reason", "code", "household_title")} for row in rows]
+    return [
+        {name: getattr(row, name) for name in (*names, "end_reason", "code", "household_title")}
+        | {"reachable": row.email not in lost}
+        for row in rows
+    ]
 
 
 @command(*COORDINATORS, api=router.post("/cafes/{cafe_id}/check-ins"))

@@ -14,6 +14,7 @@ from common.commands import Sent, Words, command
 from common.desk import Desk, Routes, done
 from common.http import Answer, answer
 from common.identity import Principal
+from common.mail import unreached
 from common.pages import PARIS
 from common.transaction import Transaction
 from parents_cafes import (
@@ -257,6 +258,7 @@ async def _list_of(tx: Transaction, row: Any) -> dict[str, Any]:
         "seated": [one for one in live if one.state in ("registered", "attended", "absent")],
         "offered": [one for one in live if one.state == "offered"],
         "waiting": [one for one in live if one.state == "waiting"],
+        "unreached": await unreached(tx, (one.email for one in live)),
         "can_check_in": from_at <= now <= until_at,
         "now": now,
     }

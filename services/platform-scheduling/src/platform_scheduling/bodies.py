@@ -151,9 +151,10 @@ class BlockBody(SlotBody):
 
 
 class CalendarBody(Body):
-    """What the owner's own calendar keeps, with a note each."""
+    """What the owner's own calendar keeps, with a note each; nothing at all replaces something only when told to."""
 
     spans: list[tuple[Span, str]]
+    replace_with_nothing: bool = False
 
 
 class BookingBody(SlotBody):

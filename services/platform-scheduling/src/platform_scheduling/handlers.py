@@ -166,7 +166,7 @@ async def block(
     if taken:
         detail = f"{len(taken)} réservations tombent à ce moment : refusez-les ou annulez-les d’abord."
         return Refusal("booked", detail, {"bookings": taken})
-    if await time_store.busy_count(tx, platform_id, await tx.now(), source="block") >= _BLOCKS_MAX:
+    if await time_store.block_count(tx, platform_id, await tx.now()) >= _BLOCKS_MAX:
         return Refusal("too_many_blocks", f"Au plus {_BLOCKS_MAX} périodes gardées.")
     if refusal := await _breaking(tx, platform, lambda one, now: commitments.by_keeping(one, busy, now)):
         return refusal
@@ -188,12 +188,28 @@ async def unblock(tx: Transaction, owner_code: str, platform_id: UUID, busy_id: 
 
 
 async def import_calendar(
-    tx: Transaction, owner_code: str, platform_id: UUID, spans: Sequence[tuple[Span, str]]
+    tx: Transaction,
+    owner_code: str,
+    platform_id: UUID,
+    spans: Sequence[tuple[Span, str]],
+    *,
+    replace_with_nothing: bool = False,
 ) -> Refusal | list[UUID]:
-    """Replaces what came from the owner's calendar. Bookings in the way stay; they are named, for the owner to decide."""
+    """Replaces what came from the owner's calendar. Bookings in the way stay; they are named, for the owner to decide.
+
+    A file with nothing busy is more often an export gone wrong than an empty year: it erases what was busy only when told to.
+    """
     platform = await _owned(tx, owner_code, platform_id)
     if isinstance(platform, Refusal):
         return platform
+    count, hours = await time_store.calendar_ahead(tx, platform_id, await tx.now())
+    if count and not spans and not replace_with_nothing:
+        detail = (
+            f"Ce fichier n’a rien d’occupé d’ici un an : il effacerait {hours} h occupées du précédent. "
+            "Vérifiez l’export ; si l’agenda est bien vide, confirmez-le."
+        )
+        facts = {"busy_count": count, "busy_hours": hours, "confirmed_by": "replace_with_nothing=true"}
+        return Refusal("nothing_busy", detail, facts)
     platform = await _settled(tx, platform)
     await time_store.drop_busy(tx, platform_id)
     await time_store.write_calendar(tx, platform_id, spans)

@@ -14,6 +14,7 @@ from common.commands import command
 from common.failures import Refusal
 from common.http import Answer, answer, database_of, problem, run_command
 from common.identity import Principal, caller_as
+from common.mail import unreached
 from common.transaction import Transaction
 from platform_scheduling import handlers, photos, search, store, time_store
 from platform_scheduling.bodies import BlockBody, CalendarBody, PlatformBody, RefusalBody, SlotBody, WindowBody
@@ -96,21 +97,29 @@ async def drop_block(tx: Transaction, principal: Principal, platform_id: UUID, b
 @command("owner")
 async def take_calendar(tx: Transaction, principal: Principal, platform_id: UUID, body: CalendarBody) -> Answer:
     """What the owner's own calendar keeps, in place of what the one before did."""
-    result = await handlers.import_calendar(tx, owner_of(principal), platform_id, body.spans)
+    result = await handlers.import_calendar(
+        tx, owner_of(principal), platform_id, body.spans, replace_with_nothing=body.replace_with_nothing
+    )
     if isinstance(result, Refusal):
         return answer(result, None)
     return 200, {"span_count": len(body.spans), "bookings_in_the_way": result}
 
 
 @router.put("/platforms/{platform_id}/calendar")
-async def import_calendar(request: Request, platform_id: UUID, principal: Owner) -> Response:
-    """The owner's own calendar (text/calendar), which replaces the one before; bookings in its way are named and stay."""
+async def import_calendar(
+    request: Request, platform_id: UUID, principal: Owner, replace_with_nothing: bool = False
+) -> Response:
+    """The owner's own calendar (text/calendar), which replaces the one before; bookings in its way are named and stay.
+
+    One with nothing busy is refused (409, `nothing_busy`) where it would erase what was, unless `replace_with_nothing` is true.
+    """
     try:
         spans = await busy_spans(database_of(request), await request.body())
     except Unreadable as error:
         return problem(422, str(error), reason=error.reason)
-    facts = hashlib.sha256(repr(spans).encode()).hexdigest()
-    run = partial(take_calendar.run, principal=principal, platform_id=platform_id, body=CalendarBody(spans=spans))
+    body = CalendarBody(spans=spans, replace_with_nothing=replace_with_nothing)
+    facts = hashlib.sha256(repr(body).encode()).hexdigest()
+    run = partial(take_calendar.run, principal=principal, platform_id=platform_id, body=body)
     return await run_command(request, principal, facts, run)
 
 
@@ -143,10 +152,19 @@ async def drop_photo(tx: Transaction, principal: Principal, platform_id: UUID, n
 
 @router.get("/received-bookings")
 async def received_bookings(request: Request, principal: Owner) -> list[dict[str, Any]]:
-    """Bookings of the owner's platforms that are not over, and those of the last days."""
+    """Bookings of the owner's platforms that are not over, and those of the last days; `reachable`: whether mail gets there."""
     async with database_of(request).transaction() as tx:
         rows = await store.bookings(tx, owner_code=owner_of(principal), since=await tx.now() - FEED_PAST)
-        return [shown_booking(row) | {"requester_title": row.requester_title, "purpose": row.purpose} for row in rows]
+        lost = await unreached(tx, (row.contact_email for row in rows))
+        return [
+            shown_booking(row)
+            | {
+                "requester_title": row.requester_title,
+                "purpose": row.purpose,
+                "reachable": row.contact_email not in lost,
+            }
+            for row in rows
+        ]
 
 
 @command("owner", api=router.post("/received-bookings/{booking_id}/refusal"))

@@ -16,6 +16,7 @@ from common.commands import Endpoint, Sent, Words, command
 from common.desk import Desk, Routes, done
 from common.http import Answer, answer
 from common.identity import Principal
+from common.mail import unreached
 from common.transaction import Transaction
 from platform_scheduling import handlers, owner_http, photos, store, time_store
 from platform_scheduling.bodies import Note, PlatformBody
@@ -114,6 +115,7 @@ class OwnerDesk(Desk):
             platforms = await store.platforms_of(tx, owner)
             rows = await store.bookings(tx, owner_code=owner, since=now - timedelta(days=policy.no_show_days))
             in_the_way = await store.in_the_way(tx, owner, now)
+            lost = await unreached(tx, (row.contact_email for row in rows))
         live = [row for row in rows if row.due_at is not None and row.due_at > now]
         return self.page(
             request,
@@ -126,6 +128,7 @@ class OwnerDesk(Desk):
             approved=[row for row in live if row.state == "approved"],
             past=[row for row in rows if row.state == "done" or (row.state == "approved" and row.starts_at <= now)],
             in_the_way=in_the_way,
+            unreached=lost,
             platforms=platforms,
         )
 
@@ -151,7 +154,7 @@ class OwnerDesk(Desk):
             units = await store.units_of(tx, platform_id)
             shown = await time_store.photos_of(tx, platform_id)
             windows = await time_store.windows_of(tx, platform_id)
-            busy_count = await time_store.busy_count(tx, platform_id, now, source="calendar")
+            busy_count, busy_hours = await time_store.calendar_ahead(tx, platform_id, now)
             feed = tx.address(f"/calendriers/{row.feed_secret}.ics") if row is not None else ""
         others = sorted(known.values(), key=lambda one: str(one.platform_id))
         return self.page(
@@ -168,12 +171,14 @@ class OwnerDesk(Desk):
             photos_max=photos.PHOTOS_MAX,
             windows=windows,
             busy_count=busy_count,
+            busy_hours=busy_hours,
             feed=feed,
             policy=policy,
         )
 
     async def _calendar_sent(self, sent: Sent) -> dict[str, Any]:
-        return {"spans": await busy_spans(self.database, await sent.file("calendar"))}
+        spans = await busy_spans(self.database, await sent.file("calendar"))
+        return {"spans": spans, "replace_with_nothing": sent.typed.get("vide") == "1"}
 
 
 class PhotoBody(Body):

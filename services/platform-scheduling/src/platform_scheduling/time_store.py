@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from math import ceil
 from typing import Any, Literal
 from uuid import UUID
 
@@ -189,16 +190,30 @@ async def write_calendar(tx: Transaction, platform_id: UUID, spans: Sequence[tup
     )
 
 
-async def busy_count(tx: Transaction, platform_id: UUID, now: datetime, *, source: Literal["block", "calendar"]) -> int:
-    """How many blocks of the owner, or busy times of its imported calendar, are not over."""
+async def block_count(tx: Transaction, platform_id: UUID, now: datetime) -> int:
+    """How many blocks of the owner are not over."""
     row = await tx.fetch_one(
-        "SELECT count(*) AS n FROM busy_time WHERE platform_id = :id AND source = :source AND ends_at > :now",
+        "SELECT count(*) AS n FROM busy_time WHERE platform_id = :id AND source = 'block' AND ends_at > :now",
         id=platform_id,
-        source=source,
         now=now,
     )
     assert row is not None
     return int(row.n)
+
+
+async def calendar_ahead(tx: Transaction, platform_id: UUID, now: datetime) -> tuple[int, int]:
+    """How many busy times of the owner's imported calendar are not over, and how many hours from now on they take together."""
+    row = await tx.fetch_one(
+        """WITH ahead AS (SELECT tstzrange(GREATEST(starts_at, CAST(:now AS timestamptz)), ends_at) AS span FROM busy_time
+                          WHERE platform_id = :id AND source = 'calendar' AND ends_at > :now)
+           SELECT (SELECT count(*) FROM ahead) AS n,
+                  (SELECT COALESCE(sum(extract(epoch FROM upper(piece) - lower(piece))), 0) / 3600
+                   FROM unnest((SELECT range_agg(span) FROM ahead)) AS piece) AS hours""",
+        id=platform_id,
+        now=now,
+    )
+    assert row is not None
+    return int(row.n), ceil(row.hours)
 
 
 async def put_photo(tx: Transaction, platform_id: UUID, number: int, caption: str, content: bytes) -> None:

@@ -15,6 +15,7 @@ from common.commands import Form, Sent, command
 from common.desk import Desk, Routes, done
 from common.http import Answer
 from common.identity import Principal
+from common.mail import unreached
 from common.pages import PARIS
 from common.transaction import Transaction
 from platform_scheduling import owner_http, search, store, time_store, week_grid, words
@@ -68,6 +69,7 @@ class WeekDesk(Desk):
             opened = await time_store.within(tx, "open_time", platform_id, [span])
             busy = await time_store.within(tx, "busy_time", platform_id, [span])
             rows = await store.bookings(tx, platform_id=platform_id, since=span.starts_at, until=span.ends_at)
+            lost = await unreached(tx, (r.contact_email for r in rows))
         shown = [
             r
             for r in rows
@@ -86,6 +88,7 @@ class WeekDesk(Desk):
             later=weeks.week_of(monday + timedelta(days=7)),
             grid=week_grid.grid(monday, len(units), opened, busy, [r for r in shown if r.unit_number]),
             bookings=shown,
+            unreached=lost,
             blocks=[one for one in busy if one.source == "block"],
             today=now.astimezone(PARIS).date(),
         )

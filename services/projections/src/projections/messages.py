@@ -1627,6 +1627,16 @@ class DeclarationWay(StrEnum):
     TOPIC = 'TOPIC'
 
 
+class DeclarationSource(StrEnum):
+    """
+    Who of a structure declared.
+    """
+
+    UNKNOWN = 'UNKNOWN'
+    PERSON = 'PERSON'
+    SYSTEM = 'SYSTEM'
+
+
 class SeatsDeclared(Message):
     """
     The structure declared its seats as it saw them at seats.observed_at.
@@ -1645,6 +1655,10 @@ class SeatsDeclared(Message):
     seats: SeatCounts
     """
     Counts after this message.
+    """
+    source: DeclarationSource | None = None
+    """
+    Whose word it is: a person of the structure, at a page, or its software; null in earlier versions.
     """
 
 

@@ -74,6 +74,7 @@ def apply(row: Row | None, delivery: Delivery) -> Row:
     message: Any = delivery.message
     before = row or {}
     changed: Row = {}
+    declared: Row = {name: before.get(name) for name in ("declared_way", "declared_source")}
     if isinstance(message, ProgrammeDescribed):
         names = (
             "structure_id",
@@ -89,9 +90,15 @@ def apply(row: Row | None, delivery: Delivery) -> Row:
             "open",
         )
         changed = {name: getattr(message, name) for name in names}
+    if isinstance(message, SeatsDeclared):
+        declared = {"declared_way": message.way, "declared_source": message.source}
+    elif message.seats.observed_at != before.get("observed_at"):
+        # A description after a restore speaks of another declaration, and does not say whose that was.
+        declared = dict.fromkeys(declared)
     return {
         **before,
         **changed,
+        **declared,
         **message.seats.model_dump(),
         **rows.place_in_log(delivery),
         "programme_id": message.aggregate_id,
@@ -154,6 +161,21 @@ def freshness(observed_at: datetime | None, now: datetime) -> Freshness:
     return "stale" if age > STALE else "ageing" if age > AGEING else "fresh"
 
 
+# Whose word a declaration is, and by which way it came, where an earlier version of the message does not tell the first.
+_OF_WAY = {"PAGE": "PERSON", "HTTP": "SYSTEM", "TOPIC": "SYSTEM"}
+_SOURCES_FR = {"PERSON": "une personne de la structure", "SYSTEM": "le logiciel de la structure"}
+_WAYS_FR = {"PAGE": "sur sa page", "CSV": "par un tableau", "HTTP": "par l’API", "TOPIC": "par son flux Kafka"}
+
+
+def declared_by(row: Any) -> str | None:
+    """Who said what a row shows, and by which way, in words; None where nobody did or it is not known."""
+    way = row["declared_way"]
+    if way not in _WAYS_FR:
+        return None
+    source = row["declared_source"] if row["declared_source"] in _SOURCES_FR else _OF_WAY.get(way)
+    return f"{_SOURCES_FR.get(source or '', 'la structure')}, {_WAYS_FR[way]}"
+
+
 def _shown(row: Any, now: datetime) -> Row:
     """A row with what is derived: freshness, countable seats, territory."""
     commune = reference.communes().get(row["commune_code"])
@@ -162,6 +184,7 @@ def _shown(row: Any, now: datetime) -> Row:
         **row,
         "freshness": state,
         "countable_free_count": row["free_count"] if state in ("fresh", "ageing") else 0,
+        "declared_by": declared_by(row),
         "commune": commune.title if commune else row["commune_code"],
         "department_code": commune.department_code if commune else "",
         "epci_siren": commune.epci_siren if commune else "",

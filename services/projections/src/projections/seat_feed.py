@@ -70,6 +70,7 @@ def status(as_of: AsOf, rows: Sequence[Row]) -> dict[str, Any]:
             },
             "held": row["held_count"],
             "stale_at": row["observed_at"] and row["observed_at"] + STALE,
+            "declared": {"source": row["declared_source"], "way": row["declared_way"], "by": row["declared_by"]},
         }
         for row in rows
     ]

@@ -59,6 +59,9 @@ class BoardProgramme(ReadModel, table=True):
     free_count: int
     excess_count: int
     observed_at: datetime | None = instant(nullable=True)
+    # By which way, and whose word, the seats of `observed_at` came; null where that is not known.
+    declared_way: str | None = None
+    declared_source: str | None = None
     last_record: str
     last_occurred_at: datetime = instant()
     free_change: int
@@ -287,6 +290,9 @@ class PipelineService(ReadModel, table=True):
     dead_letter_count: int = Field(sa_type=BigInteger)
     parked_key_count: int = Field(sa_type=BigInteger)
     stopped_partition_count: int
+    unsent_count: int = Field(sa_type=BigInteger)
+    unsent_age_seconds: float
+    undelivered_count: int = Field(sa_type=BigInteger)
     log_topic: str
     log_partition: int
     log_offset: int = Field(sa_type=BigInteger)

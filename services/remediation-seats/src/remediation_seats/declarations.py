@@ -14,7 +14,7 @@ from common.pages import PARIS
 from common.spreadsheet import read_table, refused_line, written_table
 from common.transaction import Transaction
 from remediation_seats import handlers
-from remediation_seats.messages import DeclarationWay
+from remediation_seats.messages import DeclarationSource, DeclarationWay
 from remediation_seats.state import Declaration
 
 LINES_MAX = 500
@@ -49,17 +49,22 @@ class DeclarationLine(BaseModel):
         taken_within_total(self.total_count, self.taken_count)
         return self
 
-    def declaration(self, way: DeclarationWay) -> Declaration:
+    def declaration(self, way: DeclarationWay, source: DeclarationSource) -> Declaration:
         """As the domain has it."""
-        return Declaration(self.total_count, self.taken_count, self.observed_at.astimezone(UTC), way, self.sequence)
+        at = self.observed_at.astimezone(UTC)
+        return Declaration(self.total_count, self.taken_count, at, way, self.sequence, source)
 
 
 async def declare(
-    tx: Transaction, structure_id: UUID, lines: Sequence[Mapping[str, Any] | Refusal], way: DeclarationWay
+    tx: Transaction,
+    structure_id: UUID,
+    lines: Sequence[Mapping[str, Any] | Refusal],
+    way: DeclarationWay,
+    source: DeclarationSource,
 ) -> list[Receipt]:
     """One receipt per line, in the order of the lines, for every way in; what cannot be read gets its own."""
     checked = [line if isinstance(line, Refusal) else _checked(line) for line in lines]
-    good = [(line.programme_id, line.declaration(way)) for line in checked if isinstance(line, DeclarationLine)]
+    good = [(line.programme_id, line.declaration(way, source)) for line in checked if isinstance(line, DeclarationLine)]
     receipts: Iterator[Receipt] = iter(await handlers.declare_seats(tx, structure_id, good))
     return [
         {"status": "refused", "reason": line.reason, "detail": line.detail}
@@ -72,11 +77,13 @@ async def declare(
 Table = Sequence[tuple[int, Mapping[str, Any] | Refusal]]
 
 
-async def declare_table(tx: Transaction, structure_id: UUID, table: Table, *, dry_run: bool) -> dict[str, Any]:
+async def declare_table(
+    tx: Transaction, structure_id: UUID, table: Table, source: DeclarationSource, *, dry_run: bool
+) -> dict[str, Any]:
     """The report on a table, a receipt per line; of a dry run nothing is kept, and its receipts are what would be."""
 
     async def receipts() -> list[Receipt]:
-        return await declare(tx, structure_id, [line for _, line in table], DeclarationWay.CSV)
+        return await declare(tx, structure_id, [line for _, line in table], DeclarationWay.CSV, source)
 
     if dry_run:
         async with tx.undone():

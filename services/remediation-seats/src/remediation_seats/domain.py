@@ -114,7 +114,13 @@ def declare(programme: Programme, declaration: Declaration, policy: Policy, now:
     )
     excess = max(0, declaration.taken_count + unseen + len(programme.live) - declaration.total_count)
     programme = replace(programme, declaration=declaration, admitted_count=unseen, excess_count=excess)
-    message = SeatsDeclared(occurred_at=now, way=declaration.way, sequence=declaration.sequence, seats=programme.counts)
+    message = SeatsDeclared(
+        occurred_at=now,
+        way=declaration.way,
+        sequence=declaration.sequence,
+        seats=programme.counts,
+        source=declaration.source,
+    )
     without_seat = [hold.hold_id for hold in programme.live][len(programme.live) - min(excess, len(programme.live)) :]
     return Decision(
         programme,

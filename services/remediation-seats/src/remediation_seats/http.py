@@ -18,12 +18,13 @@ from common.commands import command
 from common.failures import Refusal
 from common.http import Answer, answer, database_of, problem, run_command
 from common.identity import Principal, caller, caller_as
-from common.spreadsheet import UnreadableTable
+from common.mail import unreached
+from common.spreadsheet import TABLE_BODY, UnreadableTable
 from common.transaction import Transaction
 from remediation_seats import declarations, handlers, search, store
 from remediation_seats.declarations import LINES_MAX, DeclarationLine, SeatCount
 from remediation_seats.domain import freshness
-from remediation_seats.messages import DeclarationWay, DeclineReason, EducationLevel, StructureKind
+from remediation_seats.messages import DeclarationSource, DeclarationWay, DeclineReason, EducationLevel, StructureKind
 from remediation_seats.state import Conditions, Profile
 from territory.places import CommuneCode
 
@@ -92,6 +93,7 @@ class TableBody(Body):
 
     lines: list[tuple[int, Any]]
     dry_run: bool
+    source: DeclarationSource = DeclarationSource.SYSTEM
 
 
 class HoldBody(Body):
@@ -163,18 +165,20 @@ async def my_programmes(request: Request, principal: Partner) -> list[dict[str, 
 @command("partner", api=router.post("/declarations"))
 async def declare(tx: Transaction, principal: Principal, body: DeclarationLine) -> Answer:
     """One declaration: 200 with a receipt (accepted or superseded), 409 when refused."""
-    return await _declared(tx, principal, body.model_dump(), DeclarationWay.HTTP)
+    return await _declared(tx, principal, body.model_dump(), DeclarationWay.HTTP, DeclarationSource.SYSTEM)
 
 
 @command("partner")
 async def declare_now(tx: Transaction, principal: Principal, programme_id: UUID, body: SeatCounts) -> Answer:
     """The structure says what it sees now."""
     line = {"programme_id": programme_id, **dict(body), "observed_at": await tx.now()}
-    return await _declared(tx, principal, line, DeclarationWay.PAGE)
+    return await _declared(tx, principal, line, DeclarationWay.PAGE, DeclarationSource.PERSON)
 
 
-async def _declared(tx: Transaction, principal: Principal, line: dict[str, Any], way: DeclarationWay) -> Answer:
-    (receipt,) = await declarations.declare(tx, structure_of(principal), [line], way)
+async def _declared(
+    tx: Transaction, principal: Principal, line: dict[str, Any], way: DeclarationWay, source: DeclarationSource
+) -> Answer:
+    (receipt,) = await declarations.declare(tx, structure_of(principal), [line], way, source)
     if receipt["status"] == "refused":
         return answer(Refusal(receipt["reason"], receipt["detail"]), None)
     return 200, receipt
@@ -183,19 +187,21 @@ async def _declared(tx: Transaction, principal: Principal, line: dict[str, Any],
 @command("partner", api=router.post("/declarations/bulk"))
 async def declare_bulk(tx: Transaction, principal: Principal, body: BulkBody) -> Answer:
     """Many declarations, one receipt per line in the same order."""
-    receipts = await declarations.declare(tx, structure_of(principal), body.declarations, DeclarationWay.HTTP)
+    way, source = DeclarationWay.HTTP, DeclarationSource.SYSTEM
+    receipts = await declarations.declare(tx, structure_of(principal), body.declarations, way, source)
     return 200, {"receipts": [{"line": number, **receipt} for number, receipt in enumerate(receipts, 1)]}
 
 
 @command("partner")
 async def declare_table(tx: Transaction, principal: Principal, body: TableBody) -> Answer:
     """The report on a table, a receipt per line."""
-    return 200, await declarations.declare_table(tx, structure_of(principal), body.lines, dry_run=body.dry_run)
+    structure_id = structure_of(principal)
+    return 200, await declarations.declare_table(tx, structure_id, body.lines, body.source, dry_run=body.dry_run)
 
 
-@router.post("/declarations/csv", openapi_extra={"requestBody": {"content": {"text/csv": {}}, "required": True}})
+@router.post("/declarations/csv", openapi_extra=TABLE_BODY)
 async def declare_csv(request: Request, principal: Partner, dry_run: bool = False) -> Response:
-    """A table `parcours;places;occupees;observe_le`: one receipt per line; with `dry_run` nothing is kept of it.
+    """A table `parcours;places;occupees;observe_le`, CSV or XLSX: one receipt per line; with `dry_run` nothing is kept of it.
 
     422 when the file as a whole cannot be read.
     """
@@ -258,14 +264,16 @@ async def hold_seat(tx: Transaction, principal: Principal, body: HoldBody) -> An
 
 @router.get("/holds")
 async def my_holds(request: Request) -> list[dict[str, Any]]:
-    """A prescriber's holds, or those that a structure received."""
+    """A prescriber's holds, or those that a structure received; `reachable`: whether mail gets to the other side."""
     principal = await caller(request)
     async with database_of(request).transaction() as tx:
         if "partner" in principal.roles:
-            rows = await store.holds_of(tx, structure_id=structure_of(principal))
+            rows, other = await store.holds_of(tx, structure_id=structure_of(principal)), "contact_email"
         else:
             rows = await store.holds_of(tx, prescriber_id=principal.require("prescriber").subject)
-        return [_shown(row) for row in rows]
+            other = "structure_email"
+        lost = await unreached(tx, (getattr(row, other) for row in rows))
+        return [_shown(row) | {"reachable": getattr(row, other) not in lost} for row in rows]
 
 
 @command("prescriber", api=router.post("/holds/{hold_id}/{action}"))

@@ -14,6 +14,7 @@ from common.dead_letters import let_go_on
 from common.desk import Desk, Routes, done, table_file
 from common.http import Answer
 from common.identity import Principal
+from common.mail import unreached
 from common.pages import PARIS
 from common.spreadsheet import decoded
 from common.transaction import Transaction
@@ -21,6 +22,7 @@ from remediation_seats import declarations, http, search, store
 from remediation_seats.declarations import CSV_COLUMNS, FIELDS, PROBLEMS
 from remediation_seats.domain import freshness
 from remediation_seats.http import structure_of
+from remediation_seats.messages import DeclarationSource
 from remediation_seats.partner_topics import SEATS
 
 
@@ -68,6 +70,7 @@ class PartnerDesk(Desk):
                 for row in await store.catalogue(tx, structure_id=structure_id)
             ]
             holds = await store.holds_of(tx, structure_id=structure_id)
+            lost = await unreached(tx, (row.contact_email for row in holds))
             position = await tx.fetch_one(
                 """SELECT next_offset, stopped_reason,
                           (SELECT reason FROM dead_letter d WHERE d.topic = c.topic ORDER BY "offset" DESC LIMIT 1) AS reason
@@ -89,6 +92,7 @@ class PartnerDesk(Desk):
             programmes=sorted(programmes, key=lambda row: (stale_first[row["freshness"]], row["title"])),
             waiting=[row for row in live if row.state == "held"],
             expected=[row for row in live if row.state == "confirmed"],
+            unreached=lost,
             topic=position,
         )
 
@@ -129,7 +133,8 @@ async def _content(sent: Sent) -> bytes:
 
 
 async def _table_sent(sent: Sent) -> dict[str, Any]:
-    return {"lines": declarations.read_csv(await _content(sent)), "dry_run": sent.typed.get("step") != "send"}
+    lines = declarations.read_csv(await _content(sent))
+    return {"lines": lines, "dry_run": sent.typed.get("step") != "send", "source": DeclarationSource.PERSON}
 
 
 def _resumed(sent: Sent) -> Response:

@@ -14,7 +14,13 @@ from common.transaction import Transaction
 from common.verdicts import Consumes, Delivery
 from remediation_seats import declarations
 from remediation_seats.declarations import DeclarationLine, Receipt
-from remediation_seats.messages import DeclarationAnswered, DeclarationOutcome, DeclarationWay, DeclareSeats
+from remediation_seats.messages import (
+    DeclarationAnswered,
+    DeclarationOutcome,
+    DeclarationSource,
+    DeclarationWay,
+    DeclareSeats,
+)
 
 SEATS = "partners.seats.{structure_id}.v1"
 REPLIES = "partners.seat-replies.{structure_id}.v1"
@@ -44,7 +50,7 @@ async def declare(tx: Transaction, delivery: Delivery) -> None:
     message, structure_id = delivery.message, structure_of(delivery.topic)
     assert isinstance(message, DeclareSeats)
     line = message.model_dump(include=set(DeclarationLine.model_fields))
-    (receipt,) = await declarations.declare(tx, structure_id, [line], DeclarationWay.TOPIC)
+    (receipt,) = await declarations.declare(tx, structure_id, [line], DeclarationWay.TOPIC, DeclarationSource.SYSTEM)
     await _answer(tx, structure_id, delivery.offset, receipt | {"programme_id": message.programme_id})
 
 

@@ -16,6 +16,7 @@ from common.desk import Desk, Routes, done
 from common.failures import Refusal
 from common.http import Answer, answer
 from common.identity import Principal
+from common.mail import unreached
 from common.query import Query
 from common.transaction import Transaction
 from remediation_seats import http, notice_store, notices, search, store
@@ -126,6 +127,7 @@ class PrescriberDesk(Desk):
         async with self.database.transaction() as tx:
             now = await tx.now()
             rows = await store.holds_of(tx, prescriber_id=principal.subject)
+            lost = await unreached(tx, (row.structure_email for row in rows))
             policy = await store.policy_at(tx, now)
             alerts = [alert for alert, _ in await notices.alerts(tx, now, prescriber_id=principal.subject)]
         live = [row for row in rows if row.due_at is not None and row.due_at > now]
@@ -138,6 +140,7 @@ class PrescriberDesk(Desk):
             live=sorted(live, key=lambda row: str(row.hold_id) != request.query_params.get("nouvelle")),
             ended=[row for row in rows if row not in live][:30],
             policy=policy,
+            unreached=lost,
             alerts=alerts,
             commune_label=reference.commune_label,
             new=request.query_params.get("nouvelle", ""),

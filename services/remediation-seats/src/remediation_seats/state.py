@@ -10,7 +10,7 @@ from uuid import UUID
 
 from common.failures import Refusal
 from common.messages import Message
-from remediation_seats.messages import DeclarationWay, DeclineReason, EducationLevel, SeatCounts
+from remediation_seats.messages import DeclarationSource, DeclarationWay, DeclineReason, EducationLevel, SeatCounts
 
 HoldState = Literal["held", "confirmed", "admitted", "no_show", "declined", "expired", "withdrawn", "released"]
 
@@ -61,13 +61,14 @@ class Hold:
 
 @dataclass(frozen=True)
 class Declaration:
-    """What a structure saw: absolute total and taken, as of `observed_at`."""
+    """What a structure saw: absolute total and taken, as of `observed_at`. `source` is told, and no rule needs it after."""
 
     total_count: int
     taken_count: int
     observed_at: datetime
     way: DeclarationWay
     sequence: int | None = None
+    source: DeclarationSource | None = None
 
 
 @dataclass(frozen=True)

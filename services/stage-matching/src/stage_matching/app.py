@@ -23,6 +23,7 @@ def background(runtime: Runtime) -> list[Callable[[], Awaitable[None]]]:
             handlers.settle_due,
             handlers.complete_due,
             handlers.release_of_suspended,
+            campaigns.end_left_behind,
             notices.remind,
             hosts.suspend_silent,
         ),

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
-from common.bodies import Body, Text, known
+from common.bodies import Body, Email, Text, known
 from stage_matching.frozen import CATEGORIES
 from stage_matching.hosts import Identity
 from stage_matching.messages import Audience, Commitment, HostKind, LabelEndReason, OfferKind, RefusalReason
 from stage_matching.requests import Wish
 from stage_matching.state import Description
+from stage_matching.terms import USUAL_HOURS, Hours, Placement, why_not_hours
 from territory import weeks
 from territory.identifiers import siret_is_valid, uai_is_valid
 from territory.places import CommuneCode
@@ -22,6 +24,8 @@ WEEKS_MAX = 12
 WEEKS_OF_OFFER_MAX = 60
 SEATS_MAX = 500
 Letter = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")]
+OptionalText = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$", strip_whitespace=True)]
+Clock = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 
 
 def _siret(value: str) -> str:
@@ -99,6 +103,47 @@ class LabelEndBody(Body):
     reason: Annotated[LabelEndReason, AfterValidator(known)]
 
 
+class HoursBody(Body):
+    """A stretch of presence on one day of every week: ISO weekday, times of the Paris clock."""
+
+    weekday: int = Field(ge=1, le=7)
+    starts: Clock
+    ends: Clock
+
+
+class PlacementBody(Body):
+    """The days at the host's, for the agreement; what is missing is left as it is."""
+
+    address: OptionalText = ""
+    tasks: Letter = ""
+    tutor_name: OptionalText = ""
+    rules: Letter = ""
+    hours: list[HoursBody] = Field(default_factory=list, max_length=28)
+
+    def placement(self) -> Placement:
+        """As the terms have it; without hours, the usual."""
+        return Placement(**dict(self) | {"hours": _hours(self.hours) or USUAL_HOURS})
+
+
+class TermsBody(PlacementBody):
+    """What changes of the terms of an agreement; what is missing stays."""
+
+    title: Text | None = None
+
+    def wanted(self) -> dict[str, Any]:
+        """As `terms.changed_by` has it."""
+        sent: dict[str, Any] = {name: getattr(self, name) for name in self.model_fields_set}
+        if "hours" in sent:
+            sent["hours"] = _hours(self.hours)
+        if sent.get("title", "") is None:
+            del sent["title"]
+        return sent
+
+
+def _hours(hours: Sequence[HoursBody]) -> tuple[Hours, ...]:
+    return tuple(sorted(Hours(one.weekday, one.starts, one.ends) for one in hours))
+
+
 class OfferBody(Body):
     """An offer: what, where, for whom, and how many seats in each ISO week; ages in years."""
 
@@ -112,6 +157,14 @@ class OfferBody(Body):
     reserved: dict[str, Annotated[int, Field(ge=1, le=SEATS_MAX)]] = Field(default_factory=dict)
     partner_uais: list[Annotated[str, AfterValidator(checked_uai)]] = Field(default_factory=list, max_length=50)
     suspended: bool = False
+    placement: PlacementBody = Field(default_factory=PlacementBody)
+
+    @field_validator("placement")
+    @classmethod
+    def _possible_hours(cls, value: PlacementBody) -> PlacementBody:
+        if value.hours and (problem := why_not_hours(_hours(value.hours), None)) is not None:
+            raise ValueError(problem)
+        return value
 
     @field_validator("reserved")
     @classmethod
@@ -132,6 +185,7 @@ class OfferBody(Body):
             reserved=self.reserved,
             partner_uais=tuple(sorted(set(self.partner_uais))),
             suspended=self.suspended,
+            placement=self.placement.placement(),
         )
 
 
@@ -146,6 +200,8 @@ class RequestBody(Body):
     wishes: Wishes
     sex: Literal["FEMALE", "MALE", "UNDECLARED"] = "UNDECLARED"
     uai: Annotated[str, AfterValidator(checked_uai)] | None = None
+    guardian_email: Email | None = None
+    prescriber_id: OptionalText | None = None
 
     def wish(self) -> Wish:
         """As the rules have it."""

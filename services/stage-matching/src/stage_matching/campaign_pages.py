@@ -229,11 +229,17 @@ async def try_table(tx: Transaction, principal: Principal, campaign_id: UUID, bo
     if refusal is not None:
         return answer(refusal, None)
     await campaign_store.keep_table(tx, campaign_id, body.content)
-    return await pupils_added(tx, campaign_id, uai, body.checked, keep="good", dry_run=True)
+    return await pupils_added(tx, campaign_id, uai, body.checked, keep="good", dry_run=True, replace=False)
+
+
+class KeptTable(BaseModel):
+    """Whether the lines that change what another table brought are kept, too."""
+
+    replace: bool = False
 
 
 @command(*LEADERS)
-async def keep_table(tx: Transaction, principal: Principal, campaign_id: UUID) -> Answer:
+async def keep_table(tx: Transaction, principal: Principal, campaign_id: UUID, body: KeptTable) -> Answer:
     """Keeps the good lines of the table that was tried; what is wrong in it was shown."""
     uai = opener(principal)
     refusal = await campaigns.why_not_add(tx, campaign_id, uai)
@@ -243,7 +249,7 @@ async def keep_table(tx: Transaction, principal: Principal, campaign_id: UUID) -
     if not content:
         return 409, Refusal("no_table", "Le tableau n’est plus là : envoyez-le à nouveau.")
     checked = await asyncio.to_thread(checked_pupils, content, uai)
-    return await pupils_added(tx, campaign_id, uai, checked, keep="good", dry_run=False)
+    return await pupils_added(tx, campaign_id, uai, checked, keep="good", dry_run=False, replace=body.replace)
 
 
 def _told(said: str) -> Callable[[Sent], Response]:

@@ -22,7 +22,7 @@ from stage_matching.messages import (
     CampaignPublished,
     CampaignScope,
 )
-from stage_matching.requests import Wish, values_of
+from stage_matching.requests import Wish, values_of, wish_of
 
 _LEASE_SECONDS = 20
 
@@ -141,8 +141,10 @@ async def add_pupils(tx: Transaction, campaign_id: UUID, pupils: Sequence[Wish])
         for wish in pupils
     ]
     columns = """request_id uuid, seeker_id uuid, campaign_id uuid, audience text, sex text, age integer, commune_code text,
-        radius_km integer, iso_weeks text[], wishes text[], priority_education boolean, uai text, class_group text, pupil_code text"""
-    names = "audience, sex, age, commune_code, radius_km, iso_weeks, wishes, priority_education, class_group"
+        radius_km integer, iso_weeks text[], wishes text[], priority_education boolean, uai text, class_group text, pupil_code text, birth_month text"""
+    names = (
+        "audience, sex, age, commune_code, radius_km, iso_weeks, wishes, priority_education, class_group, birth_month"
+    )
     await tx.execute(
         f"""WITH sent AS (SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS s({columns})),
                  changed AS (UPDATE request r SET {", ".join(f"{n} = s.{n}" for n in names.split(", "))} FROM sent s
@@ -155,6 +157,12 @@ async def add_pupils(tx: Transaction, campaign_id: UUID, pupils: Sequence[Wish])
             FROM new n JOIN people p USING (seeker_id)""",
         rows=json.dumps(rows),
     )
+
+
+async def pupils(tx: Transaction, campaign_id: UUID) -> dict[tuple[str, str], Wish]:
+    """Whom a campaign has, by school and code."""
+    rows = await tx.fetch_all("SELECT * FROM request WHERE campaign_id = :id", id=campaign_id)
+    return {(row.uai, row.pupil_code): wish_of(row) for row in rows}
 
 
 async def keep_table(tx: Transaction, campaign_id: UUID, content: bytes) -> None:

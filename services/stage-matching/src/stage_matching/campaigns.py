@@ -13,15 +13,15 @@ from uuid import UUID
 from common.failures import Refusal
 from common.sweepers import Sweeper
 from common.transaction import Transaction
-from stage_matching import campaign_store, domain, frozen_store, notices, store
+from stage_matching import campaign_store, domain, frozen_store, imports, notices, requests, store
 from stage_matching.candidates import host_priority
 from stage_matching.matching import choose, lottery
 from stage_matching.messages import (
     CampaignCancelled,
     CampaignFrozen,
     CampaignScope,
+    RequestEndReason,
 )
-from stage_matching.requests import Wish
 from stage_matching.state import Decision
 from territory import reference
 
@@ -65,27 +65,47 @@ async def open_campaign(
 
 async def why_not_add(tx: Transaction, campaign_id: UUID, uai: str | None) -> Refusal | None:
     """Why pupils may not be added by whoever acts, if they may not; the campaign is locked."""
-    return _why_not(await campaign_store.lock(tx, campaign_id), "add", uai)
+    return why_not(await campaign_store.lock(tx, campaign_id), "add", uai)
 
 
-async def add_pupils(tx: Transaction, campaign_id: UUID, uai: str | None, pupils: Sequence[Wish]) -> Refusal | None:
-    """Adds pupils, whose lines were checked one by one, to a campaign that is still open."""
+async def add_pupils(
+    tx: Transaction, campaign_id: UUID, uai: str | None, checked: Sequence[imports.Checked], *, replace: bool
+) -> Refusal | tuple[list[imports.Checked], list[dict[str, Any]]]:
+    """Adds the good lines of a table to a campaign that is still open: the lines with those refused now, and what was replaced.
+
+    A line that would change a pupil whom another table brought needs `replace`.
+    """
     refusal = await why_not_add(tx, campaign_id, uai)
     if refusal is not None:
         return refusal
-    known = await campaign_store.spans_of_schools(tx, campaign_id)
-    for wish in pupils:
-        if wish.uai and known.get(wish.uai, wish.iso_weeks) != wish.iso_weeks:
-            detail = f"L’établissement {wish.uai} part déjà en {known[wish.uai][0]} dans cette campagne."
-            return Refusal("another_span", detail)
-    await campaign_store.add_pupils(tx, campaign_id, pupils)
-    return None
+    spans = await campaign_store.spans_of_schools(tx, campaign_id)
+    known = await campaign_store.pupils(tx, campaign_id)
+    lines, wishes, replaced = list(checked), [], []
+    for place, (number, line) in enumerate(checked):
+        if isinstance(line, Refusal):
+            continue
+        wish = line.wish()
+        before = known.get((line.uai, line.pupil_code))
+        changes = imports.pupil_changes(before, wish) if before else ""
+        if (span := spans.get(line.uai, wish.iso_weeks)) != wish.iso_weeks:
+            detail = f"semaine : l’établissement {line.uai} part déjà en {span[0]} dans cette campagne"
+            lines[place] = number, Refusal("another_span", detail)
+        elif changes and not replace:
+            detail = f"élève « {line.pupil_code} » d’un autre tableau : {changes} ; si c’est quelqu’un d’autre, donnez-lui un autre code"
+            lines[place] = number, Refusal("would_replace", detail)
+        elif changes or before is None:
+            wishes.append(wish)
+            if changes:
+                replaced.append({"line": number, "detail": f"élève « {line.pupil_code} » : {changes}"})
+    if wishes:
+        await campaign_store.add_pupils(tx, campaign_id, wishes)
+    return lines, replaced
 
 
 async def freeze(tx: Transaction, campaign_id: UUID, uai: str | None) -> Refusal | None:
     """Fixes wishes and policy, keeps the free seats within reach, and asks for the computation."""
     row = await campaign_store.lock(tx, campaign_id)
-    refusal = _why_not(row, "freeze", uai)
+    refusal = why_not(row, "freeze", uai)
     if refusal is not None:
         return refusal
     spans = await campaign_store.spans(tx, campaign_id)
@@ -147,7 +167,7 @@ async def close(tx: Transaction, campaign_id: UUID, uai: str | None) -> Refusal 
 async def give_up(tx: Transaction, campaign_id: UUID, uai: str | None) -> Refusal | None:
     """Gives a campaign up before its publication; the seats that it kept are free again."""
     row = await campaign_store.lock(tx, campaign_id)
-    refusal = _why_not(row, "give_up", uai)
+    refusal = why_not(row, "give_up", uai)
     if refusal is not None:
         return refusal
     await frozen_store.let_seats_go(tx, campaign_id)
@@ -168,7 +188,7 @@ async def _ask(
 ) -> Refusal | None:
     """Asks the job for work, with what an earlier one left behind cleared."""
     row = await campaign_store.lock(tx, campaign_id)
-    refusal = _why_not(row, work, uai)
+    refusal = why_not(row, work, uai)
     if refusal is None:
         await campaign_store.save(tx, row, None, work=work, **cleared)
     return refusal
@@ -181,7 +201,8 @@ def _not_own(row: Any, uai: str | None) -> Refusal | None:
     return NOT_YOURS if uai is not None and row.uai != uai else None
 
 
-def _why_not(row: Any, act: Act, uai: str | None) -> Refusal | None:
+def why_not(row: Any, act: Act, uai: str | None) -> Refusal | None:
+    """Why whoever acts may not do it in the state of a campaign, or while its job works."""
     refusal = _not_own(row, uai)
     if refusal is not None:
         return refusal
@@ -239,6 +260,29 @@ async def _propose_freed(tx: Transaction, application_id: UUID) -> bool:
     return False
 
 
+# -- requests of a campaign that was given up
+
+
+async def _left_behind(tx: Transaction, after: UUID, limit: int) -> list[UUID]:
+    rows = await tx.fetch_all(
+        """SELECT r.request_id FROM request r JOIN campaign c USING (campaign_id)
+           WHERE c.state = 'cancelled' AND r.version > 0 AND r.ended_reason IS NULL AND r.request_id > :after
+           ORDER BY r.request_id LIMIT :limit""",
+        after=after,
+        limit=limit,
+    )
+    return [row.request_id for row in rows]
+
+
+async def _end_left_behind(tx: Transaction, request_id: UUID) -> None:
+    """What was told of a pupil's wish ends with the campaign that was given up: nobody waits in the market for ever."""
+    rows = await tx.fetch_all(
+        "SELECT * FROM request WHERE request_id = :id AND ended_reason IS NULL FOR UPDATE", id=request_id
+    )
+    await requests.end(tx, rows, RequestEndReason.WITHDRAWN, await tx.now())
+
+
+end_left_behind = Sweeper("end_left_behind", _left_behind, _end_left_behind)
 propose_freed = Sweeper("propose_freed", _freed, _propose_freed)
 
 

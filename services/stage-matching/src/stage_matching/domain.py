@@ -40,6 +40,7 @@ from stage_matching.state import (
     Seeker,
     Week,
 )
+from stage_matching.terms import limit_for, why_not_hours
 from territory import reference, weeks
 from territory.working_time import PARIS
 
@@ -192,6 +193,9 @@ def _why_not_submit(
     if seeker.age < offer.description.age_min:
         detail = f"Il faut avoir {offer.description.age_min} ans pour cette offre."
         return Refusal("age", detail, {"age_min": offer.description.age_min})
+    problem = why_not_hours(offer.description.placement.hours, limit_for(seeker.age, policy.hours))
+    if problem is not None:
+        return Refusal("hours", f"Les horaires de cette offre ne sont pas possibles à votre âge. {problem}")
     if confirmed_weeks & set(iso_weeks):
         return Refusal("already_confirmed", "Un stage est déjà confirmé pour une de ces semaines.")
     if any(one.seeker_id == seeker.seeker_id and one.state in LIVE for one in offer.applications):

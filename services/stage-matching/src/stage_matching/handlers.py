@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from common.failures import Refusal
 from common.sweepers import Sweeper
 from common.transaction import Transaction
-from stage_matching import agreement_store, agreements, domain, notices, requests, store
-from stage_matching.agreements import Role
-from stage_matching.messages import RefusalReason
+from stage_matching import agreement_store, agreements, claims, domain, notices, requests, store, terms
+from stage_matching.agreement_store import By
+from stage_matching.agreements import Agreement, Role
+from stage_matching.messages import AgreementParty, RefusalReason
 from stage_matching.requests import Wish
 from stage_matching.state import WAITING, Application, Decision, Description, Offer, Policy, Seeker
+from stage_matching.terms import Hours
 from territory.working_time import PARIS
 
 NOT_FOUND = Refusal("not_found", "Cette offre, cette candidature ou cette convention n’existe pas.")
@@ -31,8 +33,10 @@ class Acting:
 
     account: str | None = None
     uai: str | None = None
+    display_name: str | None = None
 
 
+_NOBODY_NAMED = By()
 ApplicationRule = Callable[[Offer, Application, Policy, datetime], Decision]
 
 
@@ -87,9 +91,24 @@ async def refuse(tx: Transaction, host_id: UUID, application_id: UUID, reason: R
 # -- the seeker's side
 
 
-async def file_request(tx: Transaction, account: str, contact_email: str | None, wish: Wish) -> UUID:
+async def file_request(
+    tx: Transaction, account: str, contact_email: str | None, wish: Wish, display_name: str | None = None
+) -> UUID:
     """A seeker tells what they look for."""
-    return await requests.file(tx, await store.lock_seeker(tx, account=account, contact_email=contact_email), wish)
+    seeker_id = await store.lock_seeker(tx, account=account, contact_email=contact_email, display_name=display_name)
+    return await requests.file(tx, seeker_id, wish)
+
+
+async def withdraw_request(tx: Transaction, account: str) -> Refusal | None:
+    """A seeker looks for nothing any longer; what they wait for is withdrawn first, by them."""
+    seeker_id = await store.lock_seeker(tx, account=account)
+    live, _ = await store.live_of_seeker(tx, seeker_id, await tx.now())
+    if live:
+        return Refusal("applications_wait", "Retirez d’abord vos candidatures en cours.", {"live_count": live})
+    if await store.request_of(tx, seeker_id) is None:
+        return NO_REQUEST
+    await requests.withdraw(tx, seeker_id)
+    return None
 
 
 async def apply(
@@ -103,7 +122,10 @@ async def apply(
     offer = await store.lock_offer(tx, offer_id)
     if offer is None or offer.version == 0:
         return NOT_FOUND
-    live, confirmed = await store.live_of_seeker(tx, seeker_id, await tx.now())
+    if (unreachable := await claims.why_unreachable(tx, offer.host_id)) is not None:
+        return unreachable
+    during = terms.presence(iso_weeks, offer.description.placement.hours)
+    live, confirmed = await store.live_of_seeker(tx, seeker_id, await tx.now(), during)
     seeker = Seeker(seeker_id, request.audience, request.age, request.commune_code)
     decision = await _decide(
         tx,
@@ -135,26 +157,34 @@ async def confirm(tx: Transaction, who: Acting, application_id: UUID) -> Refusal
     if isinstance(one, Refusal):
         return one
     # The seeker's lock keeps their applications from growing while the offers are locked by ascending id.
-    _, taken = await store.live_of_seeker(tx, one.seeker_id, await tx.now())
-    if taken & set(one.iso_weeks) and one.state == "accepted":
-        return Refusal("already_confirmed", "Un stage est déjà confirmé pour une de ces semaines.")
     offers = await store.lock_offers(tx, [one.offer_id, *await store.overlapping(tx, one)])
-    decision = await _decide_on(
-        tx, offers.pop(one.offer_id), one, lambda offer, known, _, now: domain.confirm(offer, known, now)
-    )
+    confirmed = offers.pop(one.offer_id)
+    hours = confirmed.description.placement.hours
+    policy = await store.policy_at(tx, await tx.now())
+    if one.state == "accepted":
+        _, taken = await store.live_of_seeker(tx, one.seeker_id, await tx.now(), terms.presence(one.iso_weeks, hours))
+        if taken & set(one.iso_weeks):
+            return Refusal("already_confirmed", "Un stage est déjà confirmé pour une de ces semaines.")
+        request = await store.request_of(tx, one.seeker_id)
+        problem = terms.why_not_hours(hours, terms.limit_for(request.age, policy.hours))
+        if problem is not None:
+            return Refusal("hours", f"L’organisme doit d’abord changer les horaires de son offre. {problem}")
+    decision = await _decide_on(tx, confirmed, one, lambda offer, known, _, now: domain.confirm(offer, known, now))
     if decision.refusal is not None:
         return decision.refusal
-    await store.confirm_weeks(tx, one)
+    await store.confirm_weeks(tx, one, hours)
     for other in offers.values():
-        await _decide(tx, other, lambda settled, _, now: _release_overlapping(settled, one, now))
-    request = await store.request_of(tx, one.seeker_id)
-    policy = await store.policy_at(tx, await tx.now())
-    await agreement_store.draw_up(tx, one, agreements.parties_of(request.age, policy.minor_age))
+        await _decide(tx, other, lambda settled, _, now: _release_overlapping(settled, one, hours, now))
+    agreement = await agreement_store.draw_up(tx, one, policy, who.display_name)
+    await notices.ask_for_signature(tx, agreement, await agreement_store.terms_of(tx, agreement))
     return None
 
 
-def _release_overlapping(offer: Offer, confirmed: Application, now: datetime) -> Decision:
+def _release_overlapping(offer: Offer, confirmed: Application, hours: Sequence[Hours], now: datetime) -> Decision:
+    """What a seeker waits for at the same moments is released; another part of the week is left to them."""
     decision = Decision(offer)
+    if not terms.collide(offer.description.placement.hours, hours):
+        return decision
     for one in offer.applications:
         if one.seeker_id == confirmed.seeker_id and set(one.iso_weeks) & set(confirmed.iso_weeks):
             decision = domain.release(decision.offer, one, now).then(decision.messages)
@@ -170,8 +200,86 @@ async def act_on_agreement(
     role: Role,
     action: Literal["sign", "validate", "interrupt", "cancel"],
     party_id: str | UUID | None,
+    by: By = _NOBODY_NAMED,
+    *,
+    seen_sha256: str | None = None,
+    paper_of: Role | None = None,
 ) -> Refusal | None:
-    """A party signs, validates, interrupts or cancels. `party_id` is the host's or seeker's id, or the school's UAI."""
+    """A party signs, records a signature on paper, validates, interrupts or cancels. `party_id` is as whom the caller acts."""
+    locked = await _lock_agreement(tx, agreement_id, role, party_id)
+    if isinstance(locked, Refusal):
+        return locked
+    one, offer, agreement = locked
+    now = await tx.now()
+    today = now.astimezone(PARIS).date()
+    agreement, told, _ = agreements.settle(agreement, now)
+    match action:
+        case "sign":
+            if paper_of is not None and (refusal := await _why_not_paper(tx, agreement, paper_of)) is not None:
+                return refusal
+            agreement, more, refusal = agreements.sign(
+                agreement, role, now, reason=by.reason, seen_sha256=seen_sha256, paper_of=paper_of
+            )
+        case "validate":
+            agreement, more, refusal = agreements.validate(
+                agreement, role, now, reason=by.reason, seen_sha256=seen_sha256
+            )
+        case "interrupt":
+            agreement, more, refusal = agreements.end(agreement, role, "interrupted", today, now, by.reason)
+        case _:
+            agreement, more, refusal = agreements.end(agreement, role, "cancelled", today, now)
+    await agreement_store.save(tx, agreement, (*told, *more))
+    if more:
+        party = agreement.party_of(paper_of or role)
+        assert party is not None
+        await agreement_store.record(tx, agreement, action, party.value, by)
+    if refusal is None and agreement.state == "cancelled":
+        await store.free_weeks(tx, one.application_id)
+        await _decide_on(tx, offer, one, lambda locked, known, _, at: domain.cancel(locked, known, at))
+    return refusal
+
+
+async def change_terms(
+    tx: Transaction,
+    agreement_id: UUID,
+    role: Role,
+    party_id: str | UUID,
+    wanted: Mapping[str, Any],
+    acted_by: str = "",
+) -> Refusal | None:
+    """The host, or whoever accompanies, proposes other terms: a new version, every signature falls, each party is asked again."""
+    locked = await _lock_agreement(tx, agreement_id, role, party_id)
+    if isinstance(locked, Refusal):
+        return locked
+    one, _, agreement = locked
+    now = await tx.now()
+    before = await agreement_store.terms_of(tx, agreement)
+    after = terms.changed_by(before, wanted)
+    policy = await store.policy_at(tx, now)
+    if "hours" in wanted:
+        age = before.age_below - 1 if before.age_below is not None else policy.minor_age
+        problem = terms.why_not_hours(after.placement.hours, terms.limit_for(age, policy.hours))
+        if any(each.weekday > before.ends_on.isoweekday() for each in after.placement.hours):
+            problem = problem or f"Le stage finit un {terms.DAYS_FR[before.ends_on.weekday()]}."
+        if problem is not None:
+            return Refusal("hours", problem)
+    agreement, told, _ = agreements.settle(agreement, now)
+    changed, refusal = agreements.change_terms(agreement, role, after.sha256, now)
+    if refusal is not None or changed == agreement:
+        await agreement_store.save(tx, agreement, told)
+        return refusal
+    if after.placement.hours != before.placement.hours and not await store.move_hours(tx, one, after.placement.hours):
+        return Refusal("already_confirmed", "Un autre stage est déjà confirmé à ces heures.")
+    await agreement_store.keep_terms(tx, changed, after, made_by=acted_by or role)
+    await agreement_store.save(tx, changed, (*told, agreement_store.drafted(changed, one, now)))
+    await notices.write_of_changed_terms(tx, changed, before, after)
+    return None
+
+
+async def _lock_agreement(
+    tx: Transaction, agreement_id: UUID, role: Role, party_id: str | UUID | None
+) -> tuple[Application, Offer, Agreement] | Refusal:
+    """An agreement that the caller may act on, in the order of everybody's locks."""
     found = await agreement_store.find(tx, agreement_id)
     if found is None:
         return NOT_FOUND
@@ -182,25 +290,37 @@ async def act_on_agreement(
     # Cancelling frees the seat, so the locks are those of an application: seeker, offer, then the agreement.
     await store.lock_seeker_id(tx, one.seeker_id)
     offer = await store.lock_offer(tx, one.offer_id)
-    agreement = await agreement_store.lock(tx, agreement_id)
     assert offer is not None
-    now = await tx.now()
-    today = now.astimezone(PARIS).date()
-    agreement, told, _ = agreements.settle(agreement, now)
-    match action:
-        case "sign":
-            agreement, more, refusal = agreements.sign(agreement, role, now)
-        case "validate":
-            agreement, more, refusal = agreements.validate(agreement, role, now)
-        case "interrupt":
-            agreement, more, refusal = agreements.end(agreement, role, "interrupted", today, now)
-        case _:
-            agreement, more, refusal = agreements.end(agreement, role, "cancelled", today, now)
-    await agreement_store.save(tx, agreement, (*told, *more))
-    if refusal is None and agreement.state == "cancelled":
-        await store.free_weeks(tx, one.application_id)
-        await _decide_on(tx, offer, one, lambda locked, known, _, at: domain.cancel(locked, known, at))
-    return refusal
+    return one, offer, await agreement_store.lock(tx, agreement_id)
+
+
+async def write_to_guardian(tx: Transaction, agreement_id: UUID, role: Role, party_id: str | UUID) -> Refusal | None:
+    """A party asks that the guardian be written to again: to their own address and to no other, once a day."""
+    locked = await _lock_agreement(tx, agreement_id, role, party_id)
+    if isinstance(locked, Refusal):
+        return locked
+    _, _, agreement = locked
+    known = (await agreement_store.terms_of(tx, agreement)).party("GUARDIAN")
+    if known is None or known.email is None:
+        return Refusal(
+            "no_guardian_address", "Aucune adresse n’est connue : l’établissement recueille la signature sur papier."
+        )
+    if AgreementParty.GUARDIAN not in agreement.missing or agreement.state != "drafted":
+        return Refusal("agreement_state", "Cette convention n’attend pas la signature du parent.")
+    await notices.write_to_guardian(tx, agreement, known.email, on=(await tx.now()).date())
+    return None
+
+
+async def _why_not_paper(tx: Transaction, agreement: Agreement, paper_of: Role) -> Refusal | None:
+    """Paper stands for whom no account and no link can stand for."""
+    if paper_of == "guardian":
+        return None
+    one = await store.find_application(tx, agreement.application_id)
+    assert one is not None
+    row = await tx.fetch_one("SELECT account FROM seeker WHERE seeker_id = :id", id=one.seeker_id)
+    if paper_of == "seeker" and row is not None and row.account is None:
+        return None
+    return Refusal("signs_here", "Cette personne a un compte : elle signe elle-même.")
 
 
 # -- sweepers

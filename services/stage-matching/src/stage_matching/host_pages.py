@@ -13,10 +13,13 @@ from common.commands import Endpoint, Form, Sent, Words, command
 from common.desk import Desk, Routes, done
 from common.http import Answer, answer
 from common.identity import Principal
+from common.mail import unreached
 from common.pages import PARIS
 from common.transaction import Transaction
-from stage_matching import handlers, hosts, http, search, store
+from stage_matching import claims, handlers, hosts, http, search, store
+from stage_matching.agreement_pages import placement_typed
 from stage_matching.http import host_of
+from stage_matching.terms import Placement, placement_of
 from territory import places, weeks
 
 _WEEKS_SHOWN = 20
@@ -51,7 +54,7 @@ class HostDesk(Desk):
 
         return {
             "/mes-offres/organisme": http.describe_host.form(
-                read=_host_typed, then=_told("Organisme enregistré."), refused=self.mine, words=WORDS
+                read=_host_typed, then=_described, refused=self.mine, words=WORDS
             ),
             "/mes-offres/engagement/charte": http.sign_charter.form(
                 read=_commitments_typed, then=_told("Charte signée."), refused=self.mine, words=WORDS
@@ -77,7 +80,7 @@ class HostDesk(Desk):
                 "view", "Noté : la personne sait que vous l’avez lue."
             ),
             "/candidatures-recues/{application_id}/signature": http.sign.form(
-                then=_told("Convention signée."), refused=self.mine
+                then=_told("Convention signée."), refused=self.mine, hidden={"sha256": "sha256"}
             ),
         }
 
@@ -87,11 +90,12 @@ class HostDesk(Desk):
 
     async def mine(self, request: Request, principal: Principal, *, sent: Sent | None = None, **_: UUID) -> Response:
         """The page, or the same after a form that was refused."""
-        host_id = host_of(principal)
         async with self.database.transaction() as tx:
-            now = await tx.now()
+            now, host_id = await tx.now(), await host_of(tx, principal)
+            claim = await claims.open_of(tx, host_id)
             host = await hosts.find(tx, host_id)
             rows = await store.applications_of(tx, host_id=host_id)
+            lost = await unreached(tx, (row.seeker_email for row in rows))
             offers = [search.shown(row) for row in await store.offers_of(tx, host_id)]
         today = now.astimezone(PARIS).date()
         return self.page(
@@ -102,7 +106,9 @@ class HostDesk(Desk):
             now=now,
             today=today,
             this_week=weeks.week_of(today),
+            unreached=lost,
             host=host,
+            claim=claim,
             waiting=[r for r in rows if r.state in ("submitted", "seen") and r.due_at > now],
             accepted=[r for r in rows if r.state == "accepted" and r.due_at > now],
             expected=[r for r in rows if r.state == "confirmed" and r.iso_weeks[-1] >= weeks.week_of(today)],
@@ -119,7 +125,7 @@ class HostDesk(Desk):
         """The form, or the same after it was refused, with what was typed."""
         async with self.database.transaction() as tx:
             today = (await tx.now()).astimezone(PARIS).date()
-            rows = await store.offers_of(tx, host_of(principal))
+            rows = await store.offers_of(tx, await host_of(tx, principal))
         row = next((row for row in rows if row.offer_id == offer_id), None)
         if offer_id is not None and row is None and sent is None:
             raise HTTPException(404, "Cette offre n'existe pas.")
@@ -139,17 +145,23 @@ class HostDesk(Desk):
             weeks=shown,
             past=past,
             known=known,
+            placement=placement_of(row.placement) if row is not None else Placement(),
         )
 
 
 @command("host")
 async def suspend(tx: Transaction, principal: Principal, offer_id: UUID, suspended: bool) -> Answer:
     """Takes an offer out of sight, or shows it again."""
-    return answer(await handlers.suspend_offer(tx, host_of(principal), offer_id, suspended=suspended), {})
+    return answer(await handlers.suspend_offer(tx, await host_of(tx, principal), offer_id, suspended=suspended), {})
 
 
 def _told(said: str) -> Callable[[Sent], Response]:
     return lambda _: done("/mes-offres", said)
+
+
+def _described(sent: Sent) -> Response:
+    """What a table has brought is asked for; anything else is written down."""
+    return done("/mes-offres", sent.content.get("detail", "Organisme enregistré."))
 
 
 def _host_typed(sent: Sent) -> dict[str, Any]:
@@ -174,6 +186,7 @@ def _offer_typed(sent: Sent) -> dict[str, Any]:
         "reserved": _counts(typed, "reserved_"),
         "partner_uais": _codes(typed.get("partners", "")),
         "suspended": typed.get("suspended") == "1",
+        "placement": placement_typed(sent),
     }
 
 

@@ -45,16 +45,18 @@ class Identity:
     fictitious: bool = False
 
 
-async def describe(tx: Transaction, host_id: UUID, identity: Identity, contact_email: str | None) -> Refusal | None:
-    """An organisation registers or changes its description; one SIRET stands for one organisation."""
-    # Two accounts that give one SIRET at the same time: the second sees the first.
-    await tx.execute("SELECT pg_advisory_xact_lock(hashtextextended(:siret, 0))", siret=identity.siret)
-    other = await tx.fetch_one("SELECT host_id FROM host WHERE siret = :siret", siret=identity.siret)
+async def describe(
+    tx: Transaction, host_id: UUID, identity: Identity, contact_email: str | None, *, by_table: bool = False
+) -> Refusal | None:
+    """An organisation registers or changes its description, or a table brings it; one SIRET stands for one organisation."""
+    other = await of_siret(tx, identity.siret)
     if other is not None and other.host_id != host_id:
         return Refusal("siret_taken", "Ce SIRET est déjà inscrit par un autre compte : écrivez à l’agence.")
-    await _insert(tx, host_id, identity)
-    row = await _lock(tx, host_id)
-    known = Identity(row.host_name, row.siret, HostKind(row.kind), row.commune_code, row.fictitious)
+    if other is not None and by_table and not other.claimable:
+        return Refusal("host_has_account", "Cet organisme a son compte : il décrit lui-même ses offres.")
+    await _insert(tx, host_id, identity, claimable=by_table)
+    row = await lock(tx, host_id)
+    known = identity_of(row)
     await tx.execute(
         """UPDATE host SET host_name = :host_name, siret = :siret, kind = :kind, commune_code = :commune_code,
                fictitious = :fictitious, contact_email = COALESCE(:contact_email, contact_email) WHERE host_id = :id""",
@@ -65,6 +67,12 @@ async def describe(tx: Transaction, host_id: UUID, identity: Identity, contact_e
     if row.version == 0 or known != identity:
         await _tell(tx, host_id, row.version, described(identity, await tx.now()))
     return None
+
+
+async def of_siret(tx: Transaction, siret: str) -> Any:
+    """The organisation of a SIRET, or None; whoever else gives the same waits until this transaction ends."""
+    await tx.execute("SELECT pg_advisory_xact_lock(hashtextextended(:siret, 0))", siret=siret)
+    return await tx.fetch_one("SELECT * FROM host WHERE siret = :siret", siret=siret)
 
 
 def described(identity: Identity, now: datetime) -> HostDescribed:
@@ -81,7 +89,7 @@ def described(identity: Identity, now: datetime) -> HostDescribed:
 
 async def sign_charter(tx: Transaction, host_id: UUID, commitments: list[Commitment]) -> Refusal | None:
     """The organisation commits itself from today on, for the policy's months; signing again renews."""
-    row = await _lock(tx, host_id)
+    row = await lock(tx, host_id)
     if row is None:
         return NOT_REGISTERED
     now = await tx.now()
@@ -100,7 +108,7 @@ async def sign_charter(tx: Transaction, host_id: UUID, commitments: list[Commitm
 
 async def award_label(tx: Transaction, host_id: UUID) -> Refusal | None:
     """The agency awards the label to an organisation whose charter runs, until the charter ends."""
-    row = await _lock(tx, host_id)
+    row = await lock(tx, host_id)
     if row is None:
         return NOT_REGISTERED
     now = await tx.now()
@@ -117,7 +125,7 @@ async def award_label(tx: Transaction, host_id: UUID) -> Refusal | None:
 
 async def withdraw_label(tx: Transaction, host_id: UUID, reason: LabelEndReason) -> Refusal | None:
     """The label ends before its day."""
-    row = await _lock(tx, host_id)
+    row = await lock(tx, host_id)
     if row is None or row.label_ends_on is None:
         return Refusal("no_label", "L’organisme n’a pas le label.")
     await _set_label(tx, host_id, None)
@@ -127,7 +135,7 @@ async def withdraw_label(tx: Transaction, host_id: UUID, reason: LabelEndReason)
 
 async def suspend(tx: Transaction, host_id: UUID, reason: SuspensionReason, expired_count: int = 0) -> Refusal | None:
     """Its offers go out of sight; those who wait for its answer are released by the sweeper."""
-    row = await _lock(tx, host_id)
+    row = await lock(tx, host_id)
     if row is None:
         return NOT_REGISTERED
     if row.suspended_reason is not None:
@@ -140,7 +148,7 @@ async def suspend(tx: Transaction, host_id: UUID, reason: SuspensionReason, expi
 
 async def reinstate(tx: Transaction, host_id: UUID, *, by_agency: bool) -> Refusal | None:
     """The organisation says that it answers again; what the agency suspended, the agency reinstates."""
-    row = await _lock(tx, host_id)
+    row = await lock(tx, host_id)
     if row is None or row.suspended_reason is None:
         return Refusal("not_suspended", "L’organisme n’est pas suspendu.")
     if row.suspended_reason == SuspensionReason.AGENCY and not by_agency:
@@ -180,7 +188,7 @@ async def _silent_hosts(tx: Transaction, after: UUID, limit: int) -> list[UUID]:
 
 
 async def _suspend_silent(tx: Transaction, host_id: UUID) -> None:
-    await _lock(tx, host_id)
+    await lock(tx, host_id)
     for row in await _silent(tx, NIL, 1, host_id=host_id):
         await suspend(tx, host_id, SuspensionReason.SILENCE, row.expired_count)
 
@@ -209,9 +217,8 @@ async def restate(tx: Transaction, host_id: UUID, last: LastMessages) -> Sequenc
     if (known := last.of(HostDescribed)) is not None:
         identity = Identity(known.host_name, known.siret, known.kind, known.commune_code, known.fictitious)
         await _insert(tx, host_id, identity)
-    row, now = await _lock(tx, host_id), await tx.now()
-    identity = Identity(row.host_name, row.siret, HostKind(row.kind), row.commune_code, row.fictitious)
-    messages: list[Message] = [described(identity, now)]
+    row, now = await lock(tx, host_id), await tx.now()
+    messages: list[Message] = [described(identity_of(row), now)]
     if row.label_ends_on is not None:
         messages.append(LabelAwarded(occurred_at=now, ends_on=row.label_ends_on))
     elif LabelAwarded in last:
@@ -224,8 +231,8 @@ async def restate(tx: Transaction, host_id: UUID, last: LastMessages) -> Sequenc
     return messages
 
 
-async def _insert(tx: Transaction, host_id: UUID, identity: Identity) -> None:
-    values = _values(identity)
+async def _insert(tx: Transaction, host_id: UUID, identity: Identity, *, claimable: bool = False) -> None:
+    values = _values(identity) | {"claimable": claimable}
     await tx.execute(
         f"""INSERT INTO host (host_id, version, {", ".join(values)}) VALUES (:id, 0, {", ".join(":" + name for name in values)})
             ON CONFLICT DO NOTHING""",
@@ -234,7 +241,13 @@ async def _insert(tx: Transaction, host_id: UUID, identity: Identity) -> None:
     )
 
 
-async def _lock(tx: Transaction, host_id: UUID) -> Any:
+def identity_of(row: Any) -> Identity:
+    """From a row of `host`."""
+    return Identity(row.host_name, row.siret, HostKind(row.kind), row.commune_code, row.fictitious)
+
+
+async def lock(tx: Transaction, host_id: UUID) -> Any:
+    """A host's row, locked, or None."""
     return await tx.fetch_one("SELECT * FROM host WHERE host_id = :id FOR UPDATE", id=host_id)
 
 

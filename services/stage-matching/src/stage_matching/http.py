@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -11,9 +12,11 @@ from common.commands import command
 from common.failures import Refusal
 from common.http import Answer, answer, database_of
 from common.identity import Principal, caller, caller_as
+from common.mail import unreached
 from common.transaction import Transaction
-from stage_matching import handlers, hosts, search, store
-from stage_matching.agreements import Role
+from stage_matching import agreement_store, claims, handlers, hosts, requests, search, store
+from stage_matching.agreement_store import By
+from stage_matching.agreements import LateReason, Role
 from stage_matching.bodies import (
     ApplicationBody,
     CharterBody,
@@ -23,11 +26,15 @@ from stage_matching.bodies import (
     OfferBody,
     RefusalBody,
     RequestBody,
+    TermsBody,
     checked_uai,
 )
 from stage_matching.handlers import Acting
 from stage_matching.messages import Audience, SuspensionReason
 from territory.places import CommuneCode
+
+# Who may be a party of an agreement.
+PARTIES = ("host", "school", "seeker", "prescriber", "agency")
 
 Agency = Annotated[Principal, Depends(caller_as("agency"))]
 Host = Annotated[Principal, Depends(caller_as("host"))]
@@ -41,8 +48,13 @@ router = APIRouter(prefix="/v1")
 
 @command("host", api=router.put("/host"))
 async def describe_host(tx: Transaction, principal: Principal, body: HostBody) -> Answer:
-    """An organisation registers or changes its own description."""
-    host_id = host_of(principal)
+    """An organisation registers or changes its own description; 202 when a table has brought it and somebody must say yes."""
+    host_id = await host_of(tx, principal)
+    asked = await claims.ask(tx, host_id, body.siret, principal.contact)
+    if isinstance(asked, Refusal):
+        return answer(asked, None)
+    if asked is not None:
+        return 202, asked
     return answer(await hosts.describe(tx, host_id, body.identity(), principal.contact), {"host_id": host_id})
 
 
@@ -56,14 +68,14 @@ async def list_hosts(request: Request, principal: Agency) -> list[dict[str, Any]
 @command("host", api=router.post("/host/charter"))
 async def sign_charter(tx: Transaction, principal: Principal, body: CharterBody) -> Answer:
     """The organisation signs the charter of engagement, from today on."""
-    host_id = host_of(principal)
+    host_id = await host_of(tx, principal)
     return answer(await hosts.sign_charter(tx, host_id, body.commitments), {"host_id": host_id})
 
 
 @command("host", api=router.post("/host/reinstatement"))
 async def reinstate_oneself(tx: Transaction, principal: Principal) -> Answer:
     """An organisation that was suspended for its silence says that it answers again."""
-    host_id = host_of(principal)
+    host_id = await host_of(tx, principal)
     return answer(await hosts.reinstate(tx, host_id, by_agency=False), {"host_id": host_id})
 
 
@@ -88,13 +100,31 @@ async def act_on_host(
     return answer(refusal, {"host_id": host_id})
 
 
+# -- claims on organisations that a table brought
+
+
+@router.get("/host-claims")
+async def list_claims(request: Request, principal: Agency) -> list[dict[str, Any]]:
+    """Every claim that nobody has answered, for the agency."""
+    async with database_of(request).transaction() as tx:
+        return [dict(row._mapping) for row in await claims.waiting(tx)]
+
+
+@command("agency", api=router.post("/host-claims/{claim_id}/{action}"))
+async def answer_claim(
+    tx: Transaction, principal: Principal, claim_id: UUID, action: Literal["acceptance", "refusal"]
+) -> Answer:
+    """The agency says whether an account is the organisation's own."""
+    return answer(await claims.decide(tx, claim_id, accepted=action == "acceptance"), {"claim_id": claim_id})
+
+
 # -- offers
 
 
 @command("host", api=router.put("/offers/{offer_id}"))
 async def describe_offer(tx: Transaction, principal: Principal, offer_id: UUID, body: OfferBody) -> Answer:
     """A host publishes, changes or suspends an offer; `seats` replaces the seats of every week."""
-    host_id = host_of(principal)
+    host_id = await host_of(tx, principal)
     if await hosts.find(tx, host_id) is None:
         return answer(hosts.NOT_REGISTERED, None)
     refusal = await handlers.describe_offer(tx, host_id, offer_id, body.description(), body.seats)
@@ -105,7 +135,7 @@ async def describe_offer(tx: Transaction, principal: Principal, offer_id: UUID, 
 async def my_offers(request: Request, principal: Host) -> list[dict[str, Any]]:
     """The host's offers with their weeks."""
     async with database_of(request).transaction() as tx:
-        return [search.shown(row) for row in await store.offers_of(tx, host_of(principal))]
+        return [search.shown(row) for row in await store.offers_of(tx, await host_of(tx, principal))]
 
 
 @router.get("/offers")
@@ -130,8 +160,18 @@ async def find_offers(
 @command("seeker", api=router.put("/request"))
 async def file_request(tx: Transaction, principal: Principal, body: RequestBody) -> Answer:
     """A seeker tells who they are, as far as hosts need to know, and what they look for."""
-    request_id = await handlers.file_request(tx, principal.subject, principal.contact, body.wish())
+    wish = body.wish()
+    refusal = await requests.why_not_guardian(tx, principal.subject, principal.contact, wish)
+    if refusal is not None:
+        return answer(refusal, None)
+    request_id = await handlers.file_request(tx, principal.subject, principal.contact, wish, principal.display)
     return 200, {"request_id": request_id}
+
+
+@command("seeker", api=router.delete("/request"))
+async def withdraw_request(tx: Transaction, principal: Principal) -> Answer:
+    """A seeker looks for nothing any longer."""
+    return answer(await handlers.withdraw_request(tx, principal.subject), {})
 
 
 @command("seeker", api=router.post("/applications"))
@@ -145,14 +185,15 @@ async def apply(tx: Transaction, principal: Principal, body: ApplicationBody) ->
 
 @router.get("/applications")
 async def my_applications(request: Request, principal: Caller) -> list[dict[str, Any]]:
-    """A seeker's applications, or those that a host received."""
+    """A seeker's applications, or those that a host received; `reachable`: whether mail gets to the other side."""
     async with database_of(request).transaction() as tx:
         if "host" in principal.roles:
-            rows = await store.applications_of(tx, host_id=host_of(principal))
+            rows, other = await store.applications_of(tx, host_id=await host_of(tx, principal)), "seeker_email"
         else:
             seeker_id = await store.lock_seeker(tx, account=principal.require("seeker").subject)
-            rows = await store.applications_of(tx, seeker_id=seeker_id)
-        return [_shown(row) for row in rows]
+            rows, other = await store.applications_of(tx, seeker_id=seeker_id), "host_email"
+        lost = await unreached(tx, (getattr(row, other) for row in rows))
+        return [_shown(row) | {"reachable": getattr(row, other) not in lost} for row in rows]
 
 
 @command("seeker", "school", api=router.post("/applications/{application_id}/{action}"))
@@ -168,7 +209,7 @@ async def seeker_acts(
 @command("host", api=router.post("/received-applications/{application_id}/refusal"))
 async def refuse(tx: Transaction, principal: Principal, application_id: UUID, body: RefusalBody) -> Answer:
     """The host refuses with a closed reason."""
-    refusal = await handlers.refuse(tx, host_of(principal), application_id, body.reason)
+    refusal = await handlers.refuse(tx, await host_of(tx, principal), application_id, body.reason)
     return answer(refusal, await shown_application(tx, application_id))
 
 
@@ -178,18 +219,74 @@ async def host_acts(
 ) -> Answer:
     """The host opens an application, or accepts it: a seat is taken in each of its weeks."""
     handler = {"view": handlers.see, "acceptance": handlers.accept}[action]
-    refusal = await handler(tx, host_of(principal), application_id)
+    refusal = await handler(tx, await host_of(tx, principal), application_id)
     return answer(refusal, await shown_application(tx, application_id))
 
 
-@command("host", "school", "seeker", api=router.post("/agreements/{agreement_id}/{action}"))
+@command(*PARTIES, api=router.put("/agreements/{agreement_id}/terms"))
+async def change_terms(tx: Transaction, principal: Principal, agreement_id: UUID, body: TermsBody) -> Answer:
+    """The host, or whoever accompanies, changes terms: what was signed falls, each party is told what changed and asked again."""
+    role, party_id = await party_of(tx, principal)
+    refusal = await handlers.change_terms(tx, agreement_id, role, party_id, body.wanted(), principal.subject)
+    return answer(refusal, {"agreement_id": agreement_id})
+
+
+@router.get("/agreements")
+async def accompanied_agreements(request: Request, principal: Caller) -> list[dict[str, Any]]:
+    """What a school, a prescriber or the agency accompanies; from then on seekers may name the prescriber."""
+    principal.require("school", "prescriber", "agency")
+    async with database_of(request).transaction() as tx:
+        acts_as = (await party_of(tx, principal))[1]
+        return [shown_agreement(row, []) for row in await agreement_store.accompanied(tx, str(acts_as))]
+
+
+@router.get("/agreements/{agreement_id}")
+async def agreement(request: Request, agreement_id: UUID, principal: Caller) -> dict[str, Any]:
+    """The signed copy, its hash, and who did what, for its parties."""
+    async with database_of(request).transaction() as tx:
+        row = await agreement_of(tx, principal, agreement_id)
+        acts = await agreement_store.acts_of(tx, agreement_id)
+    return shown_agreement(row, acts)
+
+
+@command(*PARTIES, api=router.post("/agreements/{agreement_id}/guardian-link"))
+async def write_to_guardian(tx: Transaction, principal: Principal, agreement_id: UUID) -> Answer:
+    """The guardian is sent the link again: to their own address and no other, at most once a day."""
+    role, party_id = await party_of(tx, principal)
+    return answer(await handlers.write_to_guardian(tx, agreement_id, role, party_id), {"agreement_id": agreement_id})
+
+
+@command("school", "prescriber", "agency", api=router.post("/agreements/{agreement_id}/paper-signature"))
+async def record_paper(
+    tx: Transaction,
+    principal: Principal,
+    agreement_id: UUID,
+    party: Literal["guardian", "seeker"],
+    sha256: str | None = None,
+    reason: LateReason | None = None,
+) -> Answer:
+    """Whoever accompanies has on paper the signature of a guardian, or of a pupil who has no account."""
+    role, party_id = await party_of(tx, principal)
+    by = By(principal.subject, "paper", reason)
+    refusal = await handlers.act_on_agreement(
+        tx, agreement_id, role, "sign", party_id, by, seen_sha256=sha256 or None, paper_of=party
+    )
+    return answer(refusal, {"agreement_id": agreement_id})
+
+
+@command(*PARTIES, api=router.post("/agreements/{agreement_id}/{action}"))
 async def act_on_agreement(
     tx: Transaction,
     principal: Principal,
     agreement_id: UUID,
     action: Literal["signature", "validation", "interruption", "cancellation"],
+    sha256: str | None = None,
+    reason: LateReason | None = None,
 ) -> Answer:
-    """A party signs; the school validates; host or school interrupts; any of them cancels before the first day."""
+    """A party signs the terms whose hash it names, validates, interrupts, or cancels before the first day.
+
+    After the last day each of them needs a `reason`, which is kept.
+    """
     acts: dict[str, Literal["sign", "validate", "interrupt", "cancel"]] = {
         "signature": "sign",
         "validation": "validate",
@@ -197,17 +294,20 @@ async def act_on_agreement(
         "cancellation": "cancel",
     }
     role, party_id = await party_of(tx, principal)
-    refusal = await handlers.act_on_agreement(tx, agreement_id, role, acts[action], party_id)
+    by = By(principal.subject, reason=reason)
+    refusal = await handlers.act_on_agreement(
+        tx, agreement_id, role, acts[action], party_id, by, seen_sha256=sha256 or None
+    )
     return answer(refusal, {"agreement_id": agreement_id})
 
 
 @command("host", "seeker")
-async def sign(tx: Transaction, principal: Principal, application_id: UUID) -> Answer:
+async def sign(tx: Transaction, principal: Principal, application_id: UUID, sha256: str | None = None) -> Answer:
     """A party signs the agreement of an application."""
     rows = await store.applications_of(tx, application_id=application_id)
     if not rows or rows[0].agreement_id is None:
         return answer(handlers.NOT_FOUND, None)
-    return await act_on_agreement.run(tx, principal, rows[0].agreement_id, "signature")
+    return await act_on_agreement.run(tx, principal, rows[0].agreement_id, "signature", sha256)
 
 
 # -- what routes share
@@ -217,20 +317,69 @@ def acting(principal: Principal) -> Acting:
     """For whom a caller may act: a school for its pupils, a seeker for themselves."""
     if "school" in principal.roles:
         return Acting(uai=school_of(principal))
-    return Acting(account=principal.require("seeker").subject)
+    return Acting(account=principal.require("seeker").subject, display_name=principal.display)
 
 
 async def party_of(tx: Transaction, principal: Principal) -> tuple[Role, UUID | str]:
-    """As whom a caller acts on agreements: a host, a school by its UAI, or a seeker."""
+    """As whom a caller acts on agreements: a host, a seeker, or whoever accompanies: a school, a prescriber, the agency."""
     if "host" in principal.roles:
-        return "host", host_of(principal)
+        return "host", await host_of(tx, principal)
+    if "seeker" in principal.roles:
+        return "seeker", await store.lock_seeker(tx, account=principal.subject)
+    acts_as = accompanist_of(principal)
+    name = principal.display or acts_as
+    await agreement_store.know_accompanist(tx, acts_as, name, principal.contact)
+    return "school", acts_as
+
+
+def accompanist_of(principal: Principal) -> str:
+    """As whom a caller accompanies: a school's UAI, a prescriber's structure or account, the agency."""
     if "school" in principal.roles:
-        return "school", school_of(principal)
-    return "seeker", await store.lock_seeker(tx, account=principal.require("seeker").subject)
+        return school_of(principal)
+    if "agency" in principal.roles:
+        return agreement_store.AGENCY
+    return f"prescriber/{principal.require('prescriber').account}"
 
 
-def host_of(principal: Principal) -> UUID:
-    """The organisation that a host's account belongs to; 403 when it belongs to none."""
+async def agreement_of(tx: Transaction, principal: Principal, agreement_id: UUID) -> Any:
+    """An agreement for one of its parties; 404 for everybody else."""
+    role, party_id = await party_of(tx, principal)
+    found = await agreement_store.find(tx, agreement_id)
+    if found is None or party_id not in found.parties_by_id[role]:
+        raise HTTPException(404, handlers.NOT_FOUND.detail)
+    return await agreement_store.whole(tx, agreement_id)
+
+
+def shown_agreement(row: Any, acts: Any) -> dict[str, Any]:
+    """An agreement as JSON. Whose address and account it was stays inside."""
+    terms = json.loads(row.content)
+    for party in terms["parties"]:
+        del party["email"], party["acts_as"]
+    names = (
+        "agreement_id",
+        "application_id",
+        "state",
+        "parties",
+        "starts_on",
+        "ends_on",
+        "terms_version",
+        "terms_sha256",
+    )
+    kept = ("act", "party", "how", "terms_version", "terms_sha256", "acted_at", "reason")
+    return {name: getattr(row, name) for name in names} | {
+        "terms": terms,
+        "signed": row.signed,
+        "acts": [{name: getattr(one, name) for name in kept} for one in acts],
+    }
+
+
+async def host_of(tx: Transaction, principal: Principal) -> UUID:
+    """The organisation that a host's account acts for; 403 when it belongs to none."""
+    return await claims.host_of_account(tx, structure_of(principal))
+
+
+def structure_of(principal: Principal) -> UUID:
+    """The id of an account's organisation, as the issuer gives it; 403 when it belongs to none."""
     try:
         return UUID(str(principal.structure_id))
     except ValueError:
@@ -270,5 +419,7 @@ def _shown(row: Any) -> dict[str, Any]:
         "letter",
         "agreement_id",
         "agreement_state",
+        "terms_version",
+        "terms_sha256",
     )
     return {name: getattr(row, name) for name in names}

@@ -9,13 +9,14 @@ from uuid import UUID, uuid5
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
-from common.bodies import Text
+from common.bodies import Email, Text
 from common.failures import Refusal
-from common.spreadsheet import Line, refused_line
+from common.spreadsheet import Line, folded, refused_line, same
 from stage_matching.bodies import WEEKS_MAX, IsoWeek, OfferBody, Wishes, checked_uai
 from stage_matching.hosts import Identity
 from stage_matching.messages import Audience, HostKind, OfferKind
-from stage_matching.requests import Wish
+from stage_matching.requests import Wish, age_on
+from stage_matching.state import Description
 from territory import places, reference, weeks
 from territory.identifiers import siret_is_valid
 from territory.places import CommuneCode
@@ -24,6 +25,9 @@ PUPIL_COLUMNS = ("uai", "classe", "eleve", "sexe", "age", "commune", "rayon_km",
 OFFER_COLUMNS = ("siret", "organisme", "type", "intitule", "nature", "rome", "commune", "publics", "age_min", "places")
 # Instead of `commune` as people write it, or beside it: what software knows.
 OPTIONAL_COLUMNS = ("commune", "commune_insee")
+BIRTH_MONTH = "naissance"
+# The address to which applications go until the organisation has an account.
+OFFER_OPTIONAL_COLUMNS = (*OPTIONAL_COLUMNS, "contact")
 PUPIL_LINES_MAX, OFFER_LINES_MAX = 60_000, 1_000
 
 # Organisations and offers that come by a table are known by what they are, so that sending it again changes nothing.
@@ -54,6 +58,7 @@ _FIELDS = {
     "weeks_count": "duree",
     "wishes": "voeux",
     "pupil_code": "eleve",
+    "birth_month": "naissance",
     "radius_km": "rayon_km",
     "class_group": "classe",
     "commune_code": "commune",
@@ -103,13 +108,18 @@ class PupilLine(BaseModel):
     iso_week: IsoWeek
     weeks_count: int = Field(ge=1, le=WEEKS_MAX)
     wishes: Annotated[Wishes, BeforeValidator(_listed)]
+    # The month of birth from the school's register, instead of an age that somebody typed.
+    birth_month: Annotated[str, StringConstraints(pattern=r"^(19[3-9][0-9]|20[01][0-9])-(0[1-9]|1[0-2])$")] | None = (
+        None
+    )
 
     def wish(self) -> Wish:
         """As the rules have it; whether the school is of priority education is known of the school."""
         return Wish(
             audience="PUPIL",
             sex=self.sex,
-            age=self.age,
+            age=self.age if self.birth_month is None else age_on(self.birth_month, weeks.monday(self.iso_week)),
+            birth_month=self.birth_month,
             commune_code=self.commune_code,
             radius_km=self.radius_km,
             iso_weeks=weeks.span(self.iso_week, self.weeks_count),
@@ -136,6 +146,7 @@ class OfferLine(BaseModel):
     audiences: Annotated[list[Annotated[Audience, _word(_AUDIENCES)]], BeforeValidator(_listed)]
     age_min: int = Field(ge=10, le=99)
     seats: Annotated[dict[str, int], BeforeValidator(_seats)]
+    contact: Email | None
 
     def host(self, *, fictitious: bool) -> tuple[UUID, Identity]:
         """The organisation, known by its SIRET."""
@@ -153,7 +164,7 @@ class OfferLine(BaseModel):
             age_min=self.age_min,
             seats=self.seats,
         )
-        return uuid5(_BY_TABLE, f"{self.siret}:{self.title}:{self.commune_code}"), body
+        return uuid5(_BY_TABLE, f"{self.siret}:{folded(self.title)}:{self.commune_code}"), body
 
 
 Checked = tuple[int, PupilLine | Refusal]
@@ -180,6 +191,7 @@ def _pupil(cells: Mapping[str, str]) -> PupilLine | Refusal:
             pupil_code=cells["eleve"],
             sex=cells["sexe"],
             age=cells["age"],
+            birth_month=cells.get(BIRTH_MONTH) or None,
             commune_code=places.of_columns(cells["commune"], cells["commune_insee"]),
             radius_km=cells["rayon_km"],
             iso_week=cells["semaine"],
@@ -209,9 +221,31 @@ def _repeated(
     return None
 
 
-def offers(lines: Sequence[tuple[int, Line]]) -> list[tuple[int, tuple[OfferLine, UUID, OfferBody] | Refusal]]:
-    """Every line read, or why it cannot be."""
-    return [(number, cells if isinstance(cells, Refusal) else _offer(cells)) for number, cells in lines]
+OfferRead = tuple[OfferLine, UUID, OfferBody]
+
+
+def offers(lines: Sequence[tuple[int, Line]]) -> list[tuple[int, OfferRead | Refusal]]:
+    """Every line read, or why it cannot be; an offer that stands twice, and an organisation of two names, are refused from the second on."""
+    seen: dict[UUID, int] = {}
+    names: dict[str, tuple[OfferLine, int]] = {}
+    checked: list[tuple[int, OfferRead | Refusal]] = []
+    for number, cells in lines:
+        read = cells if isinstance(cells, Refusal) else _offer(cells)
+        if not isinstance(read, Refusal):
+            line, offer_id, _ = read
+            first, (known, where) = seen.setdefault(offer_id, number), names.setdefault(line.siret, (line, number))
+            if first != number:
+                read = Refusal(
+                    "duplicate_offer",
+                    f"intitulé « {line.title} » : déjà à la ligne {first}, pour cet organisme et cette commune",
+                )
+            elif not same(known.host_name, line.host_name) or known.host_kind != line.host_kind:
+                read = Refusal(
+                    "another_host",
+                    f"organisme : le SIRET {line.siret} est « {known.host_name} », {_word_of(_HOST_KINDS, known.host_kind)}, à la ligne {where}",
+                )
+        checked.append((number, read))
+    return checked
 
 
 def _offer(cells: Mapping[str, str]) -> tuple[OfferLine, UUID, OfferBody] | Refusal:
@@ -229,11 +263,66 @@ def _offer(cells: Mapping[str, str]) -> tuple[OfferLine, UUID, OfferBody] | Refu
             audiences=cells["publics"],
             age_min=cells["age_min"] or "14",
             seats=cells["places"],
+            contact=cells["contact"] or None,
         )
         offer_id, body = line.offer()
     except ValidationError as error:
         return refused_line(error, _FIELDS, {})
     return line, offer_id, body
+
+
+def pupil_changes(known: Wish, new: Wish) -> str:
+    """What a line would change of a pupil whom another brought, in French; nothing where it says the same."""
+    said = {
+        "classe": (known.class_group or "", new.class_group or ""),
+        "sexe": (_word_of(_SEXES, known.sex), _word_of(_SEXES, new.sex)),
+        "age": (known.age, new.age),
+        "naissance": (known.birth_month or "", new.birth_month or ""),
+        "commune": (reference.commune_label(known.commune_code), reference.commune_label(new.commune_code)),
+        "rayon_km": (known.radius_km, new.radius_km),
+        "semaine": (" ".join(known.iso_weeks), " ".join(new.iso_weeks)),
+        "voeux": (", ".join(known.wishes), ", ".join(new.wishes)),
+    }
+    return _changes(said)
+
+
+def host_changes(known: Identity, contact: str | None, new: Identity, new_contact: str | None) -> str:
+    """The same of an organisation. Where it is stays as its first line said: its offers may be elsewhere."""
+    said = {
+        "organisme": (known.host_name, new.host_name),
+        "type": (_word_of(_HOST_KINDS, known.kind), _word_of(_HOST_KINDS, new.kind)),
+    }
+    # An address that was not known is no change, and one that a line leaves out is kept.
+    return _changes(said | ({"contact": (contact, new_contact)} if contact and new_contact else {}))
+
+
+def offer_changes(known: Description, seats: Mapping[str, int], new: Description, new_seats: Mapping[str, int]) -> str:
+    """The same of an offer, whose organisation, title and place are what it is known by."""
+
+    def audiences(of: Description) -> str:
+        return ", ".join(_word_of(_AUDIENCES, Audience(one)) for one in sorted(of.audiences))
+
+    said = {
+        "nature": (_word_of(_OFFER_KINDS, known.kind), _word_of(_OFFER_KINDS, new.kind)),
+        "rome": (", ".join(sorted(known.rome_codes)), ", ".join(sorted(new.rome_codes))),
+        "publics": (audiences(known), audiences(new)),
+        "age_min": (known.age_min, new.age_min),
+        "places": (_weeks(seats), _weeks(new_seats)),
+    }
+    return _changes(said)
+
+
+def _changes(said: Mapping[str, tuple[Any, Any]]) -> str:
+    changed = {name: pair for name, pair in said.items() if not same(str(pair[0]), str(pair[1]))}
+    return " ; ".join(f"{name} : « {was} » deviendrait « {becomes} »" for name, (was, becomes) in changed.items())
+
+
+def _weeks(seats: Mapping[str, int]) -> str:
+    return ", ".join(f"{week}:{count}" for week, count in sorted(seats.items()) if count)
+
+
+def _word_of(words: Mapping[str, Any], value: Any) -> str:
+    return next((word for word, meant in words.items() if meant == value), str(value))
 
 
 def report(checked: Sequence[tuple[int, Any]]) -> list[dict[str, Any]]:

@@ -20,11 +20,13 @@ class AgreementParty(StrEnum):
     GUARDIAN = 'GUARDIAN'
     HOST = 'HOST'
     SCHOOL = 'SCHOOL'
+    PRESCRIBER = 'PRESCRIBER'
+    AGENCY = 'AGENCY'
 
 
 class AgreementDrafted(Message):
     """
-    An internship agreement was drawn up after a confirmation.
+    An internship agreement was drawn up after a confirmation, or anew when its terms changed, by which every signature fell.
     """
 
     namespace = "estuaire.stage_matching"
@@ -48,6 +50,14 @@ class AgreementDrafted(Message):
     parties: list[AgreementParty]
     """
     Who must sign.
+    """
+    terms_version: int | None = None
+    """
+    Which version of the terms, counted from 1; null in messages of version 1.
+    """
+    terms_sha256: str | None = None
+    """
+    SHA-256 in hexadecimal of the canonical JSON of these terms, which stay inside.
     """
 
 
@@ -77,7 +87,7 @@ class AgreementEnded(Message):
 
 class AgreementSigned(Message):
     """
-    One party signed.
+    One party signed a version of the terms.
     """
 
     namespace = "estuaire.stage_matching"
@@ -85,6 +95,14 @@ class AgreementSigned(Message):
     party: AgreementParty
     """
     Who.
+    """
+    terms_version: int | None = None
+    """
+    Which version of the terms, counted from 1; null in messages of version 1.
+    """
+    terms_sha256: str | None = None
+    """
+    SHA-256 in hexadecimal of the canonical JSON of these terms, which stay inside.
     """
 
 

@@ -5,7 +5,7 @@ Mails are rows of the command's own transaction, once per occasion and recipient
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -13,8 +13,10 @@ from uuid import UUID
 from common.pages import count, moment
 from common.sweepers import Sweeper
 from common.transaction import Transaction
-from stage_matching import store
+from stage_matching import claims, store
+from stage_matching.agreements import Agreement
 from stage_matching.messages import (
+    AgreementParty,
     ApplicationAccepted,
     ApplicationConfirmed,
     ApplicationEnded,
@@ -22,8 +24,12 @@ from stage_matching.messages import (
     ApplicationSubmitted,
 )
 from stage_matching.state import Decision
+from stage_matching.terms import Terms, what_changed
 from territory import reference
 
+# Links of an earlier use, which a seeker could see, stand for nobody any longer.
+GUARDIAN_LINK = "guardian-of-agreement"
+GUARDIAN_LINK_DAYS = 60
 _ENDS_FOR_SEEKER = {
     ApplicationEndReason.REFUSED: "L’organisme ne peut pas vous accueillir",
     ApplicationEndReason.HOST_SILENT: "L’organisme n’a pas répondu à temps",
@@ -49,7 +55,7 @@ async def follow(tx: Transaction, decision: Decision) -> None:
 
 
 def _mails(tx: Transaction, message: Any, row: Any) -> list[tuple[str | None, str, str]]:
-    seeker, host = tx.address("/mes-candidatures"), tx.address("/mes-offres")
+    seeker, host = tx.address("/mes-candidatures"), _host_page(tx, row)
     match message:
         case ApplicationSubmitted():
             body = f"Une candidature attend votre réponse avant {moment(message.answer_due_at)}.\n\n{host}"
@@ -74,6 +80,14 @@ def _mails(tx: Transaction, message: Any, row: Any) -> list[tuple[str | None, st
             return []
 
 
+def _host_page(tx: Transaction, row: Any) -> str:
+    """Where a host answers; one that a table brought is given the link by which its account takes it over. `row` has both."""
+    if not row.claimable:
+        return tx.address("/mes-offres")
+    link = tx.signed_address("/reprendre", claims.TAKE_OVER, str(row.host_id), claims.LINK_DAYS)
+    return f"{row.host_name} n’a pas encore de compte ici. Pour répondre, connectez-vous par ce lien, qui vous rattache ses offres :\n{link}"
+
+
 def _elsewhere(row: Any) -> str:
     """The search that finds what is like an offer: same place, same weeks."""
     return "/stages?" + urlencode(
@@ -84,7 +98,7 @@ def _elsewhere(row: Any) -> str:
 async def write_to_host(tx: Transaction, offer_id: UUID, campaign_id: UUID, count_given: int) -> None:
     """One mail for what a published campaign gave of an offer."""
     row = await tx.fetch_one(
-        "SELECT o.title, h.contact_email FROM offer o JOIN host h USING (host_id) WHERE offer_id = :id", id=offer_id
+        "SELECT o.title, h.* FROM offer o JOIN host h USING (host_id) WHERE offer_id = :id", id=offer_id
     )
     if row is None or row.contact_email is None:
         return
@@ -92,8 +106,60 @@ async def write_to_host(tx: Transaction, offer_id: UUID, campaign_id: UUID, coun
         message_key=f"campaign:{campaign_id}:{offer_id}",
         recipient=row.contact_email,
         subject=f"Stagiaires à venir : {row.title}",
-        body=f"Une campagne vous propose {count(count_given, 'élève')}. Chacun doit encore confirmer ; la liste est à jour ici :\n\n{tx.address('/mes-offres')}",
+        body=f"Une campagne vous propose {count(count_given, 'élève')}. Chacun doit encore confirmer ; la liste est à jour ici :\n\n{_host_page(tx, row)}",
     )
+
+
+async def ask_for_signature(tx: Transaction, agreement: Agreement, terms: Terms) -> None:
+    """A new agreement: whoever accompanies is told, and a guardian is sent the link, which nobody else is ever shown."""
+    for party in terms.parties:
+        if party.email is None:
+            continue
+        if party.party == AgreementParty.GUARDIAN.value:
+            await write_to_guardian(tx, agreement, party.email)
+        elif party.party not in (AgreementParty.SEEKER.value, AgreementParty.HOST.value):
+            await tx.mail(
+                message_key=f"drafted:{agreement.agreement_id}",
+                recipient=party.email,
+                subject=f"Convention à signer : {terms.title}",
+                body=f"Une convention que vous accompagnez attend votre signature.\n\n{tx.address(_page(agreement))}",
+            )
+
+
+async def write_to_guardian(tx: Transaction, agreement: Agreement, email: str, on: date | None = None) -> None:
+    """The link by which a guardian signs, to their own address; again at most once a day, when somebody asks for it."""
+    link = tx.signed_address("/convention", GUARDIAN_LINK, str(agreement.agreement_id), GUARDIAN_LINK_DAYS)
+    await tx.mail(
+        message_key=f"guardian:{agreement.agreement_id}:{agreement.terms_version}:{on or ''}",
+        recipient=email,
+        subject="Convention de stage de votre enfant, à lire et à signer",
+        body=f"Votre enfant a un stage. Lisez la convention et signez-la, sans compte, par ce lien qui n’est envoyé qu’à vous :\n\n{link}",
+    )
+
+
+def _page(agreement: Agreement) -> str:
+    return f"/conventions/{agreement.agreement_id}"
+
+
+async def write_of_changed_terms(tx: Transaction, agreement: Agreement, before: Terms, after: Terms) -> None:
+    """Each party is told what changed, that every signature fell, and is asked again."""
+    lines = [f"- {name} : « {old} » devient « {new} »" for name, old, new in what_changed(before, after)]
+    for party in after.parties:
+        if party.email is not None:
+            guardian = party.party == AgreementParty.GUARDIAN.value
+            page = (
+                tx.signed_address("/convention", GUARDIAN_LINK, str(agreement.agreement_id), GUARDIAN_LINK_DAYS)
+                if guardian
+                else tx.address(_page(agreement))
+            )
+            await tx.mail(
+                message_key=f"terms:{agreement.agreement_id}:{agreement.terms_version}:{party.party}",
+                recipient=party.email,
+                subject=f"Convention changée, à signer à nouveau : {before.title}",
+                body="La convention de stage a changé ; les signatures données sont annulées.\n\n"
+                + "\n".join(lines)
+                + f"\n\nRelisez-la et signez la nouvelle version :\n\n{page}",
+            )
 
 
 # The next reminder of an application is due so many days after it was submitted or accepted; beyond the last is none.
@@ -131,7 +197,7 @@ async def _remind(tx: Transaction, application_id: UUID) -> None:
     recipient = row.seeker_email if to_seeker else row.host_email
     if recipient is None:
         return
-    page = tx.address("/mes-candidatures" if to_seeker else "/mes-offres")
+    page = tx.address("/mes-candidatures") if to_seeker else _host_page(tx, row)
     await tx.mail(
         message_key=f"reminder-{reminded.reminder_count}:{application_id}:{to_seeker}",
         recipient=recipient,

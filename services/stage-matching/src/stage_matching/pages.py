@@ -7,7 +7,9 @@ from fastapi.responses import RedirectResponse, Response
 
 from common.desk import Desk, Routes, page_routes
 from common.runtime import Runtime
+from stage_matching.agreement_pages import AgreementDesk
 from stage_matching.campaign_pages import CampaignDesk
+from stage_matching.claim_pages import ClaimDesk
 from stage_matching.host_pages import HostDesk
 from stage_matching.seeker_pages import SeekerDesk
 from stage_matching.words import pages
@@ -19,6 +21,8 @@ def routes(runtime: Runtime) -> APIRouter:
     """The pages, their assets, and the login."""
     hall, seeker = Hall(runtime, pages), SeekerDesk(runtime, pages)
     host, leader = HostDesk(runtime, pages), CampaignDesk(runtime, pages)
+    claim = ClaimDesk(runtime, pages)
+    signing = AgreementDesk(runtime, pages)
     shown: Routes = {
         "/": hall.home,
         "/map.svg": maps.outlines_svg,
@@ -26,9 +30,16 @@ def routes(runtime: Runtime) -> APIRouter:
         "/stages": seeker.find,
         "/mes-candidatures": seeker.applications,
         "/convention/{token}": seeker.guardian,
+        "/convention/{token}/convention.pdf": seeker.guardian_print,
+        "/conventions": signing.agreements,
+        "/conventions/{agreement_id}": signing.agreement,
+        "/conventions/{agreement_id}/convention.pdf": signing.printed,
         "/mes-offres": host.offers,
         "/mes-offres/nouvelle": host.edit,
         "/mes-offres/{offer_id}": host.edit,
+        "/reprendre/{link}": claim.offer,
+        "/reprises": claim.list,
+        "/reprises/{link}": claim.claim,
         "/campagnes": leader.campaigns,
         "/campagnes/modele.csv": leader.table_template,
         "/campagnes/{campaign_id}": leader.campaign,
@@ -36,7 +47,7 @@ def routes(runtime: Runtime) -> APIRouter:
         "/campagnes/{campaign_id}/listes": leader.lists,
         "/campagnes/{campaign_id}/eleves/{request_id}": leader.pupil,
     }
-    sent: Routes = {**seeker.forms(), **host.forms(), **leader.forms()}
+    sent: Routes = {**seeker.forms(), **host.forms(), **leader.forms(), **claim.forms(), **signing.forms()}
     return page_routes(runtime, pages, shown=shown, sent=sent)
 
 
@@ -48,5 +59,11 @@ class Hall(Desk):
         principal = self.identity.session(request)
         if principal is None:
             return self.page(request, "welcome.html", None)
-        own = {"host": "/mes-offres", "school": "/campagnes", "agency": "/campagnes", "seeker": "/mes-candidatures"}
+        own = {
+            "host": "/mes-offres",
+            "school": "/campagnes",
+            "agency": "/campagnes",
+            "seeker": "/mes-candidatures",
+            "prescriber": "/conventions",
+        }
         return RedirectResponse(next((path for role, path in own.items() if role in principal.roles), "/stages"), 303)

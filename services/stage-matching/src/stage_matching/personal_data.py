@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from common.transaction import Transaction
-from stage_matching import handlers, requests, store
+from stage_matching import agreement_store, handlers, requests, store
 from stage_matching.handlers import Acting
-from stage_matching.messages import RequestEndReason
 
 
 async def erase_seeker(tx: Transaction, person: str) -> int | None:
@@ -22,9 +19,13 @@ async def erase_seeker(tx: Transaction, person: str) -> int | None:
     for one in sorted(applications, key=lambda one: one.offer_id):
         if one.due_at is not None:
             await handlers.withdraw(tx, Acting(account=row.account), one.application_id)
-    await _end_request(tx, row.seeker_id)
+    await requests.withdraw(tx, row.seeker_id)
     await tx.execute("UPDATE application SET letter = NULL WHERE seeker_id = :id", id=row.seeker_id)
-    await tx.execute("UPDATE seeker SET account = NULL, contact_email = NULL WHERE seeker_id = :id", id=row.seeker_id)
+    await tx.execute(
+        "UPDATE seeker SET account = NULL, contact_email = NULL, display_name = NULL WHERE seeker_id = :id",
+        id=row.seeker_id,
+    )
+    await agreement_store.erase_seeker(tx, row.seeker_id)
     await tx.execute("DELETE FROM mail WHERE recipient = :address", address=row.contact_email)
     # Answers are kept for repeated requests; a host's have the letters that it read.
     await tx.execute(
@@ -33,11 +34,3 @@ async def erase_seeker(tx: Transaction, person: str) -> int | None:
         ids=[str(one.application_id) for one in applications],
     )
     return len(applications)
-
-
-async def _end_request(tx: Transaction, seeker_id: UUID) -> None:
-    rows = await tx.fetch_all(
-        "SELECT * FROM request WHERE seeker_id = :id AND campaign_id IS NULL AND version > 0 FOR UPDATE", id=seeker_id
-    )
-    await requests.end(tx, rows, RequestEndReason.WITHDRAWN, await tx.now())
-    await tx.execute("DELETE FROM request WHERE seeker_id = :id AND campaign_id IS NULL", id=seeker_id)

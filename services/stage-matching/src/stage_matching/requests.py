@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+from common.failures import Refusal
 from common.transaction import Transaction
 from stage_matching.candidates import is_family
 from stage_matching.messages import Audience, RequestEnded, RequestEndReason, RequestFiled
@@ -29,6 +30,10 @@ class Wish:
     uai: str | None = None
     class_group: str | None = None
     pupil_code: str | None = None
+    # A guardian's own address; the prescriber who accompanies; the month of birth that a school gave, as YYYY-MM.
+    guardian_email: str | None = None
+    prescriber_id: str | None = None
+    birth_month: str | None = None
 
 
 COLUMNS = (
@@ -43,7 +48,16 @@ COLUMNS = (
     "uai",
     "class_group",
     "pupil_code",
+    "guardian_email",
+    "prescriber_id",
+    "birth_month",
 )
+
+
+def age_on(birth_month: str, day: date) -> int:
+    """How old somebody of a month (YYYY-MM) is on a day, taken for a month younger where the month alone does not tell."""
+    year, month = map(int, birth_month.split("-"))
+    return day.year - year - (day.month <= month)
 
 
 def values_of(wish: Wish) -> dict[str, Any]:
@@ -75,6 +89,33 @@ def filed(seeker_id: UUID, campaign_id: UUID | None, wish: Wish, now: datetime) 
     )
 
 
+def same_mailbox(one: str | None, other: str | None) -> bool:
+    """Whether two addresses reach one person: capitals and what follows a + are no difference."""
+    return one is not None and other is not None and _mailbox(one) == _mailbox(other)
+
+
+def _mailbox(address: str) -> str:
+    local, _, domain = address.strip().casefold().rpartition("@")
+    return f"{local.partition('+')[0]}@{domain}"
+
+
+async def why_not_guardian(tx: Transaction, account: str, contact_email: str | None, wish: Wish) -> Refusal | None:
+    """A guardian has an address of their own: not the seeker's, by which they would sign for their parent."""
+    row = await tx.fetch_one("SELECT contact_email FROM seeker WHERE account = :account", account=account)
+    own = (contact_email, row.contact_email if row is not None else None)
+    prescriber = await tx.fetch_one(
+        "SELECT 1 FROM accompanist WHERE acts_as = :acts_as", acts_as=wish.prescriber_id or ""
+    )
+    if wish.prescriber_id is not None and prescriber is None:
+        return Refusal("unknown_prescriber", "Ce prescripteur n’est pas connu ici : choisissez-le dans la liste.")
+    if any(same_mailbox(wish.guardian_email, each) for each in own):
+        return Refusal(
+            "guardian_is_seeker",
+            "L’adresse du parent doit être la sienne, pas la vôtre ; s’il n’en a pas, laissez ce champ vide : il signera sur papier.",
+        )
+    return None
+
+
 async def file(tx: Transaction, seeker_id: UUID, wish: Wish) -> UUID:
     """A seeker, locked, files or changes their own request; repeating it says nothing new."""
     row = await tx.fetch_one(
@@ -97,6 +138,15 @@ async def file(tx: Transaction, seeker_id: UUID, wish: Wish) -> UUID:
         **values,
     )
     return request_id
+
+
+async def withdraw(tx: Transaction, seeker_id: UUID) -> None:
+    """A seeker's own request is over and forgotten."""
+    rows = await tx.fetch_all(
+        "SELECT * FROM request WHERE seeker_id = :id AND campaign_id IS NULL AND version > 0 FOR UPDATE", id=seeker_id
+    )
+    await end(tx, rows, RequestEndReason.WITHDRAWN, await tx.now())
+    await tx.execute("DELETE FROM request WHERE seeker_id = :id AND campaign_id IS NULL", id=seeker_id)
 
 
 async def end(tx: Transaction, rows: Sequence[Any], reason: RequestEndReason, now: datetime) -> None:

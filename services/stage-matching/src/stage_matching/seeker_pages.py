@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from fastapi import HTTPException, Request
@@ -14,19 +14,23 @@ from common.commands import Endpoint, Form, Sent, Words, command
 from common.desk import Desk, Routes, done
 from common.http import Answer, answer
 from common.identity import Principal
-from common.links import signed_link, subject_of
+from common.lifecycle import AFTER
+from common.links import subject_of
 from common.pages import PARIS
 from common.query import Query
 from common.transaction import Transaction
 from stage_matching import agreement_store, handlers, http, search, store
+from stage_matching.agreement_pages import pdf_of
+from stage_matching.agreement_store import By
+from stage_matching.agreements import LATE_FOR, LIFECYCLE, LateReason
 from stage_matching.bodies import WEEKS_MAX
 from stage_matching.messages import Audience
+from stage_matching.notices import GUARDIAN_LINK
+from stage_matching.terms import parsed
 from territory import maps, places, weeks
 
 _SHOWN_COUNT = 12
 _WEEKS_SHOWN = 26
-_GUARDIAN = "guardian-signature"
-_GUARDIAN_DAYS = 60
 WORDS = Words(
     {
         "audience": "situation",
@@ -36,6 +40,8 @@ WORDS = Words(
         "iso_weeks": "semaines",
         "wishes": "métiers",
         "uai": "établissement",
+        "guardian_email": "adresse du parent",
+        "prescriber_id": "prescripteur",
         "offer_id": "offre",
         "letter": "lettre",
     }
@@ -68,6 +74,11 @@ class SeekerDesk(Desk):
         def acts(action: str, said: str) -> Endpoint:
             return http.seeker_acts.form(then=_told(said), refused=self.mine, action=action)
 
+        def parent(action: str) -> Endpoint:
+            return act_as_guardian.form(
+                refused=self.asked, action=action, hidden={"sha256": "sha256", "reason": "reason"}
+            )
+
         applied = "Candidature envoyée. L’organisme est prévenu ; nous vous écrivons dès qu’il répond."
         return {
             "/stages/candidature": http.apply.form(
@@ -76,14 +87,22 @@ class SeekerDesk(Desk):
             "/mes-candidatures/moi": http.file_request.form(
                 read=_request_typed, then=_told("C’est noté."), refused=self.mine, words=WORDS
             ),
+            "/mes-candidatures/fin": http.withdraw_request.form(
+                then=_told("C’est noté : vous ne cherchez plus."), refused=self.mine
+            ),
             "/mes-candidatures/{application_id}/confirmation": acts(
                 "confirmation", "Stage confirmé : signez la convention."
             ),
             "/mes-candidatures/{application_id}/retrait": acts("withdrawal", "Candidature retirée."),
             "/mes-candidatures/{application_id}/signature": http.sign.form(
-                then=_told("Convention signée."), refused=self.mine
+                then=_told("Convention signée."), refused=self.mine, hidden={"sha256": "sha256"}
             ),
-            "/convention/{token}": sign_as_guardian.form(refused=self.asked),
+            "/convention/{token}": parent("sign"),
+            "/convention/{token}/annulation": parent("cancel"),
+            "/convention/{token}/interruption": parent("interrupt"),
+            "/mes-candidatures/{agreement_id}/lien-parent": http.write_to_guardian.form(
+                then=_told("Le lien est parti à l’adresse du parent, et à nulle autre."), refused=self.mine
+            ),
         }
 
     async def find(self, request: Request) -> Response:
@@ -147,6 +166,7 @@ class SeekerDesk(Desk):
             seeker_id = await store.lock_seeker(tx, account=account, contact_email=principal.contact)
             rows = await store.applications_of(tx, seeker_id=seeker_id)
             me = await store.request_of(tx, seeker_id)
+            prescribers = await agreement_store.prescribers(tx)
         live = [row for row in rows if row.state == "confirmed" or (row.due_at is not None and row.due_at > now)]
         first = {"accepted": 0, "confirmed": 1}
         return self.page(
@@ -159,13 +179,9 @@ class SeekerDesk(Desk):
             ended=[row for row in rows if row not in live][:30],
             me=me,
             weeks=weeks.span(weeks.following(now.astimezone(PARIS).date()), _WEEKS_SHOWN),
-            guardian_link=self._guardian_link,
+            prescribers=prescribers,
             first_time=bool(request.query_params.get("dabord")),
         )
-
-    def _guardian_link(self, agreement_id: UUID) -> str:
-        token = signed_link(self.runtime.settings.session_secret, _GUARDIAN, str(agreement_id), _GUARDIAN_DAYS)
-        return f"{self.runtime.settings.public_url}/convention/{token}"
 
     # -- a parent, without an account
 
@@ -173,29 +189,69 @@ class SeekerDesk(Desk):
         """What a parent is asked to sign."""
         return await self.asked(request, None, token)
 
-    async def asked(self, request: Request, _: Principal | None, token: str, *, sent: Sent | None = None) -> Response:
+    async def guardian_print(self, request: Request, token: str) -> Response:
+        """The same on paper."""
+        agreement_id = _agreement_of(await guardian_by_link(request, token))
+        async with self.database.transaction() as tx:
+            row = await agreement_store.whole(tx, agreement_id)
+            acts = await agreement_store.acts_of(tx, agreement_id)
+        if row is None:
+            raise HTTPException(404, "Cette convention n'existe plus.")
+        return await pdf_of(row, acts)
+
+    async def asked(
+        self, request: Request, principal: Principal | None, token: str, *, sent: Sent | None = None, **_: Any
+    ) -> Response:
         """The page, or the same once it is signed or refused."""
         agreement_id = _agreement_of(await guardian_by_link(request, token))
         async with self.database.transaction() as tx:
             found = await agreement_store.find(tx, agreement_id)
             if found is None:
                 raise HTTPException(404, "Cette convention n'existe plus.")
-            (row,) = await store.applications_of(tx, application_id=found.application_id)
-        return self.page(request, "guardian.html", None, sent=sent, row=row, token=token)
+            row = await agreement_store.whole(tx, agreement_id)
+            assert row is not None
+            acts = await agreement_store.acts_of(tx, agreement_id)
+            today = (await tx.now()).astimezone(PARIS).date()
+        phase = agreement_store.from_row(row).phase(today)
+        return self.page(
+            request,
+            "guardian.html",
+            None,
+            sent=sent,
+            row=row,
+            terms=parsed(row.content),
+            acts=acts,
+            token=token,
+            may=LIFECYCLE.may(row.state, "guardian", phase),
+            reasons=LATE_FOR if phase == AFTER else {},
+        )
 
 
 async def guardian_by_link(request: Request, token: str) -> Principal:
     """Stands for the parent of a seeker, by the link to an agreement, which is what allows to sign it."""
-    subject = subject_of(request.app.state.runtime.settings.session_secret, _GUARDIAN, token)
+    subject = subject_of(request.app.state.runtime.settings.session_secret, GUARDIAN_LINK, token)
     if subject is None:
-        raise HTTPException(403, "Ce lien est périmé ou incomplet : demandez-en un nouveau à votre enfant.")
+        raise HTTPException(
+            403,
+            "Ce lien est périmé ou incomplet : demandez à l’établissement, à l’organisme ou à votre enfant qu’on vous l’envoie à nouveau.",
+        )
     return Principal(f"guardian/{subject}", frozenset())
 
 
 @command(who=guardian_by_link)
-async def sign_as_guardian(tx: Transaction, principal: Principal) -> Answer:
-    """The parent signs."""
-    return answer(await handlers.act_on_agreement(tx, _agreement_of(principal), "guardian", "sign", None), {})
+async def act_as_guardian(
+    tx: Transaction,
+    principal: Principal,
+    action: Literal["sign", "interrupt", "cancel"],
+    sha256: str | None = None,
+    reason: LateReason | None = None,
+) -> Answer:
+    """The parent signs the terms that the page showed, or ends the agreement."""
+    by = By(how="link", reason=reason)
+    refusal = await handlers.act_on_agreement(
+        tx, _agreement_of(principal), "guardian", action, None, by, seen_sha256=sha256 or None
+    )
+    return answer(refusal, {})
 
 
 def _agreement_of(principal: Principal) -> UUID:
@@ -224,6 +280,8 @@ def _request_typed(sent: Sent) -> dict[str, Any]:
         "iso_weeks": _weeks_of(typed),
         "wishes": list(dict.fromkeys(typed[name] for name in ("v1", "v2", "v3") if typed.get(name))),
         "uai": typed.get("uai") or None,
+        "guardian_email": typed.get("guardian_email") or None,
+        "prescriber_id": typed.get("prescriber") or None,
     }
 
 

@@ -12,6 +12,7 @@ from common.failures import Refusal
 from common.messages import Message
 from stage_matching.frozen import CampaignPolicy
 from stage_matching.messages import ApplicationOrigin, OfferKind, RefusalReason, WeekSeats
+from stage_matching.terms import HoursLimit, Placement
 
 ApplicationState = Literal[
     "submitted", "seen", "accepted", "confirmed", "refused", "expired", "withdrawn", "released", "cancelled"
@@ -36,6 +37,9 @@ class Policy:
     label_months: int
     minor_age: int
     campaign: CampaignPolicy
+    # By audience, who accompanies: the first that the seeker named; AGENCY is always there, NOBODY for adults only.
+    accompanied_by: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    hours: tuple[HoursLimit, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class Description:
     reserved: Mapping[str, int]
     partner_uais: tuple[str, ...] = ()
     suspended: bool = False
+    placement: Placement = field(default_factory=Placement)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,6 +16,7 @@ from common.transaction import Transaction
 from stage_matching.frozen import CampaignPolicy
 from stage_matching.messages import ApplicationEnded, ApplicationOrigin, OfferKind, RefusalReason
 from stage_matching.state import Application, Decision, Description, Offer, Policy, Week
+from stage_matching.terms import Hours, HoursLimit, placement_of, presence
 
 _APPLICATION_COLUMNS = (
     "application_id",
@@ -43,6 +44,7 @@ _DESCRIPTION_COLUMNS = (
     "reserved",
     "partner_uais",
     "suspended",
+    "placement",
 )
 _LIVE = "state IN ('submitted', 'seen', 'accepted', 'confirmed')"
 
@@ -51,7 +53,12 @@ async def policy_at(tx: Transaction, now: datetime) -> Policy:
     """The limits in force at an instant."""
     limits = await limits_at(tx, now)
     return Policy(
-        **limits | {"reminder_days": tuple(limits["reminder_days"]), "campaign": campaign_policy(limits["campaign"])}
+        **limits
+        | {
+            "reminder_days": tuple(limits["reminder_days"]),
+            "campaign": campaign_policy(limits["campaign"]),
+            "hours": tuple(HoursLimit(**one) for one in limits["hours"]),
+        }
     )
 
 
@@ -216,15 +223,19 @@ async def offers_near(
 # -- seekers and applications
 
 
-async def lock_seeker(tx: Transaction, *, account: str, contact_email: str | None = None) -> UUID:
+async def lock_seeker(
+    tx: Transaction, *, account: str, contact_email: str | None = None, display_name: str | None = None
+) -> UUID:
     """Creates the seeker the first time; orders everything that they do."""
     row = await tx.fetch_one(
-        """INSERT INTO seeker (seeker_id, account, contact_email) VALUES (:id, :account, :contact)
-           ON CONFLICT (account) DO UPDATE SET contact_email = COALESCE(excluded.contact_email, seeker.contact_email)
+        """INSERT INTO seeker (seeker_id, account, contact_email, display_name) VALUES (:id, :account, :contact, :display_name)
+           ON CONFLICT (account) DO UPDATE SET contact_email = COALESCE(excluded.contact_email, seeker.contact_email),
+               display_name = COALESCE(excluded.display_name, seeker.display_name)
            RETURNING seeker_id""",
         id=uuid4(),
         account=account,
         contact=contact_email,
+        display_name=display_name,
     )
     assert row is not None
     seeker_id: UUID = row.seeker_id
@@ -243,11 +254,18 @@ async def request_of(tx: Transaction, seeker_id: UUID) -> Any:
     )
 
 
-async def live_of_seeker(tx: Transaction, seeker_id: UUID, now: datetime) -> tuple[int, frozenset[str]]:
-    """Applications that wait, without those that time has ended; and the weeks with a confirmed internship."""
+async def live_of_seeker(
+    tx: Transaction, seeker_id: UUID, now: datetime, during: str | None = None
+) -> tuple[int, frozenset[str]]:
+    """Applications that wait, without those that time has ended; and the weeks with a confirmed internship.
+
+    With stretches of presence (`terms.presence`), only the weeks in which a confirmed one collides with them.
+    """
     row = await tx.fetch_one(
         """SELECT (SELECT count(*) FROM application WHERE seeker_id = :id AND due_at > :now) AS waiting,
-                  ARRAY(SELECT iso_week FROM confirmed_week WHERE seeker_id = :id) AS weeks""",
+                  ARRAY(SELECT iso_week FROM confirmed_week WHERE seeker_id = :id
+                      AND (CAST(:during AS text) IS NULL OR during && CAST(CAST(:during AS text) AS tsmultirange))) AS weeks""",
+        during=during,
         id=seeker_id,
         now=now,
     )
@@ -292,15 +310,31 @@ async def set_letter(tx: Transaction, application_id: UUID, letter: str) -> None
     )
 
 
-async def confirm_weeks(tx: Transaction, one: Application) -> None:
-    """The weeks are the seeker's; a second confirmed internship in one of them breaks the key."""
+async def confirm_weeks(tx: Transaction, one: Application, hours: Sequence[Hours]) -> None:
+    """The weeks are the seeker's; a second confirmed internship at the same moment breaks the constraint."""
     for iso_week in one.iso_weeks:
         await tx.execute(
-            "INSERT INTO confirmed_week (seeker_id, iso_week, application_id) VALUES (:seeker_id, :iso_week, :id)",
+            """INSERT INTO confirmed_week (seeker_id, iso_week, application_id, during)
+               VALUES (:seeker_id, :iso_week, :id, CAST(CAST(:during AS text) AS tsmultirange))""",
             seeker_id=one.seeker_id,
             iso_week=iso_week,
             id=one.application_id,
+            during=presence([iso_week], hours),
         )
+
+
+async def move_hours(tx: Transaction, one: Application, hours: Sequence[Hours]) -> bool:
+    """A confirmed internship has other hours; False when they collide with another one of the seeker."""
+    for iso_week in one.iso_weeks:
+        if not await tx.execute_unless_taken(
+            """UPDATE confirmed_week SET during = CAST(CAST(:during AS text) AS tsmultirange)
+               WHERE application_id = :id AND iso_week = :iso_week""",
+            iso_week=iso_week,
+            id=one.application_id,
+            during=presence([iso_week], hours),
+        ):
+            return False
+    return True
 
 
 async def free_weeks(tx: Transaction, application_id: UUID) -> None:
@@ -316,14 +350,19 @@ async def applications_of(
     application_id: UUID | None = None,
     limit: int = 500,
 ) -> Sequence[Row[Any]]:
-    """Applications with what each side may see of the other; whatever is due first."""
+    """Applications with what each side may see of the other; whatever is due first. Once there is an agreement, what it says."""
     return await tx.fetch_all(
-        f"""SELECT {", ".join("a." + name for name in _APPLICATION_COLUMNS)}, a.letter, o.title, o.commune_code, o.host_id, h.host_name,
-                   h.contact_email AS host_email, s.contact_email AS seeker_email, r.audience, r.age, r.uai, r.class_group, r.pupil_code,
-                   g.agreement_id, g.state AS agreement_state, g.signed, g.parties
+        f"""SELECT {", ".join("a." + name for name in _APPLICATION_COLUMNS)}, a.letter, o.host_id,
+                   COALESCE(t.copy ->> 'title', o.title) AS title, COALESCE(t.copy ->> 'commune_code', o.commune_code) AS commune_code,
+                   COALESCE(t.copy ->> 'host_name', h.host_name) AS host_name, COALESCE(t.copy ->> 'audience', r.audience) AS audience,
+                   h.contact_email AS host_email, h.claimable, s.contact_email AS seeker_email, r.age, r.uai, r.class_group, r.pupil_code,
+                   g.agreement_id, g.state AS agreement_state, g.signed, g.parties, g.terms_version, g.terms_sha256,
+                   jsonb_path_exists(t.copy, '$.parties[*] ? (@.party == "GUARDIAN" && @.email != null)') AS guardian_written
             FROM application a JOIN offer o USING (offer_id) JOIN host h USING (host_id) JOIN seeker s USING (seeker_id)
                  LEFT JOIN request r ON r.seeker_id = a.seeker_id AND r.campaign_id IS NOT DISTINCT FROM a.campaign_id
                  LEFT JOIN agreement g USING (application_id)
+                 LEFT JOIN LATERAL (SELECT CAST(content AS jsonb) AS copy FROM agreement_terms t
+                     WHERE t.agreement_id = g.agreement_id AND t.version = g.terms_version) t ON true
             WHERE (CAST(:seeker_id AS uuid) IS NULL OR a.seeker_id = :seeker_id)
               AND (CAST(:host_id AS uuid) IS NULL OR o.host_id = :host_id)
               AND (CAST(:application_id AS uuid) IS NULL OR a.application_id = :application_id)
@@ -369,7 +408,7 @@ def description_of(row: Row[Any]) -> Description:
     """The description in a row of `offer`."""
     values = {name: getattr(row, name) for name in _DESCRIPTION_COLUMNS}
     lists = {name: tuple(values[name]) for name in ("rome_codes", "audiences", "partner_uais")}
-    return Description(**values | lists | {"kind": OfferKind(row.kind)})
+    return Description(**values | lists | {"kind": OfferKind(row.kind), "placement": placement_of(row.placement)})
 
 
 def _description_values(description: Description) -> dict[str, Any]:
@@ -383,11 +422,12 @@ def _description_values(description: Description) -> dict[str, Any]:
         "reserved": json.dumps(dict(description.reserved)),
         "partner_uais": list(description.partner_uais),
         "suspended": description.suspended,
+        "placement": json.dumps(asdict(description.placement)),
     }
 
 
 def _cast(name: str) -> str:
-    return "CAST(:reserved AS jsonb)" if name == "reserved" else f":{name}"
+    return f"CAST(:{name} AS jsonb)" if name in ("reserved", "placement") else f":{name}"
 
 
 def _bound(values: Mapping[str, Any]) -> str:

@@ -15,9 +15,10 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSMULTIRANGE, ExcludeConstraint
 from sqlmodel import Field, SQLModel, String
 
 from common.tables import instant
@@ -42,6 +43,8 @@ class HostRow(MatchingTable, table=True):
     commune_code: str
     contact_email: str | None = None
     fictitious: bool
+    # A table brought it: no account stands behind it until one is shown to be its own.
+    claimable: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
     suspended_reason: str | None = None
     # The silence before this instant no longer counts: the host was reinstated.
     answers_from: datetime | None = instant(nullable=True)
@@ -49,6 +52,30 @@ class HostRow(MatchingTable, table=True):
     charter_ends_on: date | None = None
     label_ends_on: date | None = None
     version: int = Field(sa_type=BigInteger)
+
+
+class HostAccount(MatchingTable, table=True):
+    """Which organisation an account acts for, where a table had brought it under an id of its own."""
+
+    __tablename__ = "host_account"
+    structure_id: UUID = Field(primary_key=True)
+    host_id: UUID = Field(foreign_key="host.host_id", unique=True)
+
+
+class HostClaim(MatchingTable, table=True):
+    """An account asks to act for an organisation that a table brought; the contact of that, or the agency, says yes or no."""
+
+    __tablename__ = "host_claim"
+    __table_args__ = (
+        Index("host_claim_open", "host_id", "structure_id", unique=True, postgresql_where=text("state = 'asked'")),
+        Index("host_claim_of_structure", "structure_id", "asked_at"),
+    )
+    claim_id: UUID = Field(primary_key=True)
+    host_id: UUID = Field(foreign_key="host.host_id")
+    structure_id: UUID
+    contact_email: str | None = None
+    state: str
+    asked_at: datetime = instant()
 
 
 class OfferRow(MatchingTable, table=True):
@@ -69,6 +96,8 @@ class OfferRow(MatchingTable, table=True):
     age_min: int
     reserved: dict[str, int] = Field(sa_type=JSONB)
     partner_uais: list[str] = Field(sa_type=ARRAY(String))
+    # Days, hours, tasks, tutor, rules and address: only agreements copy them, they are never told on Kafka.
+    placement: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False, server_default=text("'{}'")))
     suspended: bool
     version: int = Field(sa_type=BigInteger)
 
@@ -96,6 +125,7 @@ class SeekerRow(MatchingTable, table=True):
     seeker_id: UUID = Field(primary_key=True)
     account: str | None = Field(default=None, unique=True)
     contact_email: str | None = None
+    display_name: str | None = None
 
 
 class Request(MatchingTable, table=True):
@@ -129,6 +159,10 @@ class Request(MatchingTable, table=True):
     obtained_wish: int | None = None
     explanation: list[Any] | None = Field(default=None, sa_column=Column(JSONB))
     ended_reason: str | None = None
+    # The guardian's own address, which no page shows; who accompanies beside a school; the month of birth that a school gave.
+    guardian_email: str | None = None
+    prescriber_id: str | None = None
+    birth_month: str | None = None
     version: int = Field(sa_type=BigInteger)
 
 
@@ -171,12 +205,30 @@ class ApplicationRow(MatchingTable, table=True):
 
 
 class ConfirmedWeek(MatchingTable, table=True):
-    """One confirmed internship per seeker and week: the key says so, whatever the code above does."""
+    """One confirmed internship per seeker and moment: the constraint says so, whatever the code above does.
+
+    `during` are the stretches of presence of the week, on the Paris clock.
+    """
 
     __tablename__ = "confirmed_week"
+    __table_args__ = (
+        # An identity of 128 bits is written as an IPv6 address: the equality that GiST knows without any extension.
+        ExcludeConstraint(
+            (
+                text(
+                    r"CAST(regexp_replace(replace(CAST(seeker_id AS text), '-', ''), '(....)(?=.)', '\1:', 'g') AS inet) inet_ops"
+                ),
+                "=",
+            ),
+            ("during", "&&"),
+            name="nobody_is_in_two_places",
+        ),
+        Index("confirmed_week_of_application", "application_id"),
+    )
     seeker_id: UUID = Field(primary_key=True, foreign_key="seeker.seeker_id")
     iso_week: str = Field(primary_key=True)
-    application_id: UUID = Field(foreign_key="application.application_id")
+    application_id: UUID = Field(primary_key=True, foreign_key="application.application_id")
+    during: Any = Field(sa_column=Column(TSMULTIRANGE, nullable=False, server_default=text("'{}'")))
 
 
 class AgreementRow(MatchingTable, table=True):
@@ -189,8 +241,64 @@ class AgreementRow(MatchingTable, table=True):
     starts_on: date
     ends_on: date
     state: str
+    # Of the current terms; all signatures, those that fell too, are in `agreement_act`.
     signed: dict[str, str] = Field(sa_type=JSONB)
     version: int = Field(sa_type=BigInteger)
+    terms_version: int = Field(default=1, sa_column_kwargs={"server_default": text("1")})
+    terms_sha256: str = Field(default="", sa_column_kwargs={"server_default": text("''")})
+    # As whom the accompanying party acts, as its terms fixed it: to find what waits for somebody.
+    accompanied_by: str | None = Field(default=None, index=True)
+
+
+class AgreementTerms(MatchingTable, table=True):
+    """A version of everything that is signed, as canonical JSON, and its hash; never changed but to forget a person."""
+
+    __tablename__ = "agreement_terms"
+    __table_args__ = (
+        CheckConstraint(
+            "erased_at IS NOT NULL OR sha256 = encode(sha256(convert_to(content, 'UTF8')), 'hex')",
+            name="hash_of_the_copy",
+        ),
+        UniqueConstraint("agreement_id", "version", "sha256", name="one_copy_one_hash"),
+    )
+    agreement_id: UUID = Field(primary_key=True, foreign_key="agreement.agreement_id")
+    version: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    sha256: str
+    content: str
+    made_at: datetime = instant()
+    made_by: str
+    erased_at: datetime | None = instant(nullable=True)
+
+
+class AgreementAct(MatchingTable, table=True):
+    """Who did what with an agreement, on which terms: the key refuses a signature under a hash that no terms have."""
+
+    __tablename__ = "agreement_act"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["agreement_id", "terms_version", "terms_sha256"],
+            ["agreement_terms.agreement_id", "agreement_terms.version", "agreement_terms.sha256"],
+        ),
+    )
+    agreement_id: UUID = Field(primary_key=True)
+    number: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    act: str
+    party: str
+    acted_by: str
+    how: str
+    terms_version: int
+    terms_sha256: str
+    acted_at: datetime = instant()
+    reason: str | None = None
+
+
+class Accompanist(MatchingTable, table=True):
+    """A school, prescriber or agency that has come here once: how it is called and written to."""
+
+    __tablename__ = "accompanist"
+    acts_as: str = Field(primary_key=True)
+    display_name: str
+    contact_email: str | None = None
 
 
 class Campaign(MatchingTable, table=True):

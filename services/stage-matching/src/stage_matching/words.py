@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
-from common.pages import Pages, day
+from common.pages import PARIS, Pages, day
+from stage_matching.agreements import LATE_REASONS_FR
 from stage_matching.campaigns import STATES_FR as CAMPAIGN_STATES
 from stage_matching.messages import RefusalReason
+from stage_matching.terms import DAYS_FR, Hours, hours_words
 from territory import places, reference, rome, weeks
 
 AUDIENCES = {
@@ -56,7 +59,16 @@ AGREEMENT_STATES = {
     "interrupted": "interrompue",
     "cancelled": "annulée",
 }
-PARTIES = {"SEEKER": "stagiaire", "GUARDIAN": "parent", "HOST": "organisme", "SCHOOL": "établissement"}
+PARTIES = {
+    "SEEKER": "stagiaire",
+    "GUARDIAN": "parent",
+    "HOST": "organisme",
+    "SCHOOL": "établissement",
+    "PRESCRIBER": "prescripteur",
+    "AGENCY": "agence",
+}
+HOWS = {"account": "par son compte", "link": "par le lien reçu à son adresse", "paper": "sur papier"}
+ACTS = {"sign": "signée", "validate": "validée", "interrupt": "interrompue", "cancel": "annulée"}
 CATEGORIES = {
     "PRIORITY_EDUCATION": "éducation prioritaire",
     "JOB_SEEKER": "demandeurs d’emploi",
@@ -106,6 +118,16 @@ def span_words(iso_weeks: list[str]) -> str:
     return f"{day(weeks.monday(iso_weeks[0]))} au {day(weeks.monday(iso_weeks[-1]) + timedelta(days=4))}"
 
 
+def stamp(at: datetime) -> str:
+    """ "29/11/2026 à 10:38": an instant on paper, with its year."""
+    return f"{at.astimezone(PARIS):%d/%m/%Y à %H:%M}"
+
+
+def day_hours(hours: Sequence[Hours], weekday: int) -> str:
+    """The stretches of one weekday, as a field of a form has them."""
+    return ", ".join(f"{one.starts}-{one.ends}" for one in hours if one.weekday == weekday)
+
+
 def wish_words(wish: str, titles: dict[str, str]) -> str:
     """A wish as its pupil would say it."""
     return titles.get(wish, "offre retirée") if len(wish) > 5 else rome.label(wish)
@@ -148,6 +170,13 @@ pages = Pages(
         "STATES": STATES,
         "AGREEMENT_STATES": AGREEMENT_STATES,
         "PARTIES": PARTIES,
+        "HOWS": HOWS,
+        "ACTS": ACTS,
+        "LATE_REASONS": LATE_REASONS_FR,
+        "DAYS": DAYS_FR,
+        "hours_words": hours_words,
+        "day_hours": day_hours,
+        "stamp": stamp,
         "CATEGORIES": CATEGORIES,
         "CAMPAIGN_STATES": CAMPAIGN_STATES,
         "STEPS": STEPS,

@@ -23,11 +23,13 @@
   const mark = (li, count) => { li.dataset.came = count; $('[data-state]', li).textContent = count ? `${count} / ${li.dataset.seats} venus` : 'pas encore venus'; const b = $('[data-in]', li); b.firstChild.textContent = count ? 'Corriger' : 'Pointer'; came(); };
   $$('[data-list] li').forEach((li) => { const text = $('[data-state]', li).textContent.match(/^(\d+) \//); if (text) li.dataset.came = text[1]; });
 
+  // A reading has an id of its own, so that it counts once however often it is sent; `randomUUID` is not there without https.
+  const drawn = () => crypto.randomUUID?.() ?? '10000000-1000-4000-8000-100000000000'.replace(/[018]/g, (c) => (c ^ (crypto.getRandomValues(new Uint8Array(1))[0] & (15 >> (c / 4)))).toString(16));
   const read = (typed, count) => {
     const code = typed.toUpperCase().replace(/[\s-]/g, ''), li = rows.get(code);
     const seats = li ? Number(li.dataset.seats) : null, n = count === '' || count == null ? seats : Math.min(Number(count), seats ?? Number(count));
     const known = li && Number(li.dataset.came || 0);
-    keep([...load(), { code, at: new Date().toISOString(), ...(n == null ? {} : { visitor_count: n }) }]);
+    keep([...load(), { reading_id: drawn(), code, at: new Date().toISOString(), ...(n == null ? {} : { visitor_count: n }) }]);
     if (!li) say(`${code} : inconnu sur cet appareil, à vérifier avec le réseau.`, 'say--no');
     else { const title = $('b', li).textContent; say(known && known === n ? `${title} : déjà pointé (${n}).` : `${title} : ${n} ${n > 1 ? 'personnes' : 'personne'}.`, known && known === n ? 'badge--age' : 'say--ok'); mark(li, n); }
     show(); send();
@@ -44,8 +46,9 @@
       if (answer.status === 401 || answer.redirected) { say('Votre session a expiré : reconnectez-vous, rien n’est perdu.', 'say--no'); return; }
       if (answer.ok) {
         const { receipts } = await answer.json();
-        // What was read while this was under way stays.
-        keep(load().slice(list.length));
+        // What was read while this was under way stays, also in another window; only what was sent goes.
+        const sent = new Set(list.map((one) => JSON.stringify(one)));
+        keep(load().filter((one) => !sent.has(JSON.stringify(one))));
         const refused = receipts.filter((one) => one.outcome === 'refused');
         if (refused.length) say(refused.map((one) => `${one.code} : ${one.detail}`).join(' '), 'say--no');
       }

@@ -1,0 +1,177 @@
+"""The pages of an agreement: the signed copy and what may be done with it, for each party; a list for whoever accompanies."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from fastapi import Request
+from fastapi.responses import Response
+
+from common.commands import Endpoint, Sent, Words
+from common.desk import Desk, Routes, done
+from common.identity import Principal
+from common.pages import PARIS
+from stage_matching import agreement_store, http
+from stage_matching.agreement_print import pdf
+from stage_matching.agreements import LATE_FOR, LIFECYCLE, PARTIES, Role
+from stage_matching.terms import parsed
+
+ACCOMPANISTS = ("school", "prescriber", "agency")
+# A form's path, and the act of the table that it does.
+_ACTS = {
+    "signature": ("signature", "sign", "Convention signée."),
+    "validation": ("validation", "validate", "Convention validée."),
+    "interruption": ("interruption", "interrupt", "Le stage est interrompu ; c’est noté."),
+    "annulation": ("cancellation", "cancel", "Convention annulée."),
+}
+_PAPER_OF: dict[Role, str] = {"guardian": "responsable légal", "seeker": "stagiaire"}
+_SPAN = re.compile(r"^([0-9]{1,2})[:hH]([0-9]{2})?-([0-9]{1,2})[:hH]([0-9]{2})?$")
+WORDS = Words(
+    {
+        "title": "intitulé",
+        "address": "adresse",
+        "tasks": "activités",
+        "tutor_name": "tuteur",
+        "rules": "règles",
+        "hours": "jours et heures",
+    }
+)
+
+
+class AgreementDesk(Desk):
+    """The routes of whoever has signed or has yet to."""
+
+    def forms(self) -> Routes:
+        """What a party may send, and what is said when it is done."""
+        hidden = {"sha256": "sha256", "reason": "reason"}
+
+        def acts(action: str, said: str) -> Endpoint:
+            return http.act_on_agreement.form(then=_told(said), refused=self.one, action=action, hidden=hidden)
+
+        return {
+            "/conventions/{agreement_id}/termes": http.change_terms.form(
+                read=_terms_typed,
+                then=_told("Changements proposés : chaque partie est prévenue et signe à nouveau."),
+                refused=self.one,
+                words=WORDS,
+            ),
+            "/conventions/{agreement_id}/lien-parent": http.write_to_guardian.form(
+                then=_told("Le lien est parti à l’adresse du parent, et à nulle autre."), refused=self.one
+            ),
+            "/conventions/{agreement_id}/papier": http.record_paper.form(
+                then=_told("Signature sur papier enregistrée."), refused=self.one, hidden=hidden | {"party": "party"}
+            ),
+            **{
+                f"/conventions/{{agreement_id}}/{path}": acts(action, said) for path, (action, _, said) in _ACTS.items()
+            },
+        }
+
+    async def agreements(self, request: Request) -> Response:
+        """What a school, a prescriber or the agency accompanies."""
+        principal = self.who(request, *ACCOMPANISTS)
+        async with self.database.transaction() as tx:
+            acts_as = (await http.party_of(tx, principal))[1]
+            rows = await agreement_store.accompanied(tx, str(acts_as))
+        return self.page(request, "agreements.html", principal, rows=[(row, parsed(row.content)) for row in rows])
+
+    async def agreement(self, request: Request, agreement_id: UUID) -> Response:
+        """The signed copy."""
+        return await self.one(request, self.who(request, *http.PARTIES), agreement_id)
+
+    async def printed(self, request: Request, agreement_id: UUID) -> Response:
+        """The same on paper."""
+        principal = self.who(request, *http.PARTIES)
+        async with self.database.transaction() as tx:
+            row = await http.agreement_of(tx, principal, agreement_id)
+            acts = await agreement_store.acts_of(tx, agreement_id)
+        return await pdf_of(row, acts)
+
+    async def one(
+        self, request: Request, principal: Principal, agreement_id: UUID, *, sent: Sent | None = None, **_: Any
+    ) -> Response:
+        """The page, or the same after a form that was refused."""
+        async with self.database.transaction() as tx:
+            row = await http.agreement_of(tx, principal, agreement_id)
+            role = (await http.party_of(tx, principal))[0]
+            acts = await agreement_store.acts_of(tx, agreement_id)
+            today = (await tx.now()).astimezone(PARIS).date()
+        agreement = agreement_store.from_row(row)
+        phase = agreement.phase(today)
+        own = agreement.party_of(role)
+        may = set(LIFECYCLE.may(row.state, role, phase))
+        if own is not None and own.value in row.signed:
+            may.discard("sign")
+        late = {path: LATE_FOR.get(act, ()) if phase == "after" else () for path, (_, act, _) in _ACTS.items()}
+        return self.page(
+            request,
+            "agreement.html",
+            principal,
+            sent=sent,
+            row=row,
+            terms=parsed(row.content),
+            acts=acts,
+            may=may,
+            reasons=late,
+            guardian_awaited=_guardian_awaited(row),
+            papers=_papers(row) if "record paper" in may else {},
+        )
+
+
+async def pdf_of(row: Any, acts: Any) -> Response:
+    """An agreement's PDF, to be read or printed; nobody's cache keeps it."""
+    content = await asyncio.to_thread(pdf, parsed(row.content), row, acts)
+    headers = {
+        "Content-Disposition": f'inline; filename="convention-v{row.terms_version}.pdf"',
+        "Cache-Control": "no-store",
+    }
+    return Response(content, media_type="application/pdf", headers=headers)
+
+
+def _papers(row: Any) -> dict[str, str]:
+    """Whose signature on paper may be recorded: that of who is missing, and has no account of their own."""
+    missing = {party for party in row.parties if party not in row.signed}
+    return {
+        role: words
+        for role, words in _PAPER_OF.items()
+        if PARTIES[role][0].value in missing and (role == "guardian" or row.account is None)
+    }
+
+
+def _guardian_awaited(row: Any) -> bool:
+    """Whether a guardian who has an address has yet to sign."""
+    guardian = parsed(row.content).party("GUARDIAN")
+    return (
+        row.state == "drafted" and guardian is not None and guardian.email is not None and "GUARDIAN" not in row.signed
+    )
+
+
+def _told(said: str) -> Callable[[Sent], Response]:
+    return lambda sent: done(f"/conventions/{sent.path['agreement_id']}", said)
+
+
+def _terms_typed(sent: Sent) -> dict[str, Any]:
+    return {"title": sent.typed.get("title", "")} | placement_typed(sent)
+
+
+def placement_typed(sent: Sent) -> dict[str, Any]:
+    """The fields of a placement, of an offer or an agreement; `ValueError` for hours that cannot be read."""
+    typed = sent.typed
+    texts = {name: typed.get(name, "").replace("\r\n", "\n") for name in ("address", "tasks", "tutor_name", "rules")}
+    return texts | {"hours": [one for day in range(1, 8) for one in _hours(day, typed.get(f"hours_{day}", ""))]}
+
+
+def _hours(weekday: int, typed: str) -> list[dict[str, Any]]:
+    found = []
+    for span in typed.replace("–", "-").replace(" ", "").split(","):
+        if not span:
+            continue
+        read = _SPAN.match(span)
+        if read is None:
+            raise ValueError(f"Heures « {typed[:40]} » : écrivez par exemple 9:00-12:00, 13:30-16:30.")
+        hour, minute, until_hour, until_minute = read.groups(default="00")
+        found.append({"weekday": weekday, "starts": f"{hour:0>2}:{minute}", "ends": f"{until_hour:0>2}:{until_minute}"})
+    return found
