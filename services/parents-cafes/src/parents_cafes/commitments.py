@@ -50,7 +50,8 @@ TABLE = Table(
         Change.SEATS: (F.ENDS, F.BARS, F.BARS, F.BARS),
         Change.MOVED: _TOLD,
         Change.THEME: _TOLD,
-        Change.CANCELLED: (F.ENDS, F.ENDS, F.ENDS, F.BARS),
+        # One that has begun is called off as long as nobody was there.
+        Change.CANCELLED: (F.ENDS, F.ENDS, F.ENDS, F.ENDS),
         Change.VENUE: _TOLD,
         Change.VENUE_SMALLER: (F.ENDS, F.BARS, F.BARS, F.BARS),
         Change.FACILITATOR: _KEPT,
