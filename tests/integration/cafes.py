@@ -6,7 +6,7 @@ import asyncio
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
+from functools import cache, partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,7 +15,7 @@ import httpx
 from common.embedded.stack import Stack
 from common.failures import Refusal
 from common.runtime import Runtime
-from common.testing import client_of, http_client, mails_to, swept
+from common.testing import accepting, client_of, http_client, mails_to, swept
 from parents_cafes import handlers, household_store, notices, season_handlers, venue_store
 from parents_cafes.bodies import CafeBody, VenueBody
 from parents_cafes.handlers import Registered
@@ -134,7 +134,9 @@ async def planned(runtime: Runtime, cafe_id: UUID, body: dict[str, Any]) -> Refu
     async with runtime.database.transaction() as tx:
         venue = await venue_store.find_venue(tx, plan.venue_id)
         assert venue is not None
-        return await season_handlers.plan_cafe(tx, AGENCY, cafe_id, plan.plan(venue))
+        act = partial(season_handlers.plan_cafe, tx, AGENCY, cafe_id, plan.plan(venue))
+        refusal: Refusal | None = await accepting(tx, act)
+        return refusal
 
 
 async def household(runtime: Runtime, who: str) -> UUID:

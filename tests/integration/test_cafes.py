@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,7 +16,7 @@ from common.embedded.stack import Stack
 from common.failures import Refusal
 from common.links import signed_link
 from common.runtime import Runtime
-from common.testing import Query, set_clock, until_it_waits
+from common.testing import Query, accepting, set_clock, until_it_waits
 from common.transaction import Transaction
 from parents_cafes import handlers, household_store, season_handlers, venue_store
 from parents_cafes.handlers import Registered
@@ -135,7 +136,7 @@ async def test_a_venue_and_a_facilitator_are_in_one_place_at_a_time(cafes_runtim
     after = cafe_body(first.venue_id, first.facilitator_id, on=0, hour=20)
     assert await planned(cafes_runtime, uuid4(), after) is None
     async with cafes_runtime.database.transaction() as tx:
-        assert await season_handlers.call_off(tx, Coordinator("agency"), first.cafe_id) is None
+        assert await accepting(tx, partial(season_handlers.call_off, tx, Coordinator("agency"), first.cafe_id)) is None
     again = cafe_body(first.venue_id, first.facilitator_id, on=0, hour=18)
     assert await planned(cafes_runtime, uuid4(), again) is None
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from functools import partial
 
 from common.runtime import Runtime
-from common.testing import set_clock, swept
+from common.testing import accepting, set_clock, swept
 from parents_cafes import handlers, season_handlers
 from parents_cafes.handlers import Registered
 from parents_cafes.state import Coordinator
@@ -156,7 +157,7 @@ async def test_a_pass_that_comes_after_the_cafe_dissolves_nothing(cafes_runtime:
     late, off = await opened(cafes_runtime), await opened(cafes_runtime, on=1)
     await filled(cafes_runtime, late, 3)
     async with cafes_runtime.database.transaction() as tx:
-        assert await season_handlers.call_off(tx, AGENCY, off) is None
+        assert await accepting(tx, partial(season_handlers.call_off, tx, AGENCY, off)) is None
     await set_clock(cafes_runtime, days_before(-3))
     await reviewed(cafes_runtime)
     await settled(cafes_runtime)
@@ -196,7 +197,7 @@ async def test_who_found_no_place_is_written_to_and_comes_before_everybody(cafes
     gone = await opened(cafes_runtime, on=1)
     await registered(cafes_runtime, gone, "loyal", 2)
     async with cafes_runtime.database.transaction() as tx:
-        assert await season_handlers.call_off(tx, Coordinator("agency"), gone) is None
+        assert await accepting(tx, partial(season_handlers.call_off, tx, Coordinator("agency"), gone)) is None
     near, far = (
         await opened(cafes_runtime, commune_code="76575", on=2),
         await opened(cafes_runtime, commune_code="50129", on=3),

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections import Counter
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,7 @@ import pytest
 from common.avro import validated
 from common.failures import Refusal
 from common.runtime import Runtime
-from common.testing import FreshRuntime, never_in_a_circle, set_clock, swept
+from common.testing import FreshRuntime, accepting, never_in_a_circle, set_clock, swept
 from common.verdicts import Delivery
 from parents_cafes import handlers, household_store, season_handlers
 from parents_cafes.handlers import Registered
@@ -97,7 +98,7 @@ class Season:
                 refusal = await self.plan(cafe_id)
             case "off":
                 async with self.runtime.database.transaction() as tx:
-                    refusal = await season_handlers.call_off(tx, AGENCY, cafe_id)
+                    refusal = await accepting(tx, partial(season_handlers.call_off, tx, AGENCY, cafe_id))
             case "pass":
                 await swept(self.runtime, season_handlers.review_due)
             case _:

@@ -22,12 +22,25 @@ _OWED: dict[str, str] = {
     "offered": "Des places sont à vous",
     "merged": "Votre café change de lieu",
     "changed": "Jour ou lieu changé",
+    "theme": "Autre thème",
+    "outgrown": "Inscription close",
     "cancelled": "Votre café n’a pas lieu",
     "reminder": "C’est bientôt",
     "ended": "Inscription close",
 }
 # What matters most stands in the subject.
-_FIRST = ("cancelled", "merged", "offered", "changed", "ended", "waiting", "registered", "reminder")
+_FIRST = (
+    "cancelled",
+    "merged",
+    "outgrown",
+    "offered",
+    "changed",
+    "theme",
+    "ended",
+    "waiting",
+    "registered",
+    "reminder",
+)
 
 
 async def verify(tx: Transaction, request_id: UUID, email: str, row: Any, policy: Policy) -> None:
@@ -110,6 +123,18 @@ def _lines(row: Any, owed: str) -> list[str]:
                 "Le jour ou le lieu de votre café change :",
                 what,
                 "Vos places restent à vous ; si cela ne va pas, changez ou annulez.",
+            ]
+        case "theme":
+            return [
+                "Le thème de votre café change :",
+                what,
+                "Vos places restent à vous ; si cela ne va pas, changez ou annulez.",
+            ]
+        case "outgrown":
+            return [
+                what,
+                f"Ce café a désormais moins de places que vous n’en demandez ({seats}) : vous n’attendez plus.",
+                "Inscrivez-vous à moins, ou à un autre café.",
             ]
         case "cancelled":
             return [

@@ -7,10 +7,22 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
+from common.commitments import Commitment, Fate, ask
 from common.failures import Refusal
 from common.sweepers import NIL, Sweeper
 from common.transaction import Transaction
-from parents_cafes import domain, handlers, household_store, notices, season, season_store, store, venue_store
+from parents_cafes import (
+    commitments,
+    domain,
+    handlers,
+    household_store,
+    notices,
+    season,
+    season_store,
+    store,
+    venue_store,
+)
+from parents_cafes.commitments import Change
 from parents_cafes.messages import CafeCancellationReason
 from parents_cafes.season import Verdict
 from parents_cafes.state import Cafe, Coordinator, Decision, Period, Plan, Policy, Venue
@@ -34,24 +46,51 @@ async def describe_venue(tx: Transaction, who: Coordinator, venue: Venue) -> Ref
     if known not in (None, keeper_id) and not who.may_all:
         return NOT_YOURS
     before = await venue_store.find_venue(tx, venue.venue_id)
+    cafes = await venue_store.cafes_at(tx, venue.venue_id) if before is not None else []
+    locked = await store.lock_cafes(tx, *cafes) or {}
+    now = await tx.now()
+    policy = await store.policy_at(tx, now)
+    broken: dict[UUID, list[Commitment]] = {}
+    plans: dict[UUID, Plan] = {}
+    for cafe_id, cafe in locked.items():
+        seats = min(cafe.plan.capacity_count, venue.capacity_count)
+        plan = plans[cafe_id] = replace(cafe.plan, venue=venue, capacity_count=seats)
+        if cafe.counts.taken > seats:
+            detail = f"Un café de ce lieu a {cafe.counts.taken} places prises : déplacez-le d’abord."
+            return Refusal("seats_taken", detail, {"cafe_id": str(cafe_id), "taken_count": cafe.counts.taken})
+        changes = commitments.by_plan(cafe.plan, plan, Change.VENUE_SMALLER)
+        broken[cafe_id] = await commitments.registrations(tx, [cafe_id], changes, now)
+    if refusal := ask([one for found in broken.values() for one in found], tx.accepted):
+        return refusal
     if not await venue_store.save_venue(tx, venue, known or keeper_id):
         return NOT_YOURS
-    if before is None or (before.title, before.kind, before.commune_code, before.address) == (
-        venue.title,
-        venue.kind,
-        venue.commune_code,
-        venue.address,
-    ):
-        return None
-    for cafe_id in await venue_store.cafes_at(tx, venue.venue_id):
-        cafe = await store.lock_cafe(tx, cafe_id)
-        assert cafe is not None
-        now = await tx.now()
-        policy = await store.policy_at(tx, now)
-        told = replace(cafe, revision=cafe.revision + 1)
-        await store.save(tx, cafe, Decision(told, (season.described(told, policy, now),)), policy)
-        await store.owe_the_change(tx, told, policy)
+    for cafe_id, cafe in locked.items():
+        if plans[cafe_id] != cafe.plan:
+            await _rewritten(tx, cafe, plans[cafe_id], broken[cafe_id], policy, now)
     return None
+
+
+async def _rewritten(
+    tx: Transaction, cafe: Cafe, plan: Plan, broken: list[Commitment], policy: Policy, now: datetime
+) -> None:
+    """A café whose venue is another: it is told anew, and so is everybody in it; who no longer fits waits no more."""
+    told = replace(cafe, plan=plan, revision=cafe.revision + 1)
+    if plan.capacity_count != cafe.plan.capacity_count:
+        assert await store.move_cafe(tx, told)
+    await store.save(tx, cafe, Decision(told, (season.described(told, policy, now),)), policy)
+    if any(one.becomes is Fate.CHANGES for one in broken):
+        await store.owe_the_change(tx, told, policy)
+    await _end_outgrown(tx, cafe.cafe_id, broken)
+
+
+async def _end_outgrown(tx: Transaction, cafe_id: UUID, broken: list[Commitment]) -> None:
+    """Ends the places in line of households that no longer fit, and says why."""
+    for one in broken:
+        if one.becomes is Fate.ENDS:
+            await handlers.on_registration(
+                tx, one.id, lambda c, each, policy, now: domain.cancel(c, each, "coordinator", policy, now)
+            )
+            await store.owe(tx, one.id, "outgrown")
 
 
 async def describe_facilitator(
@@ -85,6 +124,9 @@ async def plan_cafe(tx: Transaction, who: Coordinator, cafe_id: UUID, plan: Plan
     decision = season.describe(before, plan, policy, now)
     if decision.refusal is not None or not decision.messages:
         return decision.refusal
+    broken = await commitments.registrations(tx, [cafe_id], commitments.by_plan(before.plan, plan), now)
+    if refusal := ask(broken, tx.accepted):
+        return refusal
     written = await (store.insert_cafe if cafe is None else store.move_cafe)(tx, decision.cafe)
     if not written:
         taken = await store.who_is_taken(tx, decision.cafe)
@@ -95,7 +137,12 @@ async def plan_cafe(tx: Transaction, who: Coordinator, cafe_id: UUID, plan: Plan
     then, plan_now = before.plan, saved.cafe.plan
     if (then.starts_at, then.ends_at, then.venue) != (plan_now.starts_at, plan_now.ends_at, plan_now.venue):
         await store.owe_the_change(tx, saved.cafe, policy)
-    await handlers.serve(tx, saved.cafe, policy, now)
+    elif then.theme != plan_now.theme:
+        await store.owe_all(tx, cafe_id, "theme")
+    await _end_outgrown(tx, cafe_id, broken)
+    again = await store.lock_cafe(tx, cafe_id)
+    assert again is not None
+    await handlers.serve(tx, again, policy, now)
     return None
 
 
@@ -122,12 +169,17 @@ async def open_cafe(tx: Transaction, who: Coordinator, cafe_id: UUID) -> Refusal
 
 async def call_off(tx: Transaction, who: Coordinator, cafe_id: UUID) -> Refusal | None:
     """The coordinator calls a café off; every household is told once, and comes first next time."""
-    return await _on_mine(
-        tx,
-        who,
-        cafe_id,
-        lambda c, _, now: season.call_off(c, CafeCancellationReason.CANCELLED_BY_COORDINATOR, now),
-    )
+    cafe = await _lock_mine(tx, who, cafe_id)
+    if isinstance(cafe, Refusal):
+        return cafe
+    broken = await commitments.registrations(tx, [cafe_id], lambda _: [Change.CANCELLED], await tx.now())
+
+    def rule(one: Cafe, _: Policy, now: datetime) -> Decision:
+        decision = season.call_off(one, CafeCancellationReason.CANCELLED_BY_COORDINATOR, now)
+        refusal = decision.refusal or ask(broken, tx.accepted)
+        return decision if refusal is None else Decision(one, refusal=refusal)
+
+    return await _on_mine(tx, who, cafe_id, rule)
 
 
 async def cancel_for(tx: Transaction, who: Coordinator, registration_id: UUID) -> Refusal | None:

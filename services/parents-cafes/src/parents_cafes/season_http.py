@@ -23,7 +23,7 @@ Caller = Annotated[Principal, Depends(caller_as(*COORDINATORS))]
 router = APIRouter(prefix="/v1")
 
 
-@command(*COORDINATORS, api=router.put("/venues/{venue_id}"))
+@command(*COORDINATORS, api=router.put("/venues/{venue_id}"), asks=True)
 async def put_venue(tx: Transaction, principal: Principal, venue_id: UUID, body: VenueBody) -> Answer:
     """Describes a venue, whole."""
     refusal = await season_handlers.describe_venue(tx, coordinator_of(principal), body.venue(venue_id))
@@ -55,7 +55,7 @@ async def my_cafes(request: Request, principal: Caller) -> list[dict[str, Any]]:
     return [dict(shown_cafe(row)) for row in rows if row.coordinator_account == coordinator_of(principal).account]
 
 
-@command(*COORDINATORS, api=router.put("/cafes/{cafe_id}"))
+@command(*COORDINATORS, api=router.put("/cafes/{cafe_id}"), asks=True)
 async def put_cafe(tx: Transaction, principal: Principal, cafe_id: UUID, body: CafeBody) -> Answer:
     """Plans a café, or changes one; its day gives its period."""
     venue = await venue_store.find_venue(tx, body.venue_id)
@@ -71,7 +71,7 @@ async def open_cafe(tx: Transaction, principal: Principal, cafe_id: UUID) -> Ans
     return answer(await season_handlers.open_cafe(tx, coordinator_of(principal), cafe_id), {"id": cafe_id})
 
 
-@command(*COORDINATORS, api=router.post("/cafes/{cafe_id}/cancellation"))
+@command(*COORDINATORS, api=router.post("/cafes/{cafe_id}/cancellation"), asks=True)
 async def cancel_cafe(tx: Transaction, principal: Principal, cafe_id: UUID) -> Answer:
     """Calls a café off; every household is told, and comes first next time."""
     return answer(await season_handlers.call_off(tx, coordinator_of(principal), cafe_id), {"id": cafe_id})

@@ -239,6 +239,21 @@ async def owe_the_change(tx: Transaction, cafe: Cafe, policy: Policy) -> None:
     )
 
 
+async def owe(tx: Transaction, registration_id: UUID, what: str) -> None:
+    """A household is to be told this of its registration, in place of what its state says."""
+    await tx.execute("UPDATE registration SET owed = :what WHERE registration_id = :id", what=what, id=registration_id)
+
+
+async def owe_all(tx: Transaction, cafe_id: UUID, what: str) -> None:
+    """Everybody who comes to a café, or hopes to, is to be told this."""
+    await tx.execute(
+        """UPDATE registration SET owed = :what, revision = revision + 1
+           WHERE cafe_id = :id AND state IN ('waiting', 'offered', 'registered')""",
+        id=cafe_id,
+        what=what,
+    )
+
+
 async def live_registrations(tx: Transaction, cafe_id: UUID) -> list[Registration]:
     """Every live registration of a café, which is locked, in the order of its line."""
     rows = await tx.fetch_all(

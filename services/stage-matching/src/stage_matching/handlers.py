@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
+from common.commitments import Fate, ask
 from common.failures import Refusal
 from common.sweepers import Sweeper
 from common.transaction import Transaction
-from stage_matching import agreement_store, agreements, claims, domain, notices, requests, store, terms
+from stage_matching import agreement_store, agreements, claims, commitments, domain, notices, requests, store, terms
 from stage_matching.agreement_store import By
 from stage_matching.agreements import Agreement, Role
 from stage_matching.messages import AgreementParty, RefusalReason
@@ -53,8 +54,26 @@ async def describe_offer(
     assert offer is not None
     if offer.host_id != host_id:
         return NOT_YOURS
-    decision = await _decide(tx, offer, lambda settled, _, now: domain.describe(settled, description, seats, now))
+    decision = await _decide(
+        tx, offer, lambda settled, _, now: _described(settled, description, seats, now, tx.accepted)
+    )
     return decision.refusal
+
+
+def _described(
+    offer: Offer, description: Description, seats: Mapping[str, int], now: datetime, accepted: str | None
+) -> Decision:
+    """Another description, once what it breaks is accepted: who applied for a week that is gone is refused."""
+    decision = domain.describe(offer, description, seats, now)
+    broken = [] if decision.refusal is not None else commitments.broken(offer, description, seats)
+    if refusal := ask([one.commitment for one in broken], accepted):
+        return Decision(offer, refusal=refusal)
+    for one in broken:
+        if one.fate is Fate.ENDS:
+            ended = domain.refuse(decision.offer, one.application, RefusalReason.DATES, now)
+            decision = ended.then(decision.messages)
+    told = {one.application.application_id: one.said for one in broken}
+    return replace(decision, notes={**decision.notes, "told": told})
 
 
 async def suspend_offer(tx: Transaction, host_id: UUID, offer_id: UUID, *, suspended: bool) -> Refusal | None:

@@ -121,7 +121,7 @@ async def answer_claim(
 # -- offers
 
 
-@command("host", api=router.put("/offers/{offer_id}"))
+@command("host", api=router.put("/offers/{offer_id}"), asks=True)
 async def describe_offer(tx: Transaction, principal: Principal, offer_id: UUID, body: OfferBody) -> Answer:
     """A host publishes, changes or suspends an offer; `seats` replaces the seats of every week."""
     host_id = await host_of(tx, principal)

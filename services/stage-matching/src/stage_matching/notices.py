@@ -45,16 +45,32 @@ _ENDS_FOR_HOST = {
 
 async def follow(tx: Transaction, decision: Decision) -> None:
     """Writes to those whom a decision concerns; called once for each, after it is saved."""
+    # Why an application ended, or is for another offer than it was made for (commitments).
+    told: dict[UUID, str] = dict(decision.notes.get("told") or {})  # type: ignore[call-overload]
     for message in decision.messages:
         if isinstance(message, ApplicationSubmitted | ApplicationAccepted | ApplicationConfirmed | ApplicationEnded):
             rows = await store.applications_of(tx, application_id=message.application_id)
-            for recipient, subject, body in _mails(tx, message, rows[0]):
+            for recipient, subject, body in _mails(tx, message, rows[0], told.pop(message.application_id, "")):
                 if recipient is not None:
                     key = f"{message.record_name()}:{message.application_id}"
                     await tx.mail(message_key=key, recipient=recipient, subject=subject, body=body)
+    for application_id, why in told.items():
+        await _tell_changed(tx, application_id, why, decision.offer.version)
 
 
-def _mails(tx: Transaction, message: Any, row: Any) -> list[tuple[str | None, str, str]]:
+async def _tell_changed(tx: Transaction, application_id: UUID, why: str, version: int) -> None:
+    (row,) = await store.applications_of(tx, application_id=application_id)
+    if row.seeker_email is not None:
+        may = "Votre candidature tient. Si l’offre ne vous convient plus, retirez-la ici :"
+        await tx.mail(
+            message_key=f"changed:{application_id}:{version}",
+            recipient=row.seeker_email,
+            subject=f"L’offre change : {row.title}",
+            body=f"{row.host_name} ({', '.join(row.iso_weeks)})\n{why}\n{may}\n\n{tx.address('/mes-candidatures')}",
+        )
+
+
+def _mails(tx: Transaction, message: Any, row: Any, why: str) -> list[tuple[str | None, str, str]]:
     seeker, host = tx.address("/mes-candidatures"), _host_page(tx, row)
     match message:
         case ApplicationSubmitted():
@@ -71,7 +87,8 @@ def _mails(tx: Transaction, message: Any, row: Any) -> list[tuple[str | None, st
             subject = f"Stage confirmé : {row.title}"
             return [(row.host_email, subject, body + host), (row.seeker_email, subject, body + seeker)]
         case ApplicationEnded(reason=reason) if reason in _ENDS_FOR_SEEKER:
-            body = f"{_ENDS_FOR_SEEKER[reason]}.\nD’autres offres près de chez vous :\n\n{tx.address(_elsewhere(row))}"
+            cause = f"\n{why}" if why else ""
+            body = f"{_ENDS_FOR_SEEKER[reason]}.{cause}\nD’autres offres près de chez vous :\n\n{tx.address(_elsewhere(row))}"
             return [(row.seeker_email, f"Candidature close : {row.title}", body)]
         case ApplicationEnded(reason=reason):
             body = f"{_ENDS_FOR_HOST.get(reason, 'La candidature est close')}.\n\n{host}"
