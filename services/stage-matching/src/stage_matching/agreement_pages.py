@@ -18,6 +18,7 @@ from common.pages import PARIS
 from stage_matching import agreement_store, http
 from stage_matching.agreement_print import pdf
 from stage_matching.agreements import LATE_FOR, LIFECYCLE, PARTIES, Role
+from stage_matching.http import SIGNATORIES
 from stage_matching.terms import parsed
 
 ACCOMPANISTS = ("school", "prescriber", "agency")
@@ -80,11 +81,11 @@ class AgreementDesk(Desk):
 
     async def agreement(self, request: Request, agreement_id: UUID) -> Response:
         """The signed copy."""
-        return await self.one(request, self.who(request, *http.PARTIES), agreement_id)
+        return await self.one(request, self.who(request, *SIGNATORIES), agreement_id)
 
     async def printed(self, request: Request, agreement_id: UUID) -> Response:
         """The same on paper."""
-        principal = self.who(request, *http.PARTIES)
+        principal = self.who(request, *SIGNATORIES)
         async with self.database.transaction() as tx:
             row = await http.agreement_of(tx, principal, agreement_id)
             acts = await agreement_store.acts_of(tx, agreement_id)

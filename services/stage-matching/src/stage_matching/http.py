@@ -34,7 +34,7 @@ from stage_matching.messages import Audience, SuspensionReason
 from territory.places import CommuneCode
 
 # Who may be a party of an agreement.
-PARTIES = ("host", "school", "seeker", "prescriber", "agency")
+SIGNATORIES = ("host", "school", "seeker", "prescriber", "agency")
 
 Agency = Annotated[Principal, Depends(caller_as("agency"))]
 Host = Annotated[Principal, Depends(caller_as("host"))]
@@ -223,7 +223,7 @@ async def host_acts(
     return answer(refusal, await shown_application(tx, application_id))
 
 
-@command(*PARTIES, api=router.put("/agreements/{agreement_id}/terms"))
+@command(*SIGNATORIES, api=router.put("/agreements/{agreement_id}/terms"))
 async def change_terms(tx: Transaction, principal: Principal, agreement_id: UUID, body: TermsBody) -> Answer:
     """The host, or whoever accompanies, changes terms: what was signed falls, each party is told what changed and asked again."""
     role, party_id = await party_of(tx, principal)
@@ -249,7 +249,7 @@ async def agreement(request: Request, agreement_id: UUID, principal: Caller) -> 
     return shown_agreement(row, acts)
 
 
-@command(*PARTIES, api=router.post("/agreements/{agreement_id}/guardian-link"))
+@command(*SIGNATORIES, api=router.post("/agreements/{agreement_id}/guardian-link"))
 async def write_to_guardian(tx: Transaction, principal: Principal, agreement_id: UUID) -> Answer:
     """The guardian is sent the link again: to their own address and no other, at most once a day."""
     role, party_id = await party_of(tx, principal)
@@ -274,7 +274,7 @@ async def record_paper(
     return answer(refusal, {"agreement_id": agreement_id})
 
 
-@command(*PARTIES, api=router.post("/agreements/{agreement_id}/{action}"))
+@command(*SIGNATORIES, api=router.post("/agreements/{agreement_id}/{action}"))
 async def act_on_agreement(
     tx: Transaction,
     principal: Principal,
