@@ -276,11 +276,12 @@ async def lived(tx: Transaction, **request: Any) -> UUID:
     """An agreement of the week `LATER` in a database of its own, drawn up by the rules."""
     body = {"host_name": "H", "siret": siret(), "kind": "COMPANY", "commune_code": "76540"}
     await hosts.describe(tx, HOST, HostBody.model_validate(body).identity(), "host@example.org")
-    offer_id, offer = uuid4(), OfferBody.model_validate(offer_body({LATER: 1}))
+    weeks = tuple(request.pop("iso_weeks", [LATER]))
+    offer_id, offer = uuid4(), OfferBody.model_validate(offer_body(dict.fromkeys(weeks, 1)))
     await handlers.describe_offer(tx, HOST, offer_id, offer.description(), offer.seats)
-    wish = RequestBody.model_validate(request_body(iso_weeks=[LATER], uai=SCHOOL, **request)).wish()
+    wish = RequestBody.model_validate(request_body(iso_weeks=list(weeks), uai=SCHOOL, **request)).wish()
     await handlers.file_request(tx, "seeker", "seeker@example.org", wish)
-    one = await handlers.apply(tx, "seeker", offer_id, (LATER,), None)
+    one = await handlers.apply(tx, "seeker", offer_id, weeks, None)
     assert isinstance(one, UUID)
     assert await handlers.accept(tx, HOST, one) is None
     assert await handlers.confirm(tx, Acting(account="seeker"), one) is None
@@ -288,6 +289,19 @@ async def lived(tx: Transaction, **request: Any) -> UUID:
     assert row is not None
     agreement_id: UUID = row.agreement_id
     return agreement_id
+
+
+async def test_an_interrupted_internship_leaves_the_weeks_to_come(fresh_runtime: FreshRuntime) -> None:
+    """The week that has begun stays taken, those after it are the seeker's again."""
+    three = span(LATER, 3)
+    async with fresh_runtime("stage_matching") as runtime:
+        async with runtime.database.transaction() as tx:
+            agreement_id = await lived(tx, iso_weeks=three)
+        await at(runtime, agreement_id, -16)
+        async with runtime.database.transaction() as tx:
+            assert await handlers.act_on_agreement(tx, agreement_id, "seeker", "interrupt", None) is None
+            rows = await tx.fetch_all("SELECT iso_week FROM confirmed_week")
+            assert [row.iso_week for row in rows] == [three[0]]
 
 
 async def at(runtime: Runtime, agreement_id: UUID, days: int) -> None:

@@ -341,7 +341,7 @@ async def test_somebody_knows(opened: Open) -> None:
         )
         await reporter.report()
         value = office.runtime.metrics.registry.get_sample_value
-        assert value("estuaire_mail_waiting") == 1 and (value("estuaire_unsent_age_seconds") or 0) > 0
+        assert value("estuaire_mail_waiting") == 1 and (value("estuaire_mail_waiting_seconds") or 0) > 0
         assert {state: value("estuaire_mail_failed", {"state": state}) for state in mail.FAILED} == dict.fromkeys(
             mail.FAILED, 1
         )

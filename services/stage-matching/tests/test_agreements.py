@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import product
@@ -175,6 +176,8 @@ def test_the_canonical_text_is_one(title: str, tasks: str) -> None:
     one = replace(TERMS, title=title, placement=Placement(tasks=tasks))
     again = terms.parsed(one.canonical)
     assert (again.canonical, again.sha256) == (one.canonical, one.sha256)
+    bare = json.dumps(json.loads(one.canonical), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    assert bare == one.canonical, "anybody can write it again with any JSON library"
     assert replace(one, siret="8" * 14).sha256 != one.sha256
 
 

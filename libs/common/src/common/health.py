@@ -62,7 +62,7 @@ class HealthReporter:
             waiting_seconds = float(max((row.age_seconds for row in waiting), default=0))
             failed = {state: mails[state].mails if state in mails else 0 for state in mail.FAILED}
             self._metrics.mail_waiting.set(waiting_count)
-            self._metrics.unsent_age_seconds.set(waiting_seconds)
+            self._metrics.mail_waiting_seconds.set(waiting_seconds)
             for state, count in failed.items():
                 self._metrics.mail_failed.labels(state).set(count)
             # One unpublished report is enough: while Kafka is away they must not fill the outbox.

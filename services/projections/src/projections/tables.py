@@ -59,9 +59,6 @@ class BoardProgramme(ReadModel, table=True):
     free_count: int
     excess_count: int
     observed_at: datetime | None = instant(nullable=True)
-    # By which way, and whose word, the seats of `observed_at` came; null where that is not known.
-    declared_way: str | None = None
-    declared_source: str | None = None
     last_record: str
     last_occurred_at: datetime = instant()
     free_change: int
@@ -69,6 +66,10 @@ class BoardProgramme(ReadModel, table=True):
     log_topic: str
     log_partition: int
     log_offset: int = Field(sa_type=BigInteger)
+    # By which way, and whose word, the seats of `observed_at` came; null where that is not known. Last, as a migration that
+    # adds a column puts it: a rebuilt table with another order breaks what is prepared for the live one.
+    declared_way: str | None = None
+    declared_source: str | None = None
 
 
 class MarketHost(ReadModel, table=True):

@@ -294,9 +294,14 @@ async def titles(tx: Transaction, offer_ids: Sequence[str]) -> dict[str, str]:
 
 
 async def proposals(tx: Transaction, campaign_id: UUID, seeker_id: UUID) -> Sequence[Row[Any]]:
-    """What a campaign proposed to a seeker, the live first."""
+    """What a campaign proposed to a seeker, the live first; once there is an agreement, what it says."""
     return await tx.fetch_all(
-        """SELECT a.*, o.title, o.commune_code, h.host_name FROM application a JOIN offer o USING (offer_id) JOIN host h USING (host_id)
+        """SELECT a.*, g.agreement_id, COALESCE(t.copy ->> 'title', o.title) AS title,
+                  COALESCE(t.copy ->> 'commune_code', o.commune_code) AS commune_code, COALESCE(t.copy ->> 'host_name', h.host_name) AS host_name
+           FROM application a JOIN offer o USING (offer_id) JOIN host h USING (host_id)
+               LEFT JOIN agreement g USING (application_id)
+               LEFT JOIN LATERAL (SELECT CAST(content AS jsonb) AS copy FROM agreement_terms t
+                   WHERE t.agreement_id = g.agreement_id AND t.version = g.terms_version) t ON true
            WHERE a.campaign_id = :id AND a.seeker_id = :seeker_id
            ORDER BY a.state NOT IN ('accepted', 'confirmed'), a.submitted_at, a.application_id""",
         id=campaign_id,

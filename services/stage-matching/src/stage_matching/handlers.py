@@ -19,6 +19,7 @@ from stage_matching.messages import AgreementParty, RefusalReason
 from stage_matching.requests import Wish
 from stage_matching.state import WAITING, Application, Decision, Description, Offer, Policy, Seeker
 from stage_matching.terms import Hours
+from territory import weeks
 from territory.working_time import PARIS
 
 NOT_FOUND = Refusal("not_found", "Cette offre, cette candidature ou cette convention n’existe pas.")
@@ -252,6 +253,9 @@ async def act_on_agreement(
         party = agreement.party_of(paper_of or role)
         assert party is not None
         await agreement_store.record(tx, agreement, action, party.value, by)
+    if refusal is None and agreement.state == "interrupted":
+        # Who left, or was sent home, may find another host for the weeks to come.
+        await store.free_weeks(tx, one.application_id, weeks.following(today))
     if refusal is None and agreement.state == "cancelled":
         await store.free_weeks(tx, one.application_id)
         await _decide_on(tx, offer, one, lambda locked, known, _, at: domain.cancel(locked, known, at))

@@ -337,9 +337,13 @@ async def move_hours(tx: Transaction, one: Application, hours: Sequence[Hours]) 
     return True
 
 
-async def free_weeks(tx: Transaction, application_id: UUID) -> None:
-    """The internship will not take place after all."""
-    await tx.execute("DELETE FROM confirmed_week WHERE application_id = :id", id=application_id)
+async def free_weeks(tx: Transaction, application_id: UUID, from_week: str = "") -> None:
+    """The internship will not take place after all, or not from a week on."""
+    await tx.execute(
+        "DELETE FROM confirmed_week WHERE application_id = :id AND iso_week >= :from_week",
+        id=application_id,
+        from_week=from_week,
+    )
 
 
 async def applications_of(
