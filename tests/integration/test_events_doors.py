@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import httpx
 
+from common.commitments import ACCEPTS
 from common.testing import url_of
 from tests.integration.browsing import link_sent_to
 from tests.integration.events import SCHOOL, SERVICE, Events, register, session_body
@@ -282,7 +283,10 @@ async def test_a_form_that_has_served_offers_to_send_what_was_changed(events: Ev
     def fields(title: str) -> dict[str, Any]:
         return EVENT | {"commune": "Rouen (76)", "title": title, "audience": ["familles", "adultes"]}
 
-    assert (await mine.send(page, **fields("Premier titre"), key=key)).status_code == 303
+    # The place is another, which somebody who is registered is to be told: that is accepted first.
+    (accepted,) = offered_again(await mine.send(page, **fields("Premier titre")))[ACCEPTS]
+    sent = await mine.send(page, **fields("Premier titre"), key=key, **{ACCEPTS: accepted})
+    assert sent.status_code == 303
     before = await described()
     asked = await mine.send(page, **fields("Second & « titre »"), key=key)
     assert asked.status_code == 422 and "Envoyer quand même ?" in problem_on(asked)

@@ -13,7 +13,7 @@ import pytest
 
 from common.embedded.stack import Stack
 from common.failures import Refusal
-from common.testing import FreshRuntime, Query, set_clock, swept, until_it_waits
+from common.testing import FreshRuntime, Query, sent_accepting, set_clock, swept, until_it_waits
 from common.transaction import Transaction
 from stage_matching import handlers, hosts, notices
 from stage_matching.handlers import Acting
@@ -208,7 +208,7 @@ async def test_refusals_say_what_to_do(stages: Stages) -> None:
     for mistake in wrong:
         answer = await host.put(f"/v1/offers/{uuid4()}", json=offer_body({NEXT: 1}) | mistake)
         assert answer.status_code == 422, (mistake, answer.text)
-    taken = await host.put(f"/v1/offers/{offer_id}", json=offer_body({LATER: 1}))
+    taken = await sent_accepting(host, "PUT", f"/v1/offers/{offer_id}", json=offer_body({LATER: 1}))
     assert taken.status_code == 200, taken.text  # an application that waits has taken no seat
     other_id, other = await stages.host()
     assert (await other.put(f"/v1/offers/{offer_id}", json=offer_body({NEXT: 1}))).status_code == 403
