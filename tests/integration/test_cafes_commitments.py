@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,13 +15,27 @@ import pytest
 from common.commitments import ACCEPTS, ASKED, WOULD_BREAK, Fate
 from common.failures import Refusal
 from common.runtime import Runtime
-from common.testing import FreshRuntime
+from common.testing import FreshRuntime, accepting, set_clock
 from common.transaction import Transaction
 from parents_cafes import handlers, household_store, season_handlers, venue_store
 from parents_cafes.bodies import CafeBody, VenueBody
 from parents_cafes.commitments import TABLE, Change, Kind
 from parents_cafes.handlers import Registered
-from tests.integration.cafes import AGENCY, Cafes, cafe_body, mails_of, opened, planned, registered, states_of
+from tests.integration.cafes import (
+    AGENCY,
+    Cafes,
+    cafe_body,
+    cafe_row,
+    days_before,
+    filled,
+    mails_of,
+    opened,
+    planned,
+    registered,
+    registration_of,
+    reviewed,
+    states_of,
+)
 
 CELLS = [pytest.param(*cell, id="-".join(cell)) for cell in TABLE.cells]
 
@@ -220,3 +235,55 @@ async def test_software_is_shown_whom_a_cancellation_concerns(cafes: Cafes) -> N
     async with await cafes.coordinator() as coordinator:
         cafe_id = await cafes.cafe(coordinator)
         assert (await coordinator.post(f"/v1/cafes/{cafe_id}/cancellation")).status_code == 200
+
+
+async def test_a_party_that_no_longer_fits_comes_before_others_next_time(fresh_runtime: FreshRuntime) -> None:
+    """As it was promised when it was put in line: that is not its own choice."""
+    async with fresh_runtime("parents_cafes", development=True) as runtime:
+        cafe_id = await opened(runtime, capacity_count=2)
+        await registered(runtime, cafe_id, "has", 1)
+        await registered(runtime, cafe_id, "couple", 2)
+        row = await cafe_row(runtime, cafe_id)
+        assert await planned(runtime, cafe_id, cafe_body(row.venue_id, row.facilitator_id, capacity_count=1)) is None
+        assert (await registration_of(runtime, "couple")).end_reason == "NOT_SERVED"
+        result = await registered(runtime, await opened(runtime, on=3), "couple", 2)
+        assert isinstance(result, Registered) and result.registration is not None
+        assert result.registration.priority == 1
+
+
+async def test_who_leaves_since_the_place_changed_is_not_late(fresh_runtime: FreshRuntime) -> None:
+    """Two days to keep, change or cancel, though it is the eve; who keeps it has answered."""
+    async with fresh_runtime("parents_cafes", development=True) as runtime:
+        cafe_id = await opened(runtime)
+        await filled(runtime, cafe_id, 8, "n")
+        await set_clock(runtime, days_before(6.9))
+        await reviewed(runtime)
+        await set_clock(runtime, days_before(1))
+        row = await cafe_row(runtime, cafe_id)
+        body = {"title": "Ailleurs", "kind": "CAFE", "commune_code": "76351", "capacity_count": 100}
+        venue = VenueBody.model_validate(body).venue(row.venue_id)
+        async with runtime.database.transaction() as tx:
+            assert await accepting(tx, partial(season_handlers.describe_venue, tx, AGENCY, venue)) is None
+        assert "annulez librement" in (await mails_of(runtime, "n-0"))[-1][1]
+        one, other = await registration_of(runtime, "n-0"), await registration_of(runtime, "n-1")
+        async with runtime.database.transaction() as tx:
+            assert await handlers.cancel(tx, one.holder_id, one.registration_id, warned=False) is None
+            assert await handlers.keep(tx, other.holder_id, other.registration_id) is None
+            refusal = await handlers.cancel(tx, other.holder_id, other.registration_id, warned=False)
+        assert refusal is not None and refusal.reason == "late_warning"
+
+
+async def test_who_has_the_list_is_told(fresh_runtime: FreshRuntime) -> None:
+    """Somebody else runs it: the one no longer has it, the other has the list; called off, that one is told, too."""
+    async with fresh_runtime("parents_cafes", development=True) as runtime:
+        cafe_id, new_id = await opened(runtime), uuid4()
+        async with runtime.database.transaction() as tx:
+            await tx.execute("UPDATE cafe SET reminded_at = now() WHERE cafe_id = :id", id=cafe_id)
+            assert await season_handlers.describe_facilitator(tx, AGENCY, new_id, "Neuf", "neuf@example.org") is None
+        row = await cafe_row(runtime, cafe_id)
+        assert await planned(runtime, cafe_id, cafe_body(row.venue_id, new_id)) is None
+        assert (await mails_of(runtime, "anima"))[-1][0] == "Un café que vous n’animez plus"
+        assert (await mails_of(runtime, "neuf"))[-1][0] == "Votre café des parents : la liste"
+        async with runtime.database.transaction() as tx:
+            assert await season_handlers.call_off(tx, AGENCY, cafe_id) is None
+        assert (await mails_of(runtime, "neuf"))[-1][0] == "Un café que vous n’animez plus"

@@ -179,8 +179,8 @@ def accept(cafe: Cafe, one: Registration, now: datetime) -> Decision:
 
 
 def keep(cafe: Cafe, one: Registration, now: datetime) -> Decision:
-    """A household that a merge moved says that it comes. Saying nothing keeps the seats too."""
-    if one.state != "registered" or one.moved_from_id is None:
+    """A household that a merge moved, or whose café changed, says that it comes. Saying nothing keeps the seats too."""
+    if one.state != "registered" or (one.moved_from_id is None and one.moved_until is None):
         return Decision(cafe, refusal=state_refusal(one))
     if one.moved_until is None:
         return Decision(cafe, registration=one)
@@ -220,6 +220,11 @@ def cancel(
     elif one.may_choose(now):
         reason = "MOVE_DECLINED"
     return _end(cafe, one, reason, now)
+
+
+def outgrow(cafe: Cafe, one: Registration, now: datetime) -> Decision:
+    """A café has fewer seats than a party in line asks for: it is not served, and comes before others next time as was promised."""
+    return _end(cafe, one, "NOT_SERVED", now)
 
 
 def _why_not_leave(cafe: Cafe, one: Registration, by: Actor, now: datetime) -> Refusal | None:

@@ -122,19 +122,19 @@ def _lines(row: Any, owed: str) -> list[str]:
             return [
                 "Le jour ou le lieu de votre café change :",
                 what,
-                "Vos places restent à vous ; si cela ne va pas, changez ou annulez.",
+                _kept(row, seats),
             ]
         case "theme":
             return [
                 "Le thème de votre café change :",
                 what,
-                "Vos places restent à vous ; si cela ne va pas, changez ou annulez.",
+                _kept(row, seats),
             ]
         case "outgrown":
             return [
                 what,
                 f"Ce café a désormais moins de places que vous n’en demandez ({seats}) : vous n’attendez plus.",
-                "Inscrivez-vous à moins, ou à un autre café.",
+                "Vous passerez avant la prochaine fois ; d’ici là, inscrivez-vous à moins, ou à un autre café.",
             ]
         case "cancelled":
             return [
@@ -149,6 +149,18 @@ def _lines(row: Any, owed: str) -> list[str]:
             ]
         case _:
             return [what, f"Votre inscription est close : {words.END_REASONS.get(row.end_reason, '')}."]
+
+
+def _kept(row: Any, seats: str) -> str:
+    """What a household still has of a café that changed, and may do."""
+    if row.state == "registered" and row.moved_until is not None:
+        until = f"Jusqu’à {moment(row.moved_until)}, gardez, changez ou annulez librement ; sans réponse, elles restent à vous."
+        return f"Vos places restent à vous ({seats}). {until}"
+    if row.state == "offered":
+        return (
+            f"Nous gardons {row.seat_count} place(s) pour vous jusqu’à {moment(row.due_at)}. Prenez-les ou laissez-les."
+        )
+    return f"Votre place en liste d’attente reste à vous ({seats}) ; si cela ne va pas, changez ou annulez."
 
 
 async def invite(tx: Transaction, household: Any, cafe: Cafe) -> None:
@@ -208,8 +220,33 @@ async def write_to_facilitator(tx: Transaction, cafe_id: UUID, now: datetime) ->
         link,
     ]
     await tx.mail(
-        message_key=f"list:{cafe_id}",
+        # Another person, or another day, has a list of their own.
+        message_key=f"list:{cafe_id}:{row.facilitator_id}:{row.starts_at:%Y%m%d%H%M}",
         recipient=one.email,
         subject="Votre café des parents : la liste",
         body="\n".join(body),
     )
+
+
+async def tell_facilitator(tx: Transaction, before: Cafe, after: Cafe) -> None:
+    """Who has the list of a café is told when it is otherwise, or no longer theirs; who runs it instead has the list."""
+    one = await venue_store.find_facilitator(tx, before.plan.facilitator_id)
+    if before.reminded_at is None or (before.plan == after.plan and before.state == after.state):
+        return
+    was, now = before.plan, after.plan
+    gone = after.state == "cancelled" or was.facilitator_id != now.facilitator_id
+    said = "Ce café n’a pas lieu." if after.state == "cancelled" else "Ce café est confié à quelqu’un d’autre."
+    place = filter(None, (now.venue.title, now.venue.address, reference.commune_label(now.venue.commune_code)))
+    if not gone:
+        said = f"Désormais : « {words.THEMES[now.theme]} », {slot(now.starts_at, now.ends_at)}, {', '.join(place)}."
+    if one is not None:
+        link = tx.signed_address("/animation", FACILITATOR_LINK, str(was.facilitator_id), _LINK_DAYS)
+        what = f"« {words.THEMES[was.theme]} », {slot(was.starts_at, was.ends_at)}, {was.venue.title}"
+        await tx.mail(
+            message_key=f"exchange:{before.cafe_id}:{after.version}",
+            recipient=one.email,
+            subject="Un café que vous n’animez plus" if gone else "Un café que vous animez change",
+            body=f"{what}\n{said}\n\nLes cafés que vous animez :\n{link}",
+        )
+    if after.state != "cancelled" and was.facilitator_id != now.facilitator_id and was.starts_at == now.starts_at:
+        await write_to_facilitator(tx, before.cafe_id, await tx.now())

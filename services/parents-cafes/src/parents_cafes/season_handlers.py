@@ -79,7 +79,8 @@ async def _rewritten(
         assert await store.move_cafe(tx, told)
     await store.save(tx, cafe, Decision(told, (season.described(told, policy, now),)), policy)
     if any(one.becomes is Fate.CHANGES for one in broken):
-        await store.owe_the_change(tx, told, policy)
+        await store.owe_the_change(tx, told, "changed", policy, now)
+        await notices.tell_facilitator(tx, cafe, told)
     await _end_outgrown(tx, cafe.cafe_id, broken)
 
 
@@ -87,9 +88,7 @@ async def _end_outgrown(tx: Transaction, cafe_id: UUID, broken: list[Commitment]
     """Ends the places in line of households that no longer fit, and says why."""
     for one in broken:
         if one.becomes is Fate.ENDS:
-            await handlers.on_registration(
-                tx, one.id, lambda c, each, policy, now: domain.cancel(c, each, "coordinator", policy, now)
-            )
+            await handlers.on_registration(tx, one.id, lambda c, each, _, now: domain.outgrow(c, each, now))
             await store.owe(tx, one.id, "outgrown")
 
 
@@ -136,9 +135,11 @@ async def plan_cafe(tx: Transaction, who: Coordinator, cafe_id: UUID, plan: Plan
     saved = await store.save(tx, before, decision, policy)
     then, plan_now = before.plan, saved.cafe.plan
     if (then.starts_at, then.ends_at, then.venue) != (plan_now.starts_at, plan_now.ends_at, plan_now.venue):
-        await store.owe_the_change(tx, saved.cafe, policy)
+        await store.owe_the_change(tx, saved.cafe, "changed", policy, now)
     elif then.theme != plan_now.theme:
-        await store.owe_all(tx, cafe_id, "theme")
+        await store.owe_the_change(tx, saved.cafe, "theme", policy, now)
+    if cafe is not None:
+        await notices.tell_facilitator(tx, cafe, saved.cafe)
     await _end_outgrown(tx, cafe_id, broken)
     again = await store.lock_cafe(tx, cafe_id)
     assert again is not None
@@ -179,7 +180,10 @@ async def call_off(tx: Transaction, who: Coordinator, cafe_id: UUID) -> Refusal 
         refusal = decision.refusal or ask(broken, tx.accepted)
         return decision if refusal is None else Decision(one, refusal=refusal)
 
-    return await _on_mine(tx, who, cafe_id, rule)
+    refusal = await _on_mine(tx, who, cafe_id, rule)
+    if refusal is None and cafe.state != "cancelled":
+        await notices.tell_facilitator(tx, cafe, replace(cafe, state="cancelled", version=cafe.version + 1))
+    return refusal
 
 
 async def cancel_for(tx: Transaction, who: Coordinator, registration_id: UUID) -> Refusal | None:

@@ -156,7 +156,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Registration:
-    """One household in one café of a period. `revision` counts its changes; `moved_until` is when a merge's free choice ends."""
+    """One household in one café of a period. `revision` counts its changes; `moved_until` is when the free choice after a merge or a change ends."""
 
     registration_id: UUID
     holder_id: UUID
@@ -178,7 +178,7 @@ class Registration:
         return Place(self.registration_id, self.seat_count, self.joined_at, self.priority)
 
     def may_choose(self, now: datetime) -> bool:
-        """Whether a merge moved it, and it may still change or cancel freely."""
+        """Whether a merge moved it, or its café changed, and it may still change or cancel freely."""
         return self.moved_until is not None and now < self.moved_until
 
 
@@ -197,6 +197,8 @@ class Cafe:
     review_at: datetime | None = None
     # The day (Paris) on which it last received households: the pass of that day does not dissolve it.
     received_on: date | None = None
+    # When who runs it was sent the list of the day; another day is told anew.
+    reminded_at: datetime | None = None
     merged_into_id: UUID | None = None
     registrations: tuple[Registration, ...] = ()
     revision: int = 0

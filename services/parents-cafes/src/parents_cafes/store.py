@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -228,30 +228,26 @@ async def _save_all_registrations(tx: Transaction, before: Cafe, after: Cafe) ->
         await CAFES.miss_all(tx, after.cafe_id)
 
 
-async def owe_the_change(tx: Transaction, cafe: Cafe, policy: Policy) -> None:
-    """Everybody who comes, or hopes to, is to be told of another day or place; what is due is due before the new day."""
+async def owe_the_change(tx: Transaction, cafe: Cafe, what: str, policy: Policy, now: datetime) -> None:
+    """Everybody who comes, or hopes to, is to be told of another day, place or theme; what is due is due before the new day.
+
+    Who is registered may leave freely for a while, as after a merge: it is not what they registered for.
+    """
     await tx.execute(
-        """UPDATE registration SET owed = 'changed', revision = revision + 1,
-               due_at = CASE state WHEN 'waiting' THEN :closes_at WHEN 'offered' THEN LEAST(due_at, :closes_at) END
+        """UPDATE registration SET owed = :what, revision = revision + 1,
+               due_at = CASE state WHEN 'waiting' THEN :closes_at WHEN 'offered' THEN LEAST(due_at, :closes_at) END,
+               moved_until = CASE state WHEN 'registered' THEN CAST(:until AS timestamptz) END
            WHERE cafe_id = :id AND state IN ('waiting', 'offered', 'registered')""",
         id=cafe.cafe_id,
+        what=what,
         closes_at=policy.terms.cut_off(cafe.plan.starts_at),
+        until=min(now + timedelta(hours=policy.move_answer_hours), cafe.plan.starts_at),
     )
 
 
 async def owe(tx: Transaction, registration_id: UUID, what: str) -> None:
     """A household is to be told this of its registration, in place of what its state says."""
     await tx.execute("UPDATE registration SET owed = :what WHERE registration_id = :id", what=what, id=registration_id)
-
-
-async def owe_all(tx: Transaction, cafe_id: UUID, what: str) -> None:
-    """Everybody who comes to a café, or hopes to, is to be told this."""
-    await tx.execute(
-        """UPDATE registration SET owed = :what, revision = revision + 1
-           WHERE cafe_id = :id AND state IN ('waiting', 'offered', 'registered')""",
-        id=cafe_id,
-        what=what,
-    )
 
 
 async def live_registrations(tx: Transaction, cafe_id: UUID) -> list[Registration]:
@@ -300,6 +296,7 @@ def cafe_of(row: Row[Any]) -> Cafe:
         opens_at=row.opens_at,
         review_at=row.review_at,
         received_on=row.received_on,
+        reminded_at=row.reminded_at,
         merged_into_id=row.merged_into_id,
         revision=row.revision,
         version=row.version,

@@ -45,7 +45,7 @@ END_REASONS = {
     "CANCELLED_BY_HOUSEHOLD": "annulée par vous",
     "CANCELLED_LATE": "annulée par vous, tard",
     "CANCELLED_BY_COORDINATOR": "annulée à votre demande",
-    "MOVE_DECLINED": "annulée par vous après la réunion de deux cafés ; vous passerez avant la prochaine fois",
+    "MOVE_DECLINED": "annulée par vous après un changement de votre café ; vous passerez avant la prochaine fois",
     "OFFER_DECLINED": "places laissées à d’autres",
     "OFFER_EXPIRED": "l’offre n’a pas eu de réponse à temps, les places sont passées au suivant",
     "NOT_SERVED": "aucune place n’est revenue ; vous passerez avant la prochaine fois",
