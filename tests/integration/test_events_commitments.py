@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
@@ -332,3 +332,22 @@ async def test_both_doors_of_a_cancellation_ask(events: Events, query: Query) ->
         assert (await organiser.get(f"/v1/events/{event_id}")).json()["state"] == "cancelled"
         rows = await query(SERVICE, "SELECT state FROM registration WHERE session_id = :id", id=session_id)
         assert [row.state for row in rows] == ["ended"]
+
+
+async def test_who_has_come_before_the_hour_stands_behind_it_too(events: Events) -> None:
+    """The door opens hours before: what is called off then is asked about, and ends for who has been read at the door."""
+    begin = datetime.now(UTC) + timedelta(hours=2)
+    when = {"starts_at": begin.isoformat(), "ends_at": (begin + timedelta(hours=2)).isoformat()}
+    async with await events.organiser() as organiser, events.family() as family:
+        event_id, (session_id,) = await events.event(organiser, when)
+        await register(family, event_id, [session_id], f"tot-{uuid4().hex[:6]}@example.org", seat_count=2)
+        (row,) = (await organiser.get(f"/v1/sessions/{session_id}/registrations")).json()
+        reading = {"code": row["code"], "at": datetime.now(UTC).isoformat()}
+        read = await organiser.post(f"/v1/sessions/{session_id}/check-ins", json={"check_ins": [reading]})
+        assert read.json()["receipts"][0]["outcome"] == "accepted", read.text
+        for path in (f"/v1/sessions/{session_id}/cancellation", f"/v1/events/{event_id}/cancellation"):
+            asked = await organiser.post(path)
+            assert (asked.status_code, asked.json()["reason"], asked.json()["count"]) == (409, WOULD_BREAK, 1)
+        done = await organiser.post(path, params={ACCEPTS: asked.json()[ACCEPTS]})
+        assert done.status_code == 200, done.text
+        assert (await organiser.get(f"/v1/events/{event_id}")).json()["state"] == "cancelled"

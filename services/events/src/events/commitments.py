@@ -93,7 +93,8 @@ async def registrations(
     )
     found = []
     for row in rows:
-        begun = row.starts_at <= now
+        # The door opens hours before: for who has come, it has begun.
+        begun = row.starts_at <= now or row.state == "attended"
         kind = Kind.BEGUN if begun else Kind(row.state)
         seats = f"{row.seat_count} place{'s' if row.seat_count > 1 else ''}"
         what = f"{_STATES.get(row.state, 'Inscription')}, {seats}, « {row.title} »"
