@@ -110,11 +110,11 @@ async def test_what_did_not_come_after_a_pause_is_asked_for_again(
     _, host = await stages.host()
     await stages.offer(host, {NEXT: 2})
     async with opened(browser) as page:
-        failed = 0
+        failed, resumed = 0, False
 
         async def fail_once(route: Route) -> None:
             nonlocal failed
-            failed += 1
+            failed += resumed
             await (route.abort() if failed == 1 else route.continue_())
 
         await page.goto(f"{stack_urls['projections']}/marche")
@@ -125,7 +125,9 @@ async def test_what_did_not_come_after_a_pause_is_asked_for_again(
         await stages.offer(host, {NEXT: 4})
         await expect(clock).not_to_have_attribute("datetime", heard or "")
         await page.route("**/marche/resume*", fail_once)
-        async with page.expect_response("**/marche/resume*"):
+        # What the first offer made the page ask for may still be under way: only what is asked after the pause counts.
+        resumed = True
+        async with page.expect_response(lambda answer: "/marche/resume" in answer.url and failed > 1):
             await page.locator("[data-pause]").click()
         assert failed == 2
 
