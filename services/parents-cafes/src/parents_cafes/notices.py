@@ -9,8 +9,8 @@ from uuid import UUID
 from common.pages import moment, slot
 from common.sweepers import Sweeper
 from common.transaction import Transaction
-from parents_cafes import household_store, season_store, venue_store, words
-from parents_cafes.state import Cafe, Policy
+from parents_cafes import household_store, season, season_store, venue_store, words
+from parents_cafes.state import Cafe, Plan, Policy, Venue
 from parents_cafes.store import CAFES
 from territory import reference
 
@@ -22,6 +22,7 @@ _OWED: dict[str, str] = {
     "offered": "Des places sont à vous",
     "merged": "Votre café change de lieu",
     "changed": "Jour ou lieu changé",
+    "inaccessible": "Lieu plus accessible en fauteuil",
     "theme": "Autre thème",
     "outgrown": "Inscription close",
     "cancelled": "Votre café n’a pas lieu",
@@ -34,6 +35,7 @@ _FIRST = (
     "merged",
     "outgrown",
     "offered",
+    "inaccessible",
     "changed",
     "theme",
     "ended",
@@ -115,6 +117,7 @@ def _lines(row: Any, owed: str) -> list[str]:
             return [
                 "Trop peu de parents étaient inscrits à votre café : il est réuni à celui-ci.",
                 what,
+                *_access(row),
                 f"Vos places y sont gardées ({seats}). Jusqu’à {moment(row.moved_until)}, gardez, changez ou annulez librement ;",
                 "sans réponse, elles restent à vous.",
             ]
@@ -122,7 +125,15 @@ def _lines(row: Any, owed: str) -> list[str]:
             return [
                 "Le jour ou le lieu de votre café change :",
                 what,
+                *_access(row),
                 _kept(row, seats),
+            ]
+        case "inaccessible":
+            return [
+                "Le lieu de votre café n’est plus accessible en fauteuil. Voici le jour et le lieu qui valent désormais :",
+                what,
+                _kept(row, seats),
+                "Si vous avez besoin d’un accès en fauteuil, le lien montre les autres cafés qui ont de la place.",
             ]
         case "theme":
             return [
@@ -149,6 +160,11 @@ def _lines(row: Any, owed: str) -> list[str]:
             ]
         case _:
             return [what, f"Votre inscription est close : {words.END_REASONS.get(row.end_reason, '')}."]
+
+
+def _access(row: Any) -> list[str]:
+    """Of another place: whoever needs it has to know."""
+    return [] if row.accessible else ["Ce lieu n’est pas accessible en fauteuil."]
 
 
 def _kept(row: Any, seats: str) -> str:
@@ -185,7 +201,7 @@ async def invite(tx: Transaction, household: Any, cafe: Cafe) -> None:
 
 async def write_to_coordinator(tx: Transaction, cafe: Cafe, target: Cafe | None, km: float) -> None:
     """A café of theirs was dissolved by the pass: into which, or called off."""
-    contact = await venue_store.contact_of(tx, cafe.coordinator_id)
+    contact = (await venue_store.find_coordinator(tx, cafe.coordinator_id)).contact_email
     if contact is None:
         return
     what = f"{slot(cafe.plan.starts_at, cafe.plan.ends_at)}, {cafe.plan.venue.title}"
@@ -231,22 +247,28 @@ async def write_to_facilitator(tx: Transaction, cafe_id: UUID, now: datetime) ->
 async def tell_facilitator(tx: Transaction, before: Cafe, after: Cafe) -> None:
     """Who has the list of a café is told when it is otherwise, or no longer theirs; who runs it instead has the list."""
     one = await venue_store.find_facilitator(tx, before.plan.facilitator_id)
-    if before.reminded_at is None or (before.plan == after.plan and before.state == after.state):
-        return
     was, now = before.plan, after.plan
     gone = after.state == "cancelled" or was.facilitator_id != now.facilitator_id
+    if before.reminded_at is None or not (gone or season.word_of(was, now)):
+        return
     said = "Ce café n’a pas lieu." if after.state == "cancelled" else "Ce café est confié à quelqu’un d’autre."
-    place = filter(None, (now.venue.title, now.venue.address, reference.commune_label(now.venue.commune_code)))
     if not gone:
-        said = f"Désormais : « {words.THEMES[now.theme]} », {slot(now.starts_at, now.ends_at)}, {', '.join(place)}."
+        said = f"Désormais : {_described(now)}."
     if one is not None:
         link = tx.signed_address("/animation", FACILITATOR_LINK, str(was.facilitator_id), _LINK_DAYS)
-        what = f"« {words.THEMES[was.theme]} », {slot(was.starts_at, was.ends_at)}, {was.venue.title}"
         await tx.mail(
             message_key=f"exchange:{before.cafe_id}:{after.version}",
             recipient=one.email,
             subject="Un café que vous n’animez plus" if gone else "Un café que vous animez change",
-            body=f"{what}\n{said}\n\nLes cafés que vous animez :\n{link}",
+            body=f"{_described(was)}\n{said}\n\nLes cafés que vous animez :\n{link}",
         )
     if after.state != "cancelled" and was.facilitator_id != now.facilitator_id and was.starts_at == now.starts_at:
         await write_to_facilitator(tx, before.cafe_id, await tx.now())
+
+
+def _described(plan: Plan) -> str:
+    return f"« {words.THEMES[plan.theme]} », {slot(plan.starts_at, plan.ends_at)}, {_place(plan.venue)}"
+
+
+def _place(venue: Venue) -> str:
+    return ", ".join(filter(None, (venue.title, venue.address, reference.commune_label(venue.commune_code))))

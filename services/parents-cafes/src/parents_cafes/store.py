@@ -20,7 +20,7 @@ from common.policy import limits_at
 from common.transaction import Transaction
 from parents_cafes import domain
 from parents_cafes.messages import CafePeriod, CafeTheme, VenueKind
-from parents_cafes.state import Cafe, Decision, Period, Plan, Policy, Registration, Venue
+from parents_cafes.state import WORDS, Cafe, Decision, Period, Plan, Policy, Registration, Venue, Word
 from waiting_list.rules import ORDER
 from waiting_list.store import Lists
 from waiting_list.tables import LIVE, TAKING
@@ -228,18 +228,20 @@ async def _save_all_registrations(tx: Transaction, before: Cafe, after: Cafe) ->
         await CAFES.miss_all(tx, after.cafe_id)
 
 
-async def owe_the_change(tx: Transaction, cafe: Cafe, what: str, policy: Policy, now: datetime) -> None:
+async def owe_the_change(tx: Transaction, cafe: Cafe, what: Word, policy: Policy, now: datetime) -> None:
     """Everybody who comes, or hopes to, is to be told of another day, place or theme; what is due is due before the new day.
 
     Who is registered may leave freely for a while, as after a merge: it is not what they registered for.
     """
     await tx.execute(
-        """UPDATE registration SET owed = :what, revision = revision + 1,
+        """UPDATE registration SET owed = CASE WHEN owed = ANY(:weightier) THEN owed ELSE :what END, revision = revision + 1,
                due_at = CASE state WHEN 'waiting' THEN :closes_at WHEN 'offered' THEN LEAST(due_at, :closes_at) END,
                moved_until = CASE state WHEN 'registered' THEN CAST(:until AS timestamptz) END
            WHERE cafe_id = :id AND state IN ('waiting', 'offered', 'registered')""",
         id=cafe.cafe_id,
         what=what,
+        # What matters more, and is not written yet, is not forgotten for it.
+        weightier=list(WORDS[: WORDS.index(what)]),
         closes_at=policy.terms.cut_off(cafe.plan.starts_at),
         until=min(now + timedelta(hours=policy.move_answer_hours), cafe.plan.starts_at),
     )
