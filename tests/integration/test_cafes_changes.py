@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from common.failures import Refusal
 from common.runtime import Runtime
 from common.testing import Query, accepting, set_clock
-from parents_cafes import season_handlers
+from parents_cafes import personal_data, season_handlers, venue_store
 from parents_cafes.bodies import VenueBody
 from parents_cafes.state import Coordinator
 from tests.integration.cafes import (
@@ -36,6 +37,20 @@ from tests.integration.forms import logged_in, problem_on
 from tests.integration.test_cafes_pages import persona
 from waiting_list.rules import PARIS
 
+# The agency of the other tests plans its own cafés; this one helps everywhere.
+CHIEF = replace(AGENCY, may_all=True)
+MINE, OTHER = Coordinator("mine", "mine@example.org"), Coordinator("other", "other@example.org")
+
+
+async def given_to(runtime: Runtime, who: Coordinator, *cafe_ids: UUID) -> None:
+    """The agency's cafés are a coordinator's."""
+    async with runtime.database.transaction() as tx:
+        coordinator_id = await venue_store.coordinator_for(tx, who)
+        await tx.execute(
+            "UPDATE cafe SET coordinator_id = :who WHERE cafe_id = ANY(:ids)", who=coordinator_id, ids=list(cafe_ids)
+        )
+
+
 async def called_off(runtime: Runtime, who: Coordinator, cafe_id: UUID) -> Refusal | None:
     """A café is called off, and whoever does it has seen what would break."""
     async with runtime.database.transaction() as tx:
@@ -50,6 +65,82 @@ async def described(runtime: Runtime, who: Coordinator, venue_id: UUID, **more: 
     async with runtime.database.transaction() as tx:
         refusal: Refusal | None = await accepting(tx, partial(season_handlers.describe_venue, tx, who, venue))
         return refusal
+
+
+# -- whoever plans a café
+
+
+async def test_whose_cafe_the_agency_changes_reads_what_and_what_they_can_do(cafes_runtime: Runtime) -> None:
+    """Opened, changed, called off: one mail each, with what it was; nothing when nothing changes, and nothing of one's own acts."""
+    cafe_id = await opened(cafes_runtime, open_it=False)
+    await given_to(cafes_runtime, MINE, cafe_id)
+    async with cafes_runtime.database.transaction() as tx:
+        assert await season_handlers.open_cafe(tx, CHIEF, cafe_id) is None
+    await registered(cafes_runtime, cafe_id, "family")
+    row = await cafe_row(cafes_runtime, cafe_id)
+    body = cafe_body(row.venue_id, row.facilitator_id, on=1, hour=17, theme="TRADES", capacity_count=12)
+    for _ in range(2):
+        assert await planned(cafes_runtime, cafe_id, body, who=CHIEF) is None
+    own = {**body, "theme": "STEREOTYPES"}
+    assert await planned(cafes_runtime, cafe_id, own, who=MINE) is None
+    async with cafes_runtime.database.transaction() as tx:
+        new_id = uuid4()
+        assert await season_handlers.describe_facilitator(tx, CHIEF, new_id, "Relais", "relais@example.org") is None
+    assert await planned(cafes_runtime, cafe_id, own | {"facilitator_id": str(new_id)}, who=CHIEF) is None
+    for _ in range(2):
+        assert await called_off(cafes_runtime, CHIEF, cafe_id) is None
+    (opening, changed, replaced, gone) = await mails_of(cafes_runtime, "mine")
+    assert opening[0] == "Un café que vous suivez est ouvert" and "Les inscriptions sont ouvertes." in opening[1]
+    assert changed[0] == "Un café que vous suivez change"
+    for said in (
+        "L’agence l’a décidé",
+        "Thème : Les métiers et ceux qui les font (jusqu’ici : Accompagner son adolescent)",
+        "Quand : ",
+        "Places du café : 12 (jusqu’ici : 20)",
+        "Les familles inscrites sont prévenues",
+        f"/saison/cafes/{cafe_id}",
+    ):
+        assert said in changed[1], changed[1]
+    assert "Quelqu’un d’autre" not in changed[1] and "Où :" not in changed[1] and "family" not in changed[1]
+    assert "Quelqu’un d’autre l’anime." in replaced[1] and "Relais" not in replaced[1] and "Quand" not in replaced[1]
+    assert gone[0] == "Un café que vous suivez est annulé" and "/saison/cafes/nouveau" in gone[1]
+    assert [subject for subject, _ in await mails_of(cafes_runtime, "agency")] == []
+
+
+async def test_whose_venue_somebody_else_changes_reads_it_once(cafes_runtime: Runtime) -> None:
+    """A venue of several coordinators' cafés: one mail to each but who did it; a second word for the same thing is none."""
+    ids = [await opened(cafes_runtime, on=n) for n in range(4)]
+    venue_id = (await cafe_row(cafes_runtime, ids[0])).venue_id
+    async with cafes_runtime.database.transaction() as tx:
+        await tx.execute("UPDATE cafe SET venue_id = :venue", venue=venue_id)
+        keeper_id = await venue_store.coordinator_for(tx, OTHER)
+        await tx.execute("UPDATE venue SET keeper_id = :keeper", keeper=keeper_id)
+    await given_to(cafes_runtime, MINE, *ids[:2])
+    await given_to(cafes_runtime, OTHER, ids[2])
+    await registered(cafes_runtime, ids[0], "family")
+    for _ in range(2):
+        assert await described(cafes_runtime, OTHER, venue_id, accessible=True, capacity_count=12) is None
+    assert await described(cafes_runtime, CHIEF, venue_id, capacity_count=12) is None
+    smaller, steps = await mails_of(cafes_runtime, "mine")
+    assert smaller[0] == "Des cafés que vous suivez changent" and "Qui suit ce lieu l’a décrit autrement" in smaller[1]
+    assert smaller[1].count("Places assises du lieu : 12 (jusqu’ici : 100)") == 2
+    assert smaller[1].count("Places du café : 12 (jusqu’ici : 20)") == 2
+    assert "Les familles inscrites" not in smaller[1], "nothing of theirs is otherwise"
+    assert all(f"/saison/cafes/{one}" in smaller[1] for one in ids[:2])
+    assert steps[1].count("Accessible en fauteuil : non (jusqu’ici : oui)") == 2
+    assert "L’agence l’a décidé" in steps[1] and steps[1].count("Les familles inscrites sont prévenues") == 1
+    assert [subject for subject, _ in await mails_of(cafes_runtime, "other")] == ["Un café que vous suivez change"]
+    assert [subject for subject, _ in await mails_of(cafes_runtime, "agency")] == ["Un café que vous suivez change"]
+
+
+async def test_who_is_erased_is_not_written_to(cafes_runtime: Runtime) -> None:
+    """A café whose coordinator is nobody any longer is changed like any other."""
+    cafe_id = await opened(cafes_runtime)
+    await given_to(cafes_runtime, MINE, cafe_id)
+    async with cafes_runtime.database.transaction() as tx:
+        assert await personal_data.erase_address(tx, "mine@example.org") == 0
+    assert await called_off(cafes_runtime, CHIEF, cafe_id) is None
+    assert await mails_of(cafes_runtime, "mine") == []
 
 
 # -- its households

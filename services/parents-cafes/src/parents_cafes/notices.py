@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,7 +11,7 @@ from common.pages import moment, slot
 from common.sweepers import Sweeper
 from common.transaction import Transaction
 from parents_cafes import household_store, season, season_store, venue_store, words
-from parents_cafes.state import Cafe, Plan, Policy, Venue
+from parents_cafes.state import Cafe, Coordinator, Plan, Policy, Venue
 from parents_cafes.store import CAFES
 from territory import reference
 
@@ -264,6 +265,62 @@ async def tell_facilitator(tx: Transaction, before: Cafe, after: Cafe) -> None:
         )
     if after.state != "cancelled" and was.facilitator_id != now.facilitator_id and was.starts_at == now.starts_at:
         await write_to_facilitator(tx, before.cafe_id, await tx.now())
+
+
+# -- what somebody else changed
+
+
+async def tell_coordinators(tx: Transaction, who: Coordinator, changed: Sequence[tuple[Cafe, Cafe]]) -> None:
+    """Whose cafés somebody else changed, opened or called off reads which, what is otherwise, and what they can do: once, in one mail."""
+    by_coordinator: dict[UUID, list[tuple[Cafe, Cafe]]] = {}
+    for before, after in changed:
+        by_coordinator.setdefault(before.coordinator_id, []).append((before, after))
+    for coordinator_id, theirs in by_coordinator.items():
+        one = await venue_store.find_coordinator(tx, coordinator_id)
+        told = [lines for before, after in theirs if (lines := await _differences(tx, before, after))]
+        if one.contact_email is None or one.account == who.account or not told:
+            continue
+        before, last = theirs[-1]
+        became = {"open": "est ouvert", "cancelled": "est annulé"}
+        said = "change" if last.state == before.state else became[last.state]
+        by = "L’agence l’a décidé" if who.may_all else "Qui suit ce lieu l’a décrit autrement"
+        await tx.mail(
+            # A café has another version after each change.
+            message_key=f"changed:{last.cafe_id}:{last.version}",
+            recipient=one.contact_email,
+            subject=f"Un café que vous suivez {said}" if len(told) == 1 else "Des cafés que vous suivez changent",
+            body="\n".join((f"{by} :", *(line for lines in told for line in ("", *lines)))),
+        )
+
+
+async def _differences(tx: Transaction, before: Cafe, after: Cafe) -> list[str]:
+    """A café as it was, what is otherwise, and what whoever plans it can do; nothing where they would see no difference."""
+    was, now = before.plan, after.plan
+    if after.state == "cancelled":
+        told = "Ce café est annulé. Chaque famille est prévenue, et passera en premier la prochaine fois."
+        return [_described(was), told, f"En prévoir un autre : {tx.address('/saison/cafes/nouveau')}"]
+    sides: dict[str, list[Any]] = {
+        "Thème": [words.THEMES[plan.theme] for plan in (was, now)],
+        "Quand": [slot(plan.starts_at, plan.ends_at) for plan in (was, now)],
+        "Où": [_place(plan.venue) for plan in (was, now)],
+        "Genre de lieu": [words.VENUE_KINDS[plan.venue.kind] for plan in (was, now)],
+        "Accessible en fauteuil": ["oui" if plan.venue.accessible else "non" for plan in (was, now)],
+        "Places assises du lieu": [plan.venue.capacity_count for plan in (was, now)],
+        "Places du café": [plan.capacity_count for plan in (was, now)],
+    }
+    said = [f"{name} : {new} (jusqu’ici : {old})" for name, (old, new) in sides.items() if old != new]
+    if was.facilitator_id != now.facilitator_id:
+        # No name: it would outlive the person in a mail.
+        said.append("Quelqu’un d’autre l’anime.")
+    if after.state != before.state:
+        said.append("Les inscriptions sont ouvertes.")
+    if not said:
+        return []
+    anybody = before.counts.taken + before.counts.waiting > 0
+    if anybody and not before.has_begun(await tx.now()) and season.word_of(was, now):
+        said.append("Les familles inscrites sont prévenues, et peuvent annuler librement.")
+    page = tx.address(f"/saison/cafes/{after.cafe_id}")
+    return [_described(was), *said, f"Le voir, le changer ou l’annuler : {page}"]
 
 
 def _described(plan: Plan) -> str:

@@ -37,7 +37,7 @@ NO_FACILITATOR = Refusal("not_found", "Cette personne n’est pas parmi celles q
 
 
 async def describe_venue(tx: Transaction, who: Coordinator, venue: Venue) -> Refusal | None:
-    """Writes a venue; cafés to come in it are told anew where they are. What has begun keeps its seats."""
+    """Writes a venue; cafés to come in it are told anew where they are, and so is who plans them. What has begun keeps its seats."""
     keeper_id = await venue_store.coordinator_for(tx, who)
     known = await venue_store.keeper_of(tx, "venue", venue.venue_id)
     if known not in (None, keeper_id) and not who.may_all:
@@ -64,14 +64,14 @@ async def describe_venue(tx: Transaction, who: Coordinator, venue: Venue) -> Ref
         return refusal
     if not await venue_store.save_venue(tx, venue, known or keeper_id):
         return NOT_YOURS
-    for cafe, plan, broken in planned:
-        await _rewritten(tx, cafe, plan, broken, policy, now)
+    told = [(cafe, await _rewritten(tx, cafe, plan, broken, policy, now)) for cafe, plan, broken in planned]
+    await notices.tell_coordinators(tx, who, told)
     return None
 
 
 async def _rewritten(
     tx: Transaction, cafe: Cafe, plan: Plan, broken: list[Commitment], policy: Policy, now: datetime
-) -> None:
+) -> Cafe:
     """A café whose venue is another: it is told anew, and so is everybody in it; who no longer fits waits no more."""
     told = replace(cafe, plan=plan, revision=cafe.revision + 1)
     if plan.capacity_count != cafe.plan.capacity_count:
@@ -80,6 +80,7 @@ async def _rewritten(
     if not cafe.has_begun(now):
         await _owe_the_change(tx, cafe, saved.cafe, policy, now)
     await _end_outgrown(tx, cafe.cafe_id, broken)
+    return saved.cafe
 
 
 async def _owe_the_change(tx: Transaction, before: Cafe, after: Cafe, policy: Policy, now: datetime) -> None:
@@ -142,6 +143,7 @@ async def plan_cafe(tx: Transaction, who: Coordinator, cafe_id: UUID, plan: Plan
     saved = await store.save(tx, before, decision, policy)
     if cafe is not None:
         await _owe_the_change(tx, cafe, saved.cafe, policy, now)
+        await notices.tell_coordinators(tx, who, [(cafe, saved.cafe)])
     await _end_outgrown(tx, cafe_id, broken)
     again = await store.lock_cafe(tx, cafe_id)
     assert again is not None
@@ -166,6 +168,7 @@ async def open_cafe(tx: Transaction, who: Coordinator, cafe_id: UUID) -> Refusal
     if decision.messages:
         for row in near:
             await notices.invite(tx, row, decision.cafe)
+        await notices.tell_coordinators(tx, who, [(cafe, decision.cafe)])
     return decision.refusal
 
 
@@ -183,6 +186,7 @@ async def call_off(tx: Transaction, who: Coordinator, cafe_id: UUID) -> Refusal 
         return refusal
     saved = await store.save(tx, cafe, decision, await store.policy_at(tx, now))
     await notices.tell_facilitator(tx, cafe, saved.cafe)
+    await notices.tell_coordinators(tx, who, [(cafe, saved.cafe)])
     return None
 
 
