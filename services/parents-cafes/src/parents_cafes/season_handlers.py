@@ -38,8 +38,8 @@ NO_FACILITATOR = Refusal("not_found", "Cette personne n’est pas parmi celles q
 
 async def describe_venue(tx: Transaction, who: Coordinator, venue: Venue) -> Refusal | None:
     """Writes a venue; cafés to come in it are told anew where they are, and so is who plans them. What has begun keeps its seats."""
-    keeper_id = await venue_store.coordinator_for(tx, who)
     known = await venue_store.keeper_of(tx, "venue", venue.venue_id)
+    keeper_id = await venue_store.coordinator_for(tx, who)
     if known not in (None, keeper_id) and not who.may_all:
         return NOT_YOURS
     there = await venue_store.cafes_at(tx, venue.venue_id) if known is not None else []

@@ -1,6 +1,6 @@
 """Loads and saves cafés and the registrations in them.
 
-Locks, each taken once and in this order: the pass; what was asked (`request`); a household; cafés by id. Registrations have
+Locks, each taken once and in this order: the pass; what was asked (`request`); a household; a venue; cafés by id. Registrations have
 no lock of their own, their café's is theirs. Whoever finds under the lock that a merge moved one gives the transaction up.
 """
 
@@ -66,11 +66,13 @@ async def lock_cafe(
     tx: Transaction, cafe_id: UUID, *, holder_id: UUID | None = None, registration_id: UUID | None = None
 ) -> Cafe | None:
     """A café, its row locked, with its counts and those registrations that are due, of a household, or of an id."""
-    row = await tx.fetch_one(
-        f"SELECT {WHOLE} FROM cafe c JOIN venue v USING (venue_id) WHERE cafe_id = :id FOR UPDATE OF c", id=cafe_id
-    )
-    if row is None:
+    if await tx.fetch_one("SELECT 1 FROM cafe WHERE cafe_id = :id FOR UPDATE", id=cafe_id) is None:
         return None
+    # Not by the statement that waits: where the venue became another meanwhile, that finds the one of before, or no row at all.
+    row = await tx.fetch_one(
+        f"SELECT {WHOLE} FROM cafe c JOIN venue v USING (venue_id) WHERE cafe_id = :id", id=cafe_id
+    )
+    assert row is not None
     rows = await CAFES.looked_at(tx, cafe_id, holder_id=holder_id, registration_id=registration_id)
     registrations = tuple(registration_of(one) for one in rows)
     return replace(cafe_of(row), counts=await CAFES.counts(tx, cafe_id), registrations=registrations)

@@ -61,8 +61,8 @@ async def save_venue(tx: Transaction, venue: Venue, keeper_id: UUID) -> bool:
 
 
 async def find_venue(tx: Transaction, venue_id: UUID) -> Venue | None:
-    """A venue, or None."""
-    row = await tx.fetch_one("SELECT * FROM venue WHERE venue_id = :id", id=venue_id)
+    """A venue, which nobody describes otherwise until a café is planned in it; None when there is none."""
+    row = await tx.fetch_one("SELECT * FROM venue WHERE venue_id = :id FOR SHARE", id=venue_id)
     return venue_of(row) if row is not None else None
 
 
