@@ -128,13 +128,15 @@ async def opened(
     return cafe_id
 
 
-async def planned(runtime: Runtime, cafe_id: UUID, body: dict[str, Any]) -> Refusal | None:
-    """The agency plans a café, or changes one."""
+async def planned(
+    runtime: Runtime, cafe_id: UUID, body: dict[str, Any], *, who: Coordinator = AGENCY
+) -> Refusal | None:
+    """A coordinator, or the agency, plans a café, or changes one."""
     plan = CafeBody.model_validate(body)
     async with runtime.database.transaction() as tx:
         venue = await venue_store.find_venue(tx, plan.venue_id)
         assert venue is not None
-        act = partial(season_handlers.plan_cafe, tx, AGENCY, cafe_id, plan.plan(venue))
+        act = partial(season_handlers.plan_cafe, tx, who, cafe_id, plan.plan(venue))
         refusal: Refusal | None = await accepting(tx, act)
         return refusal
 

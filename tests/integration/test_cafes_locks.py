@@ -13,8 +13,9 @@ from common.runtime import Runtime
 from common.testing import never_in_a_circle, until_it_waits
 from common.transaction import Transaction
 from parents_cafes import handlers, household_store, personal_data, season_handlers
+from parents_cafes.bodies import VenueBody
 from parents_cafes.handlers import Registered
-from tests.integration.cafes import AGENCY, opened, registered
+from tests.integration.cafes import AGENCY, cafe_body, cafe_row, opened, planned, registered
 
 # As a merge locks a café; a foreign key to it may still be written meanwhile.
 _LOCK = "SELECT 1 FROM cafe WHERE cafe_id = :id FOR NO KEY UPDATE"
@@ -69,3 +70,34 @@ async def test_who_confirms_and_who_is_erased_wait_in_one_order(cafes_runtime: R
     assert await erasing == 1
     async with database.transaction() as tx:
         assert await personal_data.export_address(tx, address) is None
+
+
+async def test_a_cafe_that_moves_while_somebody_registers_is_still_there(cafes_runtime: Runtime) -> None:
+    """Whoever waits for a café whose venue becomes another finds it in the new one."""
+    cafe_id, other = await opened(cafes_runtime), await opened(cafes_runtime, on=1)
+    async with cafes_runtime.database.transaction() as tx:
+        await tx.fetch_one(_LOCK, id=cafe_id)
+        registering = asyncio.create_task(registered(cafes_runtime, cafe_id, "meanwhile"))
+        await until_it_waits(tx, registering)
+        await tx.execute(
+            "UPDATE cafe SET venue_id = (SELECT venue_id FROM cafe WHERE cafe_id = :other) WHERE cafe_id = :id",
+            other=other,
+            id=cafe_id,
+        )
+    made = await registering
+    assert isinstance(made, Registered) and made.registration is not None, made
+
+
+async def test_a_cafe_is_planned_in_a_venue_as_it_is_by_then(cafes_runtime: Runtime) -> None:
+    """Its coordinator waits for whoever describes the venue, and has no more seats than it contains."""
+    cafe_id, there = await opened(cafes_runtime), await opened(cafes_runtime, on=1)
+    venue_id = (await cafe_row(cafes_runtime, there)).venue_id
+    body = cafe_body(venue_id, (await cafe_row(cafes_runtime, cafe_id)).facilitator_id)
+    async with cafes_runtime.database.transaction() as tx:
+        small = {"title": "Médiathèque", "kind": "ASSOCIATION", "commune_code": "76540", "capacity_count": 9}
+        venue = VenueBody.model_validate(small).venue(venue_id)
+        assert await season_handlers.describe_venue(tx, AGENCY, venue) is None
+        planning = asyncio.create_task(planned(cafes_runtime, cafe_id, body))
+        await until_it_waits(tx, planning)
+    refusal = await planning
+    assert refusal is not None and refusal.reason == "too_many_seats", refusal

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -12,7 +13,9 @@ import httpx
 import pytest
 
 from common.embedded.stack import Stack
+from common.links import signed_link
 from common.testing import Query, client_of, url_of
+from parents_cafes.notices import FACILITATOR_LINK
 from tests.integration.cafes import Cafes
 from tests.integration.conftest import Seats, declare
 from tests.integration.events import Events, register
@@ -55,18 +58,37 @@ async def _of_events(stack: Stack) -> Scene:
     return Scene("events", address, api, f"/v1/sessions/{session_id}/registrations", person, f"/seances/{session_id}")
 
 
-async def _of_cafes(stack: Stack) -> Scene:
-    """A coordinator and a household."""
+async def _of_cafes(stack: Stack, seats: int = 1, hour: int = 9) -> Scene:
+    """A coordinator and a household that comes; or that waits, when it is more than the one seat that there is."""
     cafes = Cafes(stack, url_of(stack, "parents-cafes"))
     api, person = await _who(stack, "parents-cafes", "coordinator", "/lieux")
     address = f"foyer-{uuid4().hex[:8]}@example.org"
-    cafe_id = await cafes.cafe(api, commune_code="50129", on=25, hour=9)
+    cafe_id = await cafes.cafe(api, commune_code="50129", on=25, hour=hour, capacity_count=1)
     async with cafes.family() as family:
-        asked = await family.post(f"/v1/cafes/{cafe_id}/requests", json={"email": address})
+        body = {"email": address, "seat_count": seats}
+        asked = await family.post(f"/v1/cafes/{cafe_id}/requests", json=body)
         token = cafes_token(cafes, asked.json()["request_id"])
-        assert (await family.post(f"/v1/requests/{token}/confirmation", json={})).status_code == 201
+        made = await family.post(f"/v1/requests/{token}/confirmation", json={})
+        assert made.json()["registration"]["state"] == ("registered" if seats == 1 else "waiting"), made.text
     listed = f"/v1/cafes/{cafe_id}/registrations"
     return Scene("parents-cafes", address, api, listed, person, f"/saison/cafes/{cafe_id}/liste")
+
+
+async def _of_a_line(stack: Stack) -> Scene:
+    """A coordinator and a household in line."""
+    return await _of_cafes(stack, seats=2, hour=11)
+
+
+async def _of_an_exchange(stack: Stack) -> Scene:
+    """Who runs it sees the list of tomorrow, by the link of their mail."""
+    scene = await _of_cafes(stack, hour=14)
+    cafe_id = scene.page.split("/")[3]
+    tomorrow = f"""UPDATE cafe SET state = 'confirmed', review_at = NULL, starts_at = now() + interval '24 hours',
+                       ends_at = now() + interval '25 hours' WHERE cafe_id = '{cafe_id}' RETURNING facilitator_id"""
+    facilitator_id = await asyncio.to_thread(stack.postgres.psql, tomorrow, "parents_cafes")
+    secret = (stack.settings.home / "session.secret").read_text()
+    link = signed_link(secret, FACILITATOR_LINK, facilitator_id.strip(), 2)
+    return replace(scene, page=f"/animation/{link}")
 
 
 async def _of_platforms(stack: Stack, page: str = "/mes-plateaux") -> Scene:
@@ -137,7 +159,18 @@ async def _of_a_prescriber(stack: Stack) -> Scene:
 
 
 @pytest.mark.parametrize(
-    "of", [_of_events, _of_cafes, _of_platforms, _of_a_week, _of_stages, _of_a_structure, _of_a_prescriber]
+    "of",
+    [
+        _of_events,
+        _of_cafes,
+        _of_a_line,
+        _of_an_exchange,
+        _of_platforms,
+        _of_a_week,
+        _of_stages,
+        _of_a_structure,
+        _of_a_prescriber,
+    ],
 )
 async def test_a_name_that_mail_does_not_reach_is_marked(stack: Stack, query: Query, of: Any) -> None:
     """Nothing is said of who is reached; after a failure the badge and `reachable: false`; after a later success neither."""

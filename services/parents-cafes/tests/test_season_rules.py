@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from typing import get_args
-from uuid import UUID
+from typing import Any, get_args
+from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import given, settings
@@ -18,11 +19,13 @@ from parents_cafes.messages import (
     CafeMerged,
     CafePeriod,
     CafeStatus,
+    CafeTheme,
     HouseholdMoved,
     HouseholdQueued,
+    VenueKind,
 )
 from parents_cafes.season import TRANSITIONS, Candidate, Verdict
-from parents_cafes.state import Cafe, CafeState, Registration
+from parents_cafes.state import Cafe, CafeState, Plan, Registration
 from small_cafes import NOW, PERIOD, POLICY, STARTS, cafe, registration
 from waiting_list.rules import PARIS
 
@@ -87,6 +90,61 @@ def test_an_open_cafe_keeps_its_period_and_its_seats() -> None:
     moved = season.describe(one, later, POLICY, NOW)
     assert moved.refusal is None and moved.cafe.review_at == DUE + timedelta(days=2)
     assert season.describe(moved.cafe, later, POLICY, NOW).messages == (), "what is the same is not told again"
+
+
+_ELSEWHERE: dict[str, Callable[[Plan], Plan]] = {
+    "day": lambda plan: replace(
+        plan, starts_at=STARTS + timedelta(days=2), ends_at=STARTS + timedelta(days=2, hours=1)
+    ),
+    "end": lambda plan: replace(plan, ends_at=plan.ends_at + timedelta(minutes=15)),
+    "venue": lambda plan: replace(plan, venue=replace(plan.venue, venue_id=uuid4())),
+    "theme": lambda plan: replace(plan, theme=CafeTheme.STEREOTYPES),
+    "seats": lambda plan: replace(plan, capacity_count=12),
+    "facilitator": lambda plan: replace(plan, facilitator_id=uuid4()),
+}
+
+
+@pytest.mark.parametrize("change", _ELSEWHERE)
+@pytest.mark.parametrize("state", get_args(CafeState))
+def test_what_has_begun_stays_what_it_was(state: CafeState, change: str) -> None:
+    """From its hour on, or once somebody is there: nothing but who runs it; what is over not even that. A plan that nobody saw may move."""
+    before, came = cafe(state=state), cafe(registration("attended"), state=state)
+    for one, now in ((before, NOW), (before, STARTS), (came, NOW)):
+        begun = now == STARTS or one is came
+        refused = season.describe(one, _ELSEWHERE[change](one.plan), POLICY, now).refusal
+        stands = state in ("planned", "open", "confirmed")
+        # The day that this planned one is moved to is too near by then: that is another reason.
+        barred = not stands or (begun and state != "planned" and change != "facilitator")
+        assert (refused is not None and refused.reason == "cafe_over") == barred, refused
+
+
+def test_a_cafe_keeps_its_seats_though_new_ones_may_have_fewer() -> None:
+    """The policy allows ten by now: another theme is no reason to lose seats, and more than it has are refused."""
+    one, fewer = of(12), replace(POLICY, capacity_max=10)
+    assert season.describe(one, replace(one.plan, theme=CafeTheme.STEREOTYPES), fewer, NOW).refusal is None
+    moved = season.describe(one, _ELSEWHERE["venue"](one.plan), fewer, NOW)
+    assert moved.refusal is not None and moved.refusal.reason == "too_many_seats"
+
+
+def test_households_are_told_what_matters_most() -> None:
+    """Of a place where no wheelchair gets in before its day, of its day or place before its theme; of what is not theirs nothing."""
+    plan = replace(cafe().plan, venue=replace(cafe().plan.venue, accessible=True))
+    steps = replace(plan, venue=replace(plan.venue, accessible=False))
+    assert season.word_of(plan, _ELSEWHERE["day"](steps)) == "inaccessible"
+    assert season.word_of(steps, plan) is None, "nobody has to be told that it is better"
+    for change in ("day", "end", "venue"):
+        assert season.word_of(plan, _ELSEWHERE["theme"](_ELSEWHERE[change](plan))) == "changed"
+    places: list[dict[str, Any]] = [
+        {"title": "Annexe"},
+        {"address": "2 rue du Port"},
+        {"commune_code": "76351"},
+        {"kind": VenueKind.CAFE},
+    ]
+    for place in places:
+        assert season.word_of(plan, replace(plan, venue=replace(plan.venue, **place))) == "changed"
+    assert season.word_of(plan, _ELSEWHERE["theme"](plan)) == "theme"
+    for change in ("seats", "facilitator"):
+        assert season.word_of(plan, _ELSEWHERE[change](plan)) is None
 
 
 @pytest.mark.parametrize("awaited", [False, True])

@@ -119,7 +119,7 @@ async def registrations(
     """Registrations with their household, café and venue: a household's newest first, a café's as its line has them."""
     return await tx.fetch_all(
         f"""SELECT r.*, h.email, h.title AS household_title, c.starts_at, c.ends_at, c.theme, c.state AS cafe_state,
-                   c.merged_into_id, c.revision AS cafe_revision, c.changed_at, v.title AS venue_title, v.commune_code, v.address
+                   c.merged_into_id, c.revision AS cafe_revision, c.changed_at, v.title AS venue_title, v.commune_code, v.address, v.accessible
             FROM registration r JOIN household h ON h.household_id = r.holder_id JOIN cafe c USING (cafe_id)
                 JOIN venue v USING (venue_id)
             WHERE (CAST(:household_id AS uuid) IS NULL OR holder_id = :household_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -9,8 +10,8 @@ from uuid import UUID
 from common.pages import moment, slot
 from common.sweepers import Sweeper
 from common.transaction import Transaction
-from parents_cafes import household_store, season_store, venue_store, words
-from parents_cafes.state import Cafe, Policy
+from parents_cafes import household_store, season, season_store, venue_store, words
+from parents_cafes.state import Cafe, Coordinator, Plan, Policy, Venue
 from parents_cafes.store import CAFES
 from territory import reference
 
@@ -22,6 +23,7 @@ _OWED: dict[str, str] = {
     "offered": "Des places sont à vous",
     "merged": "Votre café change de lieu",
     "changed": "Jour ou lieu changé",
+    "inaccessible": "Lieu plus accessible en fauteuil",
     "theme": "Autre thème",
     "outgrown": "Inscription close",
     "cancelled": "Votre café n’a pas lieu",
@@ -34,6 +36,7 @@ _FIRST = (
     "merged",
     "outgrown",
     "offered",
+    "inaccessible",
     "changed",
     "theme",
     "ended",
@@ -115,6 +118,7 @@ def _lines(row: Any, owed: str) -> list[str]:
             return [
                 "Trop peu de parents étaient inscrits à votre café : il est réuni à celui-ci.",
                 what,
+                *_access(row),
                 f"Vos places y sont gardées ({seats}). Jusqu’à {moment(row.moved_until)}, gardez, changez ou annulez librement ;",
                 "sans réponse, elles restent à vous.",
             ]
@@ -122,7 +126,15 @@ def _lines(row: Any, owed: str) -> list[str]:
             return [
                 "Le jour ou le lieu de votre café change :",
                 what,
+                *_access(row),
                 _kept(row, seats),
+            ]
+        case "inaccessible":
+            return [
+                "Le lieu de votre café n’est plus accessible en fauteuil. Voici le jour et le lieu qui valent désormais :",
+                what,
+                _kept(row, seats),
+                "Si vous avez besoin d’un accès en fauteuil, le lien montre les autres cafés qui ont de la place.",
             ]
         case "theme":
             return [
@@ -149,6 +161,11 @@ def _lines(row: Any, owed: str) -> list[str]:
             ]
         case _:
             return [what, f"Votre inscription est close : {words.END_REASONS.get(row.end_reason, '')}."]
+
+
+def _access(row: Any) -> list[str]:
+    """Of another place: whoever needs it has to know."""
+    return [] if row.accessible else ["Ce lieu n’est pas accessible en fauteuil."]
 
 
 def _kept(row: Any, seats: str) -> str:
@@ -185,7 +202,7 @@ async def invite(tx: Transaction, household: Any, cafe: Cafe) -> None:
 
 async def write_to_coordinator(tx: Transaction, cafe: Cafe, target: Cafe | None, km: float) -> None:
     """A café of theirs was dissolved by the pass: into which, or called off."""
-    contact = await venue_store.contact_of(tx, cafe.coordinator_id)
+    contact = (await venue_store.find_coordinator(tx, cafe.coordinator_id)).contact_email
     if contact is None:
         return
     what = f"{slot(cafe.plan.starts_at, cafe.plan.ends_at)}, {cafe.plan.venue.title}"
@@ -231,22 +248,84 @@ async def write_to_facilitator(tx: Transaction, cafe_id: UUID, now: datetime) ->
 async def tell_facilitator(tx: Transaction, before: Cafe, after: Cafe) -> None:
     """Who has the list of a café is told when it is otherwise, or no longer theirs; who runs it instead has the list."""
     one = await venue_store.find_facilitator(tx, before.plan.facilitator_id)
-    if before.reminded_at is None or (before.plan == after.plan and before.state == after.state):
-        return
     was, now = before.plan, after.plan
     gone = after.state == "cancelled" or was.facilitator_id != now.facilitator_id
+    if before.reminded_at is None or not (gone or season.word_of(was, now)):
+        return
     said = "Ce café n’a pas lieu." if after.state == "cancelled" else "Ce café est confié à quelqu’un d’autre."
-    place = filter(None, (now.venue.title, now.venue.address, reference.commune_label(now.venue.commune_code)))
     if not gone:
-        said = f"Désormais : « {words.THEMES[now.theme]} », {slot(now.starts_at, now.ends_at)}, {', '.join(place)}."
+        said = f"Désormais : {_described(now)}."
     if one is not None:
         link = tx.signed_address("/animation", FACILITATOR_LINK, str(was.facilitator_id), _LINK_DAYS)
-        what = f"« {words.THEMES[was.theme]} », {slot(was.starts_at, was.ends_at)}, {was.venue.title}"
         await tx.mail(
             message_key=f"exchange:{before.cafe_id}:{after.version}",
             recipient=one.email,
             subject="Un café que vous n’animez plus" if gone else "Un café que vous animez change",
-            body=f"{what}\n{said}\n\nLes cafés que vous animez :\n{link}",
+            body=f"{_described(was)}\n{said}\n\nLes cafés que vous animez :\n{link}",
         )
     if after.state != "cancelled" and was.facilitator_id != now.facilitator_id and was.starts_at == now.starts_at:
         await write_to_facilitator(tx, before.cafe_id, await tx.now())
+
+
+# -- what somebody else changed
+
+
+async def tell_coordinators(tx: Transaction, who: Coordinator, changed: Sequence[tuple[Cafe, Cafe]]) -> None:
+    """Whose cafés somebody else changed, opened or called off reads which, what is otherwise, and what they can do: once, in one mail."""
+    by_coordinator: dict[UUID, list[tuple[Cafe, Cafe]]] = {}
+    for before, after in changed:
+        by_coordinator.setdefault(before.coordinator_id, []).append((before, after))
+    for coordinator_id, theirs in by_coordinator.items():
+        one = await venue_store.find_coordinator(tx, coordinator_id)
+        told = [lines for before, after in theirs if (lines := await _differences(tx, before, after))]
+        if one.contact_email is None or one.account == who.account or not told:
+            continue
+        before, last = theirs[-1]
+        became = {"open": "est ouvert", "cancelled": "est annulé"}
+        said = "change" if last.state == before.state else became[last.state]
+        by = "L’agence l’a décidé" if who.may_all else "Qui suit ce lieu l’a décrit autrement"
+        await tx.mail(
+            # A café has another version after each change.
+            message_key=f"changed:{last.cafe_id}:{last.version}",
+            recipient=one.contact_email,
+            subject=f"Un café que vous suivez {said}" if len(told) == 1 else "Des cafés que vous suivez changent",
+            body="\n".join((f"{by} :", *(line for lines in told for line in ("", *lines)))),
+        )
+
+
+async def _differences(tx: Transaction, before: Cafe, after: Cafe) -> list[str]:
+    """A café as it was, what is otherwise, and what whoever plans it can do; nothing where they would see no difference."""
+    was, now = before.plan, after.plan
+    if after.state == "cancelled":
+        told = "Ce café est annulé. Chaque famille est prévenue, et passera en premier la prochaine fois."
+        return [_described(was), told, f"En prévoir un autre : {tx.address('/saison/cafes/nouveau')}"]
+    sides: dict[str, list[Any]] = {
+        "Thème": [words.THEMES[plan.theme] for plan in (was, now)],
+        "Quand": [slot(plan.starts_at, plan.ends_at) for plan in (was, now)],
+        "Où": [_place(plan.venue) for plan in (was, now)],
+        "Genre de lieu": [words.VENUE_KINDS[plan.venue.kind] for plan in (was, now)],
+        "Accessible en fauteuil": ["oui" if plan.venue.accessible else "non" for plan in (was, now)],
+        "Places assises du lieu": [plan.venue.capacity_count for plan in (was, now)],
+        "Places du café": [plan.capacity_count for plan in (was, now)],
+    }
+    said = [f"{name} : {new} (jusqu’ici : {old})" for name, (old, new) in sides.items() if old != new]
+    if was.facilitator_id != now.facilitator_id:
+        # No name: it would outlive the person in a mail.
+        said.append("Quelqu’un d’autre l’anime.")
+    if after.state != before.state:
+        said.append("Les inscriptions sont ouvertes.")
+    if not said:
+        return []
+    anybody = before.counts.taken + before.counts.waiting > 0
+    if anybody and not before.has_begun(await tx.now()) and season.word_of(was, now):
+        said.append("Les familles inscrites sont prévenues, et peuvent annuler librement.")
+    page = tx.address(f"/saison/cafes/{after.cafe_id}")
+    return [_described(was), *said, f"Le voir, le changer ou l’annuler : {page}"]
+
+
+def _described(plan: Plan) -> str:
+    return f"« {words.THEMES[plan.theme]} », {slot(plan.starts_at, plan.ends_at)}, {_place(plan.venue)}"
+
+
+def _place(venue: Venue) -> str:
+    return ", ".join(filter(None, (venue.title, venue.address, reference.commune_label(venue.commune_code))))

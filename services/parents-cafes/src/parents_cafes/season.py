@@ -24,7 +24,7 @@ from parents_cafes.messages import (
     CafeStatus,
     MoveCause,
 )
-from parents_cafes.state import Cafe, CafeState, Decision, Plan, Policy, Registration
+from parents_cafes.state import Cafe, CafeState, Decision, Plan, Policy, Registration, Venue, Word
 from waiting_list.rules import LIVE, PARIS, Counts
 
 # From where to where a café goes, and who brings it there.
@@ -56,8 +56,11 @@ _STATUS: dict[CafeState, CafeStatus] = {
 
 def describe(cafe: Cafe, plan: Plan, policy: Policy, now: datetime) -> Decision:
     """A new café, or one that changes: its day gives its period; households keep their seats and are told of another day or place."""
-    if cafe.state not in ("planned", "open", "confirmed"):
+    if not cafe.stands:
         return _refused(cafe, "cafe_over", f"Ce café est {STATES_FR[cafe.state]} : il ne change plus.")
+    # Whoever is there came for this; only somebody who is ill is replaced at the last minute.
+    if cafe.has_begun(now) and replace(plan, facilitator_id=cafe.plan.facilitator_id) != cafe.plan:
+        return _refused(cafe, "cafe_over", "Ce café a commencé : seul peut changer qui l’anime.")
     moves = cafe.version == 0 or plan.starts_at != cafe.plan.starts_at
     period = policy.period_of(plan.starts_at.astimezone(PARIS).date()) if moves else cafe.period
     if period is None:
@@ -70,7 +73,9 @@ def describe(cafe: Cafe, plan: Plan, policy: Policy, now: datetime) -> Decision:
             cafe, "other_period", "Des familles sont inscrites pour cette période : prévoyez un autre café."
         )
     most = min(policy.capacity_max, plan.venue.capacity_count)
-    if plan.capacity_count > most:
+    # One that is where it was keeps the seats that it has, whatever holds for new ones by now.
+    keeps = cafe.version > 0 and plan.venue == cafe.plan.venue and plan.capacity_count <= cafe.plan.capacity_count
+    if plan.capacity_count > most and not keeps:
         return _refused(
             cafe,
             "too_many_seats",
@@ -85,6 +90,20 @@ def describe(cafe: Cafe, plan: Plan, policy: Policy, now: datetime) -> Decision:
         changed = replace(changed, review_at=policy.review_at(plan.starts_at))
     changed = replace(changed, revision=cafe.revision + 1)
     return Decision(changed, (described(changed, policy, now),))
+
+
+def word_of(before: Plan, after: Plan) -> Word | None:
+    """What households of a café that is planned otherwise are told, what matters most first; None when nothing of theirs changes."""
+    if before.venue.accessible and not after.venue.accessible:
+        return "inaccessible"
+    if (before.starts_at, before.ends_at, _place(before)) != (after.starts_at, after.ends_at, _place(after)):
+        return "changed"
+    return "theme" if before.theme != after.theme else None
+
+
+def _place(plan: Plan) -> Venue:
+    """Where one goes, whoever it has room for."""
+    return replace(plan.venue, capacity_count=0, accessible=True)
 
 
 def open_(cafe: Cafe, policy: Policy, now: datetime, *, awaited: bool) -> Decision:

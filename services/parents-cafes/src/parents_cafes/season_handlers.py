@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from uuid import UUID
@@ -33,55 +32,62 @@ NOT_YOURS = Refusal("not_yours", "Ce café, ce lieu ou cette personne est suivi 
 NO_VENUE = Refusal("not_found", "Ce lieu n’existe pas : décrivez-le d’abord.")
 NO_FACILITATOR = Refusal("not_found", "Cette personne n’est pas parmi celles qui animent : décrivez-la d’abord.")
 
-Act = Callable[[Cafe, Policy, datetime], Decision]
-
 
 # -- venues and facilitators
 
 
 async def describe_venue(tx: Transaction, who: Coordinator, venue: Venue) -> Refusal | None:
-    """Writes a venue; cafés to come in it are told anew where they are."""
-    keeper_id = await venue_store.coordinator_for(tx, who)
+    """Writes a venue; cafés to come in it are told anew where they are, and so is who plans them. What has begun keeps its seats."""
     known = await venue_store.keeper_of(tx, "venue", venue.venue_id)
+    keeper_id = await venue_store.coordinator_for(tx, who)
     if known not in (None, keeper_id) and not who.may_all:
         return NOT_YOURS
-    before = await venue_store.find_venue(tx, venue.venue_id)
-    cafes = await venue_store.cafes_at(tx, venue.venue_id) if before is not None else []
-    locked = await store.lock_cafes(tx, *cafes) or {}
+    there = await venue_store.cafes_at(tx, venue.venue_id) if known is not None else []
+    locked = await store.lock_cafes(tx, *there) or {}
     now = await tx.now()
     policy = await store.policy_at(tx, now)
-    broken: dict[UUID, list[Commitment]] = {}
-    plans: dict[UUID, Plan] = {}
-    for cafe_id, cafe in locked.items():
-        seats = min(cafe.plan.capacity_count, venue.capacity_count)
-        plan = plans[cafe_id] = replace(cafe.plan, venue=venue, capacity_count=seats)
+    settled = [await handlers.settled(tx, one, policy, now) for one in locked.values()]
+    planned: list[tuple[Cafe, Plan, list[Commitment]]] = []
+    for cafe in settled:
+        if not cafe.stands or cafe.plan.venue.venue_id != venue.venue_id or cafe.plan.venue == venue:
+            continue
+        seats = cafe.plan.capacity_count
+        if not cafe.has_begun(now):
+            seats = min(seats, venue.capacity_count)
         if cafe.counts.taken > seats:
             detail = f"Un café de ce lieu a {cafe.counts.taken} places prises : déplacez-le d’abord."
-            return Refusal("seats_taken", detail, {"cafe_id": str(cafe_id), "taken_count": cafe.counts.taken})
+            return Refusal("seats_taken", detail, {"cafe_id": str(cafe.cafe_id), "taken_count": cafe.counts.taken})
+        plan = replace(cafe.plan, venue=venue, capacity_count=seats)
         changes = commitments.by_plan(cafe.plan, plan, Change.VENUE_SMALLER)
-        broken[cafe_id] = await commitments.registrations(tx, [cafe_id], changes, now)
-    if refusal := ask([one for found in broken.values() for one in found], tx.accepted):
+        planned.append((cafe, plan, await commitments.registrations(tx, cafe, changes, now)))
+    if refusal := ask([one for _, _, broken in planned for one in broken], tx.accepted):
         return refusal
     if not await venue_store.save_venue(tx, venue, known or keeper_id):
         return NOT_YOURS
-    for cafe_id, cafe in locked.items():
-        if plans[cafe_id] != cafe.plan:
-            await _rewritten(tx, cafe, plans[cafe_id], broken[cafe_id], policy, now)
+    told = [(cafe, await _rewritten(tx, cafe, plan, broken, policy, now)) for cafe, plan, broken in planned]
+    await notices.tell_coordinators(tx, who, told)
     return None
 
 
 async def _rewritten(
     tx: Transaction, cafe: Cafe, plan: Plan, broken: list[Commitment], policy: Policy, now: datetime
-) -> None:
+) -> Cafe:
     """A café whose venue is another: it is told anew, and so is everybody in it; who no longer fits waits no more."""
     told = replace(cafe, plan=plan, revision=cafe.revision + 1)
     if plan.capacity_count != cafe.plan.capacity_count:
         assert await store.move_cafe(tx, told)
-    await store.save(tx, cafe, Decision(told, (season.described(told, policy, now),)), policy)
-    if any(one.becomes is Fate.CHANGES for one in broken):
-        await store.owe_the_change(tx, told, "changed", policy, now)
-        await notices.tell_facilitator(tx, cafe, told)
+    saved = await store.save(tx, cafe, Decision(told, (season.described(told, policy, now),)), policy)
+    if not cafe.has_begun(now):
+        await _owe_the_change(tx, cafe, saved.cafe, policy, now)
     await _end_outgrown(tx, cafe.cafe_id, broken)
+    return saved.cafe
+
+
+async def _owe_the_change(tx: Transaction, before: Cafe, after: Cafe, policy: Policy, now: datetime) -> None:
+    """Who comes, and who runs it, are told what is otherwise for them."""
+    if word := season.word_of(before.plan, after.plan):
+        await store.owe_the_change(tx, after, word, policy, now)
+    await notices.tell_facilitator(tx, before, after)
 
 
 async def _end_outgrown(tx: Transaction, cafe_id: UUID, broken: list[Commitment]) -> None:
@@ -117,13 +123,15 @@ async def plan_cafe(tx: Transaction, who: Coordinator, cafe_id: UUID, plan: Plan
         return NOT_YOURS
     now = await tx.now()
     policy = await store.policy_at(tx, now)
+    if cafe is not None:
+        cafe = await handlers.settled(tx, cafe, policy, now)
     before = cafe or Cafe(
         cafe_id, coordinator_id, plan, policy.period_at(plan.starts_at.astimezone(PARIS).date()), "planned"
     )
     decision = season.describe(before, plan, policy, now)
     if decision.refusal is not None or not decision.messages:
         return decision.refusal
-    broken = await commitments.registrations(tx, [cafe_id], commitments.by_plan(before.plan, plan), now)
+    broken = await commitments.registrations(tx, before, commitments.by_plan(before.plan, plan), now)
     if refusal := ask(broken, tx.accepted):
         return refusal
     written = await (store.insert_cafe if cafe is None else store.move_cafe)(tx, decision.cafe)
@@ -133,13 +141,9 @@ async def plan_cafe(tx: Transaction, who: Coordinator, cafe_id: UUID, plan: Plan
             "venue_taken", "Quelqu’un vient de prendre ce lieu, cette personne ou ce café : recommencez."
         )
     saved = await store.save(tx, before, decision, policy)
-    then, plan_now = before.plan, saved.cafe.plan
-    if (then.starts_at, then.ends_at, then.venue) != (plan_now.starts_at, plan_now.ends_at, plan_now.venue):
-        await store.owe_the_change(tx, saved.cafe, "changed", policy, now)
-    elif then.theme != plan_now.theme:
-        await store.owe_the_change(tx, saved.cafe, "theme", policy, now)
     if cafe is not None:
-        await notices.tell_facilitator(tx, cafe, saved.cafe)
+        await _owe_the_change(tx, cafe, saved.cafe, policy, now)
+        await notices.tell_coordinators(tx, who, [(cafe, saved.cafe)])
     await _end_outgrown(tx, cafe_id, broken)
     again = await store.lock_cafe(tx, cafe_id)
     assert again is not None
@@ -160,11 +164,11 @@ async def open_cafe(tx: Transaction, who: Coordinator, cafe_id: UUID) -> Refusal
         for row in await household_store.awaited(tx, cafe.period)
         if reference.km_between(home, row.commune_code) <= policy.near_km
     ]
-    decision = season.open_(cafe, policy, now, awaited=bool(near))
-    await store.save(tx, cafe, decision, policy)
+    decision = await store.save(tx, cafe, season.open_(cafe, policy, now, awaited=bool(near)), policy)
     if decision.messages:
         for row in near:
             await notices.invite(tx, row, decision.cafe)
+        await notices.tell_coordinators(tx, who, [(cafe, decision.cafe)])
     return decision.refusal
 
 
@@ -173,17 +177,17 @@ async def call_off(tx: Transaction, who: Coordinator, cafe_id: UUID) -> Refusal 
     cafe = await _lock_mine(tx, who, cafe_id)
     if isinstance(cafe, Refusal):
         return cafe
-    broken = await commitments.registrations(tx, [cafe_id], lambda _: [Change.CANCELLED], await tx.now())
-
-    def rule(one: Cafe, _: Policy, now: datetime) -> Decision:
-        decision = season.call_off(one, CafeCancellationReason.CANCELLED_BY_COORDINATOR, now)
-        refusal = decision.refusal or ask(broken, tx.accepted)
-        return decision if refusal is None else Decision(one, refusal=refusal)
-
-    refusal = await _on_mine(tx, who, cafe_id, rule)
-    if refusal is None and cafe.state != "cancelled":
-        await notices.tell_facilitator(tx, cafe, replace(cafe, state="cancelled", version=cafe.version + 1))
-    return refusal
+    now = await tx.now()
+    decision = season.call_off(cafe, CafeCancellationReason.CANCELLED_BY_COORDINATOR, now)
+    if decision.refusal is not None or not decision.messages:
+        return decision.refusal
+    broken = await commitments.registrations(tx, cafe, lambda _: [Change.CANCELLED], now)
+    if refusal := ask(broken, tx.accepted):
+        return refusal
+    saved = await store.save(tx, cafe, decision, await store.policy_at(tx, now))
+    await notices.tell_facilitator(tx, cafe, saved.cafe)
+    await notices.tell_coordinators(tx, who, [(cafe, saved.cafe)])
+    return None
 
 
 async def cancel_for(tx: Transaction, who: Coordinator, registration_id: UUID) -> Refusal | None:
@@ -323,18 +327,15 @@ remind = Sweeper("remind", _soon, _remind)
 
 
 async def _lock_mine(tx: Transaction, who: Coordinator, cafe_id: UUID) -> Cafe | Refusal:
+    """A café of theirs, locked and settled."""
     cafe = await store.lock_cafe(tx, cafe_id)
     if cafe is None:
         return handlers.NOT_FOUND
-    return cafe if await _is_mine(tx, who, cafe) else NOT_YOURS
+    if not await _is_mine(tx, who, cafe):
+        return NOT_YOURS
+    now = await tx.now()
+    return await handlers.settled(tx, cafe, await store.policy_at(tx, now), now)
 
 
 async def _is_mine(tx: Transaction, who: Coordinator, cafe: Cafe) -> bool:
-    return who.may_all or await venue_store.account_of(tx, cafe.coordinator_id) == who.account
-
-
-async def _on_mine(tx: Transaction, who: Coordinator, cafe_id: UUID, act: Act) -> Refusal | None:
-    cafe = await _lock_mine(tx, who, cafe_id)
-    if isinstance(cafe, Refusal):
-        return cafe
-    return (await handlers.decide(tx, cafe, act)).refusal
+    return who.may_all or (await venue_store.find_coordinator(tx, cafe.coordinator_id)).account == who.account

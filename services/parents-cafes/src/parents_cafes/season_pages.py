@@ -152,6 +152,7 @@ class SeasonDesk(Desk):
             sent=sent,
             cafe_id=cafe_id,
             row=row,
+            begun=row is not None and season_store.with_seats(row).has_begun(now),
             venues=venues,
             facilitators=facilitators,
             capacity_max=policy.capacity_max,

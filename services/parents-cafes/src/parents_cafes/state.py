@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
-from typing import Literal
+from typing import Literal, get_args
 from uuid import UUID
 
 from common.failures import Refusal
@@ -25,6 +25,9 @@ EndReason = Literal[
     "NOT_SERVED",
     "CAFE_CANCELLED",
 ]
+# What households are told of a café that is planned otherwise, what matters most first.
+Word = Literal["inaccessible", "changed", "theme"]
+WORDS: tuple[Word, ...] = get_args(Word)
 _PERIODS = (CafePeriod.OCTOBER, CafePeriod.DECEMBER, CafePeriod.FEBRUARY)
 _FIRST_MONTH = 9
 
@@ -213,6 +216,15 @@ class Cafe:
     def takes_registrations(self) -> bool:
         """Whether it is announced and not over."""
         return self.state in ("open", "confirmed")
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is planned or announced, and not over: what may still be changed."""
+        return self.state == "planned" or self.takes_registrations
+
+    def has_begun(self, now: datetime) -> bool:
+        """Whether its hour has come, or somebody who came before it was checked in; what was never announced does not begin."""
+        return self.state != "planned" and (now >= self.plan.starts_at or self.counts.attended > 0)
 
     def known(self, registration_id: UUID) -> Registration | None:
         """One of the registrations that were loaded."""

@@ -1,6 +1,6 @@
 """Loads and saves cafés and the registrations in them.
 
-Locks, each taken once and in this order: the pass; what was asked (`request`); a household; cafés by id. Registrations have
+Locks, each taken once and in this order: the pass; what was asked (`request`); a household; a venue; cafés by id. Registrations have
 no lock of their own, their café's is theirs. Whoever finds under the lock that a merge moved one gives the transaction up.
 """
 
@@ -20,7 +20,7 @@ from common.policy import limits_at
 from common.transaction import Transaction
 from parents_cafes import domain
 from parents_cafes.messages import CafePeriod, CafeTheme, VenueKind
-from parents_cafes.state import Cafe, Decision, Period, Plan, Policy, Registration, Venue
+from parents_cafes.state import WORDS, Cafe, Decision, Period, Plan, Policy, Registration, Venue, Word
 from waiting_list.rules import ORDER
 from waiting_list.store import Lists
 from waiting_list.tables import LIVE, TAKING
@@ -66,11 +66,13 @@ async def lock_cafe(
     tx: Transaction, cafe_id: UUID, *, holder_id: UUID | None = None, registration_id: UUID | None = None
 ) -> Cafe | None:
     """A café, its row locked, with its counts and those registrations that are due, of a household, or of an id."""
-    row = await tx.fetch_one(
-        f"SELECT {WHOLE} FROM cafe c JOIN venue v USING (venue_id) WHERE cafe_id = :id FOR UPDATE OF c", id=cafe_id
-    )
-    if row is None:
+    if await tx.fetch_one("SELECT 1 FROM cafe WHERE cafe_id = :id FOR UPDATE", id=cafe_id) is None:
         return None
+    # Not by the statement that waits: where the venue became another meanwhile, that finds the one of before, or no row at all.
+    row = await tx.fetch_one(
+        f"SELECT {WHOLE} FROM cafe c JOIN venue v USING (venue_id) WHERE cafe_id = :id", id=cafe_id
+    )
+    assert row is not None
     rows = await CAFES.looked_at(tx, cafe_id, holder_id=holder_id, registration_id=registration_id)
     registrations = tuple(registration_of(one) for one in rows)
     return replace(cafe_of(row), counts=await CAFES.counts(tx, cafe_id), registrations=registrations)
@@ -228,18 +230,20 @@ async def _save_all_registrations(tx: Transaction, before: Cafe, after: Cafe) ->
         await CAFES.miss_all(tx, after.cafe_id)
 
 
-async def owe_the_change(tx: Transaction, cafe: Cafe, what: str, policy: Policy, now: datetime) -> None:
+async def owe_the_change(tx: Transaction, cafe: Cafe, what: Word, policy: Policy, now: datetime) -> None:
     """Everybody who comes, or hopes to, is to be told of another day, place or theme; what is due is due before the new day.
 
     Who is registered may leave freely for a while, as after a merge: it is not what they registered for.
     """
     await tx.execute(
-        """UPDATE registration SET owed = :what, revision = revision + 1,
+        """UPDATE registration SET owed = CASE WHEN owed = ANY(:weightier) THEN owed ELSE :what END, revision = revision + 1,
                due_at = CASE state WHEN 'waiting' THEN :closes_at WHEN 'offered' THEN LEAST(due_at, :closes_at) END,
                moved_until = CASE state WHEN 'registered' THEN CAST(:until AS timestamptz) END
            WHERE cafe_id = :id AND state IN ('waiting', 'offered', 'registered')""",
         id=cafe.cafe_id,
         what=what,
+        # What matters more, and is not written yet, is not forgotten for it.
+        weightier=list(WORDS[: WORDS.index(what)]),
         closes_at=policy.terms.cut_off(cafe.plan.starts_at),
         until=min(now + timedelta(hours=policy.move_answer_hours), cafe.plan.starts_at),
     )

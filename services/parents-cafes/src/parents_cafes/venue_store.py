@@ -28,16 +28,9 @@ async def coordinator_for(tx: Transaction, who: Coordinator) -> UUID:
     return coordinator_id
 
 
-async def account_of(tx: Transaction, coordinator_id: UUID) -> str | None:
-    """The account of a coordinator."""
-    row = await tx.fetch_one("SELECT account FROM coordinator WHERE coordinator_id = :id", id=coordinator_id)
-    return row.account if row is not None else None
-
-
-async def contact_of(tx: Transaction, coordinator_id: UUID) -> str | None:
-    """Where a coordinator is written to."""
-    row = await tx.fetch_one("SELECT contact_email FROM coordinator WHERE coordinator_id = :id", id=coordinator_id)
-    return row.contact_email if row is not None else None
+async def find_coordinator(tx: Transaction, coordinator_id: UUID) -> Any:
+    """Who plans a café: the account, and where it is written to; both are gone of whoever was erased."""
+    return await tx.fetch_one("SELECT * FROM coordinator WHERE coordinator_id = :id", id=coordinator_id)
 
 
 async def keeper_of(tx: Transaction, table: str, key: UUID) -> UUID | None:
@@ -68,8 +61,8 @@ async def save_venue(tx: Transaction, venue: Venue, keeper_id: UUID) -> bool:
 
 
 async def find_venue(tx: Transaction, venue_id: UUID) -> Venue | None:
-    """A venue, or None."""
-    row = await tx.fetch_one("SELECT * FROM venue WHERE venue_id = :id", id=venue_id)
+    """A venue, which nobody describes otherwise until a café is planned in it; None when there is none."""
+    row = await tx.fetch_one("SELECT * FROM venue WHERE venue_id = :id FOR SHARE", id=venue_id)
     return venue_of(row) if row is not None else None
 
 
