@@ -182,6 +182,8 @@ async def book(stack: Stack, url: str, draw: random.Random) -> tuple[list[float]
             "starts_at": row.starts_at.isoformat(),
             "ends_at": (row.starts_at + timedelta(hours=2)).isoformat(),
             "group_size": 8,
+            # A client stands for several classes.
+            "overlapping": True,
         }
         (await clients[number % len(clients)].post("/v1/bookings", json=body)).raise_for_status()
 

@@ -73,7 +73,9 @@ class EventsWorkload(Commands):
             path = f"/v1/events/{event_id}/registrations"
             await self.command("family", "POST", path, body, role="seeker", op="register")
         elif chance < 0.52:
-            body = {"title": "3e B", "seat_count": draw.randint(2, 6), "session_ids": [str(session_id)], "wait": True}
+            # Whatever else the class has at that hour.
+            body = {"title": "3e B", "seat_count": draw.randint(2, 6), "wait": True, "overlapping": True}
+            body |= {"session_ids": [str(session_id)]}
             answer = await self.command(
                 "school", "POST", f"/v1/events/{event_id}/groups", body, role="school", op="register"
             )

@@ -82,6 +82,7 @@ class PlatformsWorkload(Commands):
                 "platform_id": str(platform_id),
                 "group_size": 5,
                 "in_line": draw.random() < 0.5,
+                "overlapping": True,
                 **self._slot(draw),
             }
             answer = await self._as_requester(name, "POST", "/v1/bookings", body, op="book")
@@ -94,7 +95,7 @@ class PlatformsWorkload(Commands):
             await self._as_owner(one["owner"], "POST", f"/v1/received-bookings/{one['id']}/{action}", body, op=action)
         elif chance < 0.85:
             action = draw.choice(("cancellation", "move"))
-            moved = self._slot(draw) if action == "move" else None
+            moved = {**self._slot(draw), "overlapping": True} if action == "move" else None
             path = f"/v1/bookings/{one['id']}/{action}"
             await self._as_requester(one["requester"], "POST", path, moved, op=f"requester-{action}")
         elif chance < 0.9:

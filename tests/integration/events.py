@@ -152,9 +152,10 @@ async def registered(
     *,
     wait: bool = True,
     group: bool = False,
+    overlapping: bool = True,
     **more: Any,
 ) -> Refusal | Registered:
-    """Somebody registers, in line where it is full."""
+    """Somebody registers, in line where it is full, and whatever else they have at that hour."""
     applicant = Applicant(
         f"{who}@example.org",
         who,
@@ -163,7 +164,8 @@ async def registered(
         **more,
     )
     async with runtime.database.transaction() as tx:
-        return await handlers.register(tx, applicant, event_id, dict.fromkeys(session_ids, seats), wait=wait)
+        asked = dict.fromkeys(session_ids, seats)
+        return await handlers.register(tx, applicant, event_id, asked, wait=wait, overlapping=overlapping)
 
 
 async def state_of(runtime: Runtime, session_id: UUID) -> dict[str, str]:

@@ -25,6 +25,7 @@ from events.bodies import AmbassadorBody, EventBody, KitBody, NeedBody, SessionB
 from events.commitments import TABLE, Change, Kind
 from events.handlers import Applicant
 from events.messages import AmbassadorAnswer, PartyKind
+from events.state import CheckIn
 from tests.integration.events import (
     SERVICE,
     Events,
@@ -38,7 +39,9 @@ from tests.integration.events import (
 from tests.integration.forms import logged_in, offered_again, problem_on
 from tests.integration.platforms import at, slot
 
-CELLS = [pytest.param(*cell, id="-".join(cell)) for cell in TABLE.cells]
+CELLS = [pytest.param(*cell, False, id="-".join(cell)) for cell in TABLE.cells]
+# The door opens hours before: for who has been read there, the session has begun.
+CELLS += [pytest.param(change, Kind.BEGUN, True, id=f"{change}-read_at_the_door") for change in Change]
 SEATS = {Kind.WAITING, Kind.OFFERED, Kind.REGISTERED, Kind.BEGUN}
 LOANS = {Kind.LOAN_ASKED, Kind.LOAN, Kind.LOAN_OUT}
 
@@ -55,8 +58,11 @@ class Behind:
     who: str = field(default_factory=lambda: f"somebody-{uuid4().hex[:8]}@example.org")
 
 
-async def made(tx: Transaction, kind: Kind) -> Behind:
-    """One promise of a kind; who waits is two people, for a session of two seats of which somebody has one."""
+async def made(tx: Transaction, kind: Kind, *, came: bool = False) -> Behind:
+    """One promise of a kind; who waits is two people, for a session of two seats of which somebody has one.
+
+    Of a session that has begun, its people are there by the clock, or because they `came` before the hour.
+    """
     behind = Behind()
     assert await describing(tx, behind) is None
     assert await planning(tx, behind) is None
@@ -65,7 +71,7 @@ async def made(tx: Transaction, kind: Kind) -> Behind:
     for name, ambassador_id in (("first", behind.ambassador_id), ("second", uuid4())):
         assert await listing(tx, ambassador_id, name) is None
     if kind in SEATS:
-        await _seated(tx, behind, kind)
+        await _seated(tx, behind, kind, came=came)
     elif kind in LOANS:
         await _lent(tx, behind, kind)
     else:
@@ -73,7 +79,7 @@ async def made(tx: Transaction, kind: Kind) -> Behind:
     return behind
 
 
-async def _seated(tx: Transaction, behind: Behind, kind: Kind) -> None:
+async def _seated(tx: Transaction, behind: Behind, kind: Kind, *, came: bool) -> None:
     if kind in (Kind.WAITING, Kind.OFFERED):
         seats = 1 if kind is Kind.WAITING else 2
         await _registers(tx, behind, f"before-{uuid4().hex[:6]}@example.org", seats)
@@ -85,13 +91,22 @@ async def _seated(tx: Transaction, behind: Behind, kind: Kind) -> None:
         )
         assert await handlers.cancel_for(tx, "agency", first.registration_id) is None
     if kind is Kind.BEGUN:
-        now = await tx.now()
+        now = (await tx.now()).replace(microsecond=0)
+        begin = now + timedelta(hours=2 if came else -1)
         await tx.execute(
-            "UPDATE session SET starts_at = :begun, ends_at = :ends, due_at = :ends WHERE session_id = :id",
-            begun=now - timedelta(hours=1),
-            ends=now + timedelta(hours=1),
+            "UPDATE session SET starts_at = :begin, ends_at = :ends, due_at = :ends WHERE session_id = :id",
+            begin=begin,
+            ends=begin + timedelta(hours=2),
             id=behind.session_id,
         )
+        if came:
+            party = await tx.fetch_one(
+                "SELECT code FROM party JOIN registration USING (party_id) WHERE registration_id = :id",
+                id=made.registration_id,
+            )
+            assert party is not None
+            receipts = await handlers.check_in(tx, "agency", behind.session_id, [CheckIn(party.code, None, now)])
+            assert not isinstance(receipts, Refusal) and receipts[0].outcome == "accepted", receipts
 
 
 async def _registers(tx: Transaction, behind: Behind, email: str, seats: int) -> Any:
@@ -237,12 +252,12 @@ async def runtime(fresh_runtime: FreshRuntime) -> AsyncIterator[Runtime]:
         yield built
 
 
-@pytest.mark.parametrize(("change", "kind"), CELLS)
-async def test_every_cell(runtime: Runtime, change: Change, kind: Kind) -> None:
+@pytest.mark.parametrize(("change", "kind", "came"), CELLS)
+async def test_every_cell(runtime: Runtime, change: Change, kind: Kind, came: bool) -> None:
     """What is asked about is not done before it is accepted; then each promise is what its cell says, and its people know."""
     fate = TABLE.fate(change, kind)
     async with runtime.database.transaction() as tx, tx.undone():
-        behind = await made(tx, kind)
+        behind = await made(tx, kind, came=came)
         await tx.execute("UPDATE registration SET owed = NULL")
         before, mails = await promised(tx, behind, kind), await told(tx, behind)
         refusal = await CHANGES[change](tx, behind)

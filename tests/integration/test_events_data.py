@@ -68,6 +68,9 @@ async def test_somebody_is_in_this_database_alone_and_then_nowhere(stack: Stack,
         # The seat that was given up with them went to the next in line.
         rows = await query("events", "SELECT state FROM registration WHERE session_id = :id", id=session_id)
         assert sorted(row.state for row in rows) == ["ended", "offered"]
+        # Nobody can tell whether mail would get to who is no longer there.
+        listed = (await agency.get(f"/v1/sessions/{session_id}/registrations")).json()
+        assert {one["email"] is None: one["reachable"] for one in listed} == {True: None, False: True}
         assert (await estuaire(stack, SERVICE, "registrants", "export", email))[0] != 0
         status, said = await estuaire(stack, SERVICE, "registrants", "erase", email)
         assert status != 0 and "nobody is known" in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,7 +17,7 @@ from playwright.async_api import Browser, expect
 from common.codes import new_code
 from common.embedded.processes import free_port
 from common.links import signed_link
-from common.testing import http_client, token_of
+from common.testing import Query, http_client, token_of
 from tests.faults.proxy import Proxy
 from tests.integration.browsing import WIDTHS, assert_accessible, link_sent_to, log_in, opened
 from tests.integration.conftest import eventually
@@ -179,6 +180,45 @@ async def test_an_organiser_from_a_draft_to_the_door(events: Events, browser: Br
         document = json.loads(await page.locator("script[type='application/ld+json']").inner_text())
         assert (document["@type"], document["name"]) == ("Event", title)
         assert document["subEvent"][0]["remainingAttendeeCapacity"] == 30
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+async def test_who_comes_is_read_on_a_phone(events: Events, browser: Browser, query: Query, width: int) -> None:
+    """Registered, offered, in line, one whom no mail reaches: each table scrolls in its box, and the page stays as wide as the screen."""
+    organiser, mark = persona("coordinator"), uuid4().hex[:8]
+    headers = {"Authorization": f"Bearer {await token_of(events.stack, organiser)}"}
+    async with http_client(base_url=events.url, headers=headers) as client, events.family() as family:
+        event_id, (session_id,) = await events.event(client, {"capacity_count": 3})
+        people = [
+            (f"{name}-{mark}@example.org", seats)
+            for name, seats in (("lost", 2), ("gone", 1), ("next", 1), ("last", 1))
+        ]
+        for email, seats in people:
+            more = {"seat_count": seats, "title": f"Famille {email.split('-')[0]}", "wait": True}
+            assert (await register(family, event_id, [session_id], email, **more)).status_code == 201
+        rows = (await client.get(f"/v1/sessions/{session_id}/registrations")).json()
+        gone = next(row["registration_id"] for row in rows if row["title"] == "Famille gone")
+        assert (await client.post(f"/v1/registrations/{gone}/cancellation")).status_code == 200
+    await query(
+        "events",
+        """INSERT INTO mail (id, message_key, recipient, subject, body, attempt_count, failed_reason)
+           VALUES (:id, :key, :recipient, 'x', '', 1, 'permanent_failure')""",
+        id=time.time_ns(),
+        key=f"lost:{mark}",
+        recipient=people[0][0],
+    )
+    async with opened(browser, width) as page:
+        await log_in(page, events.stack, events.url, f"/seances/{session_id}", organiser)
+        for title, name in (("Inscrits", "lost"), ("Places proposées", "next"), ("Liste d’attente", "last")):
+            table = page.get_by_role("region", name=f"Tableau : {title}")
+            await expect(table.get_by_role("row", name=f"Famille {name}")).to_have_count(1)
+            hidden = await table.evaluate("box => box.scrollWidth - box.clientWidth")
+            assert (hidden > 0) == (width == WIDTHS[0]), (title, hidden)
+        await expect(page.get_by_text("courriel non remis")).to_have_count(1)
+        await assert_accessible(page)
+        await page.goto(f"{events.url}/seances/{session_id}/pointage")
+        await expect(page.locator("li", has_text="Famille lost")).to_contain_text("courriel non remis")
+        await assert_accessible(page)
 
 
 @pytest.mark.parametrize("width", WIDTHS)

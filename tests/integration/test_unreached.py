@@ -24,8 +24,6 @@ from tests.integration.platforms import Platforms, book, slot
 from tests.integration.stages import NEXT, Stages, apply, siret
 from tests.integration.test_cafes import cafes_token
 
-_BADGE = "courriel non remis"
-
 
 @dataclass(frozen=True)
 class Scene:
@@ -37,6 +35,7 @@ class Scene:
     listed: str
     person: Sender
     page: str
+    badge: str = "courriel non remis"
 
 
 async def _who(stack: Stack, service: str, role: str, home: str, structure_id: str = "") -> tuple[Any, Sender]:
@@ -47,7 +46,7 @@ async def _who(stack: Stack, service: str, role: str, home: str, structure_id: s
     return await client_of(stack, url, sub, role, **facts), await logged_in(stack, url, home, persona)
 
 
-async def _of_events(stack: Stack) -> Scene:
+async def _of_events(stack: Stack, page: str = "/seances/{session_id}", **more: str) -> Scene:
     """An organiser and a family."""
     events = Events(stack, url_of(stack, "events"))
     api, person = await _who(stack, "events", "coordinator", "/mes-evenements")
@@ -55,7 +54,18 @@ async def _of_events(stack: Stack) -> Scene:
     event_id, (session_id,) = await events.event(api)
     async with events.family() as family:
         assert (await register(family, event_id, [session_id], address)).status_code == 201
-    return Scene("events", address, api, f"/v1/sessions/{session_id}/registrations", person, f"/seances/{session_id}")
+    listed, page = f"/v1/sessions/{session_id}/registrations", page.format(session_id=session_id)
+    return Scene("events", address, api, listed, person, page, **more)
+
+
+async def _of_a_door(stack: Stack) -> Scene:
+    """The same at the door."""
+    return await _of_events(stack, "/seances/{session_id}/pointage")
+
+
+async def _of_a_table(stack: Stack) -> Scene:
+    """The same in a table for a spreadsheet."""
+    return await _of_events(stack, "/seances/{session_id}/inscrits.csv", badge="non remis")
 
 
 async def _of_cafes(stack: Stack, seats: int = 1, hour: int = 9) -> Scene:
@@ -162,6 +172,8 @@ async def _of_a_prescriber(stack: Stack) -> Scene:
     "of",
     [
         _of_events,
+        _of_a_door,
+        _of_a_table,
         _of_cafes,
         _of_a_line,
         _of_an_exchange,
@@ -180,7 +192,7 @@ async def test_a_name_that_mail_does_not_reach_is_marked(stack: Stack, query: Qu
         rows = (await scene.api.get(scene.listed)).json()
         page = await scene.person.client.get(scene.page)
         assert rows and page.status_code == 200, page.text
-        return {row["reachable"] for row in rows}, _BADGE in page.text
+        return {row["reachable"] for row in rows}, scene.badge in page.text
 
     async def written(column: str, value: Any) -> None:
         # Its id makes it the latest, whatever the service writes meanwhile.

@@ -185,6 +185,8 @@ class Workshops:
             "habilitation_codes": [_HABILITATIONS[code]] if code in _HABILITATIONS else [],
             "purpose": self._draw.choice(_PROJECTS),
             "in_line": self._draw.random() < 0.3,
+            # A school has several classes.
+            "overlapping": True,
         }
         answer = await self._call(group.persona, "POST", "/v1/bookings", body)
         if answer is not None:

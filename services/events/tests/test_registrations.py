@@ -247,6 +247,29 @@ def test_a_session_is_told_when_it_is_confirmed_and_never_loses_seats() -> None:
     assert past is not None and past.reason == "in_the_past"
 
 
+@pytest.mark.parametrize(
+    ("change", "barred"),
+    [
+        ({"starts_at": BEGINS - timedelta(hours=1)}, True),
+        ({"starts_at": BEGINS + timedelta(hours=1)}, True),
+        ({"ends_at": BEGINS + timedelta(hours=3)}, True),
+        ({"hall": "Hall 2"}, True),
+        ({"capacity_count": 12}, False),
+        ({"speaker": "Une autre"}, False),
+    ],
+)
+def test_a_session_into_which_people_have_come_keeps_its_hours_and_its_hall(
+    change: dict[str, Any], barred: bool
+) -> None:
+    """Before its hour, too, as the door opens earlier; more seats and another speaker are nobody's loss. A correction gives both back."""
+    one, of = in_state("attended")
+    now, plan = BEGINS - timedelta(hours=2), replace(PLAN, **change)
+    refusal = planning.describe(one, plan, POLICY, now).refusal
+    assert (refusal is not None and refusal.reason == "session_over") is barred, refusal
+    corrected = domain.check_in(one, of, 0, now, now).session
+    assert planning.describe(corrected, plan, POLICY, now).refusal is None
+
+
 def test_before_a_draw_everybody_waits() -> None:
     """Nobody has a seat before the draw, and none is given; after it, first come first served."""
     plan = replace(PLAN, allocation=Allocation.LOTTERY, draw_at=NOW + timedelta(days=2))

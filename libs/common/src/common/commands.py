@@ -23,6 +23,7 @@ from starlette.datastructures import FormData, UploadFile
 from common.commitments import ACCEPTS
 from common.http import KEY_REUSED, Answer, run_command, run_once
 from common.identity import Identity, Principal, caller_as
+from common.overlaps import OVERLAPS
 from common.spreadsheet import refused_line
 from common.transaction import Transaction
 
@@ -81,6 +82,11 @@ class Sent:
     def would_break(self) -> str | None:
         """What goes on with it, where a form would break commitments: its page lists them and asks."""
         return self.content.get(ACCEPTS) if self.status >= 400 else None
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether something is at the same hour: its page says what, and asks."""
+        return self.status >= 400 and self.content["reason"] == OVERLAPS
 
     @property
     def has_file(self) -> bool:

@@ -51,12 +51,14 @@ class Desk:
         """A page in its frame: what was done just now, or what was `sent` and why it was refused, or whether to go on with it."""
         served = sent if sent and sent.has_served else None
         broken = sent if sent and sent.would_break else None
+        overlapping = sent if sent and sent.overlaps else None
         told = {
             "said": request.query_params.get("fait", ""),
-            "problem": sent.problem if sent and not (served or broken) else "",
+            "problem": sent.problem if sent and not (served or broken or overlapping) else "",
             "typed": sent.typed if sent else {},
             "served": served,
             "broken": broken,
+            "overlapping": overlapping,
             "came_from": _came_from(request),
             "address": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
         }

@@ -173,6 +173,8 @@ class PeopleBody(Body):
     male_count: int = Field(default=0, ge=0, le=CAPACITY_MAX)
     session_ids: list[UUID] = Field(min_length=1, max_length=SESSIONS_MAX)
     wait: bool = False
+    # What is at the same hour was shown, and they come all the same.
+    overlapping: bool = False
 
     @model_validator(mode="after")
     def _no_more_than_come(self) -> PeopleBody:

@@ -105,7 +105,7 @@ async def registrations(
 
 def by_plan(before: Plan, after: Plan) -> Callable[[Any], list[Change]]:
     """What another plan changes for a registration; seats that are taken bar it before anybody is asked."""
-    moved = (before.starts_at, before.ends_at, before.hall) != (after.starts_at, after.ends_at, after.hall)
+    moved = before.when_and_where != after.when_and_where
 
     def changes(row: Any) -> list[Change]:
         outgrown = row.state == "waiting" and row.seat_count > (after.capacity_count or 0)

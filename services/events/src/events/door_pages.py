@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from common.commands import Sent, Words
 from common.desk import Desk, Routes, done
 from common.identity import Principal
+from common.mail import unreached
 from events import organiser_http, party_store
 from events.event_store import description_of
 from events.http import ORGANISERS
@@ -46,12 +47,14 @@ class DoorDesk(Desk):
         async with self.database.transaction() as tx:
             row = await organised_session(tx, principal, session_id)
             registrations = await party_store.registrations(tx, session_id=session_id)
+            lost = await unreached(tx, (one.email for one in registrations))
         expected = [
             {
                 "code": one.code,
                 "title": one.party_title or "",
                 "seats": one.seat_count,
                 "came": one.visitor_count,
+                "email": one.email,
             }
             for one in registrations
             if one.state in ("registered", "attended", "absent")
@@ -64,6 +67,7 @@ class DoorDesk(Desk):
             row=row,
             what=description_of(row),
             expected=expected,
+            unreached=lost,
         )
 
 

@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from common.codes import normalised_code
 from common.failures import Refusal
 from common.sweepers import NIL, Sweeper
 from common.transaction import Transaction
-from events import domain, event_store, party_store, store
+from events import domain, event_store, overlaps, party_store, store
 from events.messages import EventAccess, PartyKind
-from events.state import Ask, CheckIn, Decision, Policy, Receipt, Registration, Session
+from events.state import Ask, CheckIn, Decision, Event, Policy, Receipt, Registration, Session
 from waiting_list.rules import serve_line
 from waiting_list.store import DUE_COUNT_MAX, claim
 
@@ -41,6 +41,8 @@ class Applicant:
     # Whom an event is for that is not for everyone.
     professional: bool = False
     invited: bool = False
+    # Whether who asks has shown that the address is theirs: only they are told what it has at the same hour.
+    known: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,18 @@ class Registered:
 
 
 async def register(
-    tx: Transaction, applicant: Applicant, event_id: UUID, seats: Mapping[UUID, int], *, wait: bool
+    tx: Transaction,
+    applicant: Applicant,
+    event_id: UUID,
+    seats: Mapping[UUID, int],
+    *,
+    wait: bool,
+    overlapping: bool = False,
 ) -> Refusal | Registered:
-    """Registers a party for one session, or for several of an event: all of them, in line where full if it waits, or none."""
+    """Registers a party for one session, or for several of an event: all of them, in line where full if it waits, or none.
+
+    What is at the same hour is asked about last, unless it is accepted.
+    """
     person_id = await party_store.lock_person(tx, applicant.email)
     event = await event_store.find_event(tx, event_id)
     if event is None or event.state == "draft":
@@ -98,10 +109,29 @@ async def register(
             await party_store.drop_empty_party(tx, party_id)
             return decision.refusal
         decisions.append(decision)
+    if not overlapping and (refusal := await _at_one_hour(tx, applicant, person_id, event, sessions, now)):
+        await party_store.drop_empty_party(tx, party_id)
+        return refusal
     for session, decision in zip(sessions, decisions, strict=True):
         await store.save(tx, session, decision, policy)
     made = {decision.session.session_id: decision.registration for decision in decisions}
     return Registered(party_id, {key: one for key, one in made.items() if one is not None})
+
+
+async def _at_one_hour(
+    tx: Transaction,
+    applicant: Applicant,
+    person_id: UUID,
+    event: Event,
+    sessions: Sequence[Session],
+    now: datetime,
+) -> Refusal | None:
+    """Asks about what is at the same hour: in what is asked for, and for who is known in what they have already."""
+    name = overlaps.class_name(applicant.kind, applicant.title)
+    asked = [overlaps.asked_of(session, event.description, name) for session in sessions]
+    whose: dict[str, Any] = {"school_uai": applicant.school_uai} if name else {"person_id": person_id}
+    had = await overlaps.had_by(tx, now, **whose) if applicant.known else []
+    return overlaps.why_not_yet(asked, had, f"« {applicant.title} »" if name else "vous")
 
 
 async def accept(tx: Transaction, party_id: UUID, registration_id: UUID) -> Refusal | None:

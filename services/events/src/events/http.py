@@ -126,17 +126,19 @@ async def event_calendar(request: Request, event_id: UUID) -> Response:
 
 
 async def registrant(request: Request, body: RegistrationBody) -> Principal:
-    """Stands for an address; a professional's token, or session on the pages, opens what is for professionals."""
+    """Stands for an address; a token, or a session on the pages, says whose it is, and opens what is for professionals."""
     identity: Identity = request.app.state.runtime.identity
     known = await identity.bearer(request) if "authorization" in request.headers else identity.session(request)
-    return replace(public(body.email), roles=known.roles if known is not None else frozenset())
+    asking = public(body.email)
+    return replace(asking, roles=known.roles, contact=known.contact) if known is not None else asking
 
 
 @command(who=registrant, api=router.post("/events/{event_id}/registrations"))
 async def register(tx: Transaction, principal: Principal, event_id: UUID, body: RegistrationBody) -> Answer:
     """A family registers, without an account: 201 with each session's state; the link to change it goes by mail only.
 
-    A professional's token opens what is for professionals.
+    A professional's token opens what is for professionals. 409 `overlaps` lists sessions at the same hour, and the same request with
+    `overlapping` goes on; what the address has already is listed for a token of that address alone, and for others in its mail.
     """
     applicant = Applicant(
         body.email,
@@ -145,6 +147,7 @@ async def register(tx: Transaction, principal: Principal, event_id: UUID, body: 
         male_count=body.male_count,
         professional=is_professional(principal),
         invited=is_invited(tx, event_id, body.invitation),
+        known=principal.contact is not None and principal.contact.lower() == body.email,
     )
     return await _registered(tx, event_id, body, applicant)
 
@@ -152,7 +155,7 @@ async def register(tx: Transaction, principal: Principal, event_id: UUID, body: 
 async def _registered(tx: Transaction, event_id: UUID, body: PeopleBody, applicant: Applicant) -> Answer:
     """Registers an applicant: 201 with what became of each session, or why not."""
     seats = dict.fromkeys(body.session_ids, body.seat_count)
-    result = await handlers.register(tx, applicant, event_id, seats, wait=body.wait)
+    result = await handlers.register(tx, applicant, event_id, seats, wait=body.wait, overlapping=body.overlapping)
     if isinstance(result, Refusal):
         return answer(result, None)
     shown = [
@@ -167,7 +170,10 @@ async def _registered(tx: Transaction, event_id: UUID, body: PeopleBody, applica
 
 @command("school", api=router.post("/events/{event_id}/groups"))
 async def register_group(tx: Transaction, principal: Principal, event_id: UUID, body: GroupBody) -> Answer:
-    """A school registers a group for an arrival slot or a session: all of it, or none."""
+    """A school registers a group for an arrival slot or a session: all of it, or none.
+
+    409 `overlaps` lists what the class of this name has at the same hour; the same request with `overlapping` goes on.
+    """
     return await _registered(tx, event_id, body, _group_of(principal, body))
 
 
@@ -264,6 +270,7 @@ def _group_of(principal: Principal, body: GroupBody) -> Applicant:
         body.female_count,
         body.male_count,
         professional=True,
+        known=True,
     )
 
 

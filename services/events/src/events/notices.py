@@ -5,15 +5,17 @@ One mail gathers what a party is owed: who registers for a cycle of five evening
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from common.pages import moment, slot
 from common.sweepers import Sweeper
 from common.transaction import Transaction
-from events import event_store, party_store, words
+from events import event_store, overlaps, party_store, words
 from events.ambassadors import Visit
-from events.messages import AmbassadorAnswer
+from events.messages import AmbassadorAnswer, PartyKind
+from events.overlaps import Hours
 from events.state import Event
 from events.store import SESSIONS
 from territory import reference, rome
@@ -42,13 +44,14 @@ async def _write_owed(tx: Transaction, party_id: UUID) -> None:
     listed = [(row, owed[row.registration_id]) for row in rows if row.registration_id in owed]
     if not listed or party.email is None:
         return
+    beside = overlaps.beside(await overlaps.had_by_party(tx, await tx.now(), party))
     description = event_store.description_of(party)
     where = words.where(description)
     body = [
         description.title,
         *([where] if where else []),
         "",
-        *(_line(row, what) for row, what in listed),
+        *(line for row, what in listed for line in _lines(tx, party, row, what, beside.get(row.registration_id, []))),
         "",
         "Voir, changer, annuler, montrer votre billet :",
         tx.signed_address("/inscription", PARTY_LINK, str(party_id), _LINK_DAYS),
@@ -65,6 +68,28 @@ async def _write_owed(tx: Transaction, party_id: UUID) -> None:
 
 
 write_owed = Sweeper("write_owed", SESSIONS.owed, _write_owed)
+
+
+def _lines(tx: Transaction, party: Any, row: Any, owed: str, others: Sequence[Hours]) -> list[str]:
+    """A registration in a mail, with what else its people have at the same hour and where that may be given up instead."""
+    if not others:
+        return [_line(row, owed)]
+    paths = dict.fromkeys(filter(None, (page_of(tx, party, one) for one in others)))
+    return [
+        _line(row, owed),
+        f"  {overlaps.said(others)}",
+        *(f"  Pour voir ou annuler l’autre : {tx.address(path)}" for path in paths),
+    ]
+
+
+def page_of(tx: Transaction, party: Any, other: Hours) -> str | None:
+    """Where what is at the same hour may be given up: their other ticket, the groups of their school, or the same page."""
+    if other.party_id == party.party_id:
+        return None
+    # The link of a colleague's group is the colleague's.
+    if party.kind == PartyKind.GROUP:
+        return "/mes-groupes"
+    return f"/inscription/{tx.signed_link(PARTY_LINK, str(other.party_id), _LINK_DAYS)}"
 
 
 async def ask_ambassador(tx: Transaction, visit: Visit, ambassador_id: UUID) -> None:

@@ -100,14 +100,22 @@ async def cancel_session(tx: Transaction, principal: Principal, session_id: UUID
 
 @router.get("/sessions/{session_id}/registrations")
 async def registrations(request: Request, session_id: UUID, principal: Organiser) -> list[dict[str, Any]]:
-    """Who is registered, in the order of the line: for the organiser alone; `reachable` is false where the latest mail failed."""
+    """Who is registered, in the order of the line: for the organiser alone.
+
+    `reachable` is false where the latest mail failed, null where there is no address to write to.
+    """
     async with database_of(request).transaction() as tx:
         row = await organised_session(tx, principal, session_id)
         rows = await party_store.registrations(tx, session_id=row.session_id)
         lost = await unreached(tx, (one.email for one in rows))
         return [
             shown_registration(one)
-            | {"title": one.party_title, "email": one.email, "code": one.code, "reachable": one.email not in lost}
+            | {
+                "title": one.party_title,
+                "email": one.email,
+                "code": one.code,
+                "reachable": one.email not in lost if one.email else None,
+            }
             for one in rows
         ]
 

@@ -46,7 +46,7 @@ _FIELDS = {
     "group_size": "personnes",
 }
 WORDS = Words(_FIELDS, {"uuid_parsing": "donnez l’adresse de sa page"})
-_CSV_COLUMNS = ("seance", "debut", "nom", "adresse", "etablissement", "personnes", "etat", "venus", "code")
+_CSV_COLUMNS = ("seance", "debut", "nom", "adresse", "etablissement", "personnes", "etat", "venus", "code", "courriel")
 
 
 class OrganiserDesk(Desk):
@@ -207,6 +207,7 @@ class OrganiserDesk(Desk):
         async with self.database.transaction() as tx:
             row = await organised_session(tx, principal, session_id)
             registrations = await party_store.registrations(tx, session_id=session_id)
+            lost = await unreached(tx, (one.email for one in registrations))
         begin = f"{row.starts_at.astimezone(PARIS):%Y-%m-%d %H:%M}"
         lines = [
             (
@@ -219,6 +220,7 @@ class OrganiserDesk(Desk):
                 words.STATES[one.state],
                 str(one.visitor_count or ""),
                 one.code,
+                "non remis" if one.email in lost else "",
             )
             for one in registrations
             if one.state != "ended"

@@ -21,6 +21,10 @@ def describe(session: Session, plan: Plan, policy: Policy, now: datetime) -> Dec
     if session.plan.starts_at <= now and plan != session.plan and session.version > 0:
         return Decision(session, refusal=Refusal("session_over", "Cette séance a commencé : elle ne change plus."))
     counts = session.counts
+    if counts.attended and plan.when_and_where != session.plan.when_and_where:
+        # The door opens hours before: for who has come, it has begun.
+        detail = "Des personnes sont déjà entrées : l’heure et la salle ne changent plus."
+        return Decision(session, refusal=Refusal("session_over", detail))
     if counts.taken > (plan.capacity_count or 0):
         detail = f"{counts.taken} places sont prises : annulez des inscriptions d’abord, ou gardez au moins autant."
         return Decision(session, refusal=Refusal("seats_taken", detail, {"taken_count": counts.taken}))

@@ -22,7 +22,7 @@ from common.links import subject_of
 from common.pages import PARIS
 from common.query import Query
 from common.transaction import Transaction
-from events import event_store, handlers, http, notices, party_store, personal_data, publication, store, words
+from events import event_store, handlers, http, notices, overlaps, party_store, personal_data, publication, store, words
 from events.bodies import Seats
 from events.event_store import description_of
 from events.http import AHEAD_MAX, calendar_response, is_professional, shown_lottery, visible
@@ -219,6 +219,8 @@ class PublicDesk(Desk):
                 raise HTTPException(404, "Cette inscription n'existe plus.")
             rows = await party_store.registrations(tx, party_ids=[party_id])
             policy = await store.policy_at(tx, now)
+            beside = overlaps.beside(await overlaps.had_by_party(tx, now, party))
+            pages = {one.party_id: notices.page_of(tx, party, one) for others in beside.values() for one in others}
         what = description_of(party)
         # An offer or a place in line whose time is over is shown so, whether it was settled or not.
         live = [
@@ -236,6 +238,8 @@ class PublicDesk(Desk):
             what=what,
             live=live,
             over=[row for row in rows if row not in live],
+            beside=beside,
+            pages=pages,
             now=now,
             code=party.code,
             qr=segno.make(party.code, error="q", micro=False).svg_inline(
@@ -337,6 +341,7 @@ def _registration_typed(sent: Sent) -> dict[str, Any]:
         "male_count": sent.typed.get("hommes") or 0,
         "session_ids": sent.fields.getlist("seance"),
         "wait": sent.typed.get("attente") == "1",
+        "overlapping": sent.typed.get("overlapping") == "yes",
         "invitation": sent.typed.get("invitation") or None,
     }
 

@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from common.commands import Sent, Words
 from common.desk import Desk, Routes, done
 from common.identity import Principal
-from events import event_store, http, party_store, publication
+from events import event_store, http, overlaps, party_store, publication
 from events.event_store import description_of
 from events.http import AHEAD_MAX, uai_of
 
@@ -48,8 +48,9 @@ class SchoolDesk(Desk):
     ) -> Response:
         """The page, or the same after a form that was refused."""
         async with self.database.transaction() as tx:
-            now = await tx.now()
-            mine = await party_store.registrations(tx, school_uai=uai_of(principal))
+            now, uai = await tx.now(), uai_of(principal)
+            mine = await party_store.registrations(tx, school_uai=uai)
+            beside = overlaps.beside(await overlaps.had_by(tx, now, school_uai=uai))
             rows = await event_store.sessions(tx, now, since=now, until=now + AHEAD_MAX, only_public=True)
         titles = {row.event_id: description_of(row) for row in rows}
         slots = [
@@ -71,6 +72,7 @@ class SchoolDesk(Desk):
             principal,
             sent=sent,
             live=live,
+            beside=beside,
             over=[row for row in reversed(mine) if row not in live][:20],
             # Those that receive groups above all come first.
             events=publication.by_event(sorted(slots, key=lambda row: row.admission != "GROUPS")),
@@ -90,6 +92,7 @@ def _group_typed(sent: Sent) -> dict[str, Any]:
         "male_count": sent.typed.get("garcons") or 0,
         "session_ids": [slot] if slot else [],
         "wait": sent.typed.get("attente") == "1",
+        "overlapping": sent.typed.get("overlapping") == "yes",
     }
 
 

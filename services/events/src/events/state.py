@@ -152,6 +152,11 @@ class Plan:
     draw_at: datetime | None = None
     opens_at: datetime | None = None
 
+    @property
+    def when_and_where(self) -> tuple[datetime, datetime, str | None]:
+        """What somebody who comes has to know; another one is told to them."""
+        return self.starts_at, self.ends_at, self.hall
+
 
 @dataclass(frozen=True)
 class Registration:

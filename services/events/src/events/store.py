@@ -184,7 +184,7 @@ async def _save_all_registrations(tx: Transaction, before: Session, after: Sessi
     if after.state == "held" and before.state != "held" and after.counts.attended:
         await SESSIONS.miss_all(tx, after.session_id)
     then, now = before.plan, after.plan
-    if before.version == 0 or (then.starts_at, then.ends_at, then.hall) == (now.starts_at, now.ends_at, now.hall):
+    if before.version == 0 or then.when_and_where == now.when_and_where:
         return
     await owe_the_move(tx, after.session_id)
     if then.starts_at != now.starts_at:
@@ -203,10 +203,10 @@ async def owe(tx: Transaction, registration_id: UUID, what: str) -> None:
 
 
 async def owe_the_move(tx: Transaction, session_id: UUID) -> None:
-    """Everybody who comes, or hopes to, is to be told of another time or place."""
+    """Everybody who comes, has come already, or hopes to, is to be told of another time or place."""
     await tx.execute(
         """UPDATE registration SET owed = 'moved', revision = revision + 1
-           WHERE session_id = :id AND state IN ('waiting', 'offered', 'registered')""",
+           WHERE session_id = :id AND state IN ('waiting', 'offered', 'registered', 'attended')""",
         id=session_id,
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 from common.pages import PARIS, Pages, day
-from events import kits
+from events import kits, overlaps
 from events.ambassadors import STATES_FR as VISIT_STATES
 from events.kinds import KINDS
 from events.messages import AttendanceMode, SessionPurpose
@@ -137,6 +137,7 @@ pages = Pages(
         "LOAN_STATES": kits.STATES_FR,
         "KINDS": KINDS,
         "new_id": uuid4,
+        "said_of": overlaps.said,
         "where": where,
         "long_date": long_date,
         "seats_words": seats_words,

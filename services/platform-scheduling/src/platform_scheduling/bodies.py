@@ -139,6 +139,12 @@ class SlotBody(Body):
         return Span(self.starts_at, self.ends_at)
 
 
+class MoveBody(SlotBody):
+    """Another slot for a booking of the requester's own; `overlapping`: also beside what they have elsewhere at the same hour."""
+
+    overlapping: bool = False
+
+
 class BlockBody(SlotBody):
     """Time that the owner keeps, for the whole platform or one unit."""
 
@@ -157,8 +163,8 @@ class CalendarBody(Body):
     replace_with_nothing: bool = False
 
 
-class BookingBody(SlotBody):
-    """A booking that is asked for; `in_line` waits behind another's option."""
+class BookingBody(MoveBody):
+    """A booking that is asked for; `in_line` waits behind another's option, `overlapping` as for a move."""
 
     platform_id: UUID
     group_size: int = Field(ge=1, le=CAPACITY_MAX)

@@ -12,7 +12,7 @@ from common.commitments import ask
 from common.failures import Refusal
 from common.sweepers import Sweeper
 from common.transaction import Transaction
-from platform_scheduling import commitments, domain, notices, platform_requests, store, time_store, windows
+from platform_scheduling import commitments, domain, notices, overlaps, platform_requests, store, time_store, windows
 from platform_scheduling.commitments import Broken
 from platform_scheduling.messages import (
     BookingOrigin,
@@ -282,9 +282,17 @@ async def miss(tx: Transaction, owner_code: str, booking_id: UUID) -> Refusal | 
 
 
 async def book(
-    tx: Transaction, *, account: str, title: str, contact: str | None, platform_id: UUID, ask: Ask, purpose: str
+    tx: Transaction,
+    *,
+    account: str,
+    title: str,
+    contact: str | None,
+    platform_id: UUID,
+    ask: Ask,
+    purpose: str,
+    overlapping: bool = False,
 ) -> Refusal | Booking:
-    """Somebody asks for a slot of a platform."""
+    """Somebody asks for a slot of a platform; what they have elsewhere at the same hour is asked about, unless it is accepted."""
     requester_id = await store.lock_requester(tx, account=account, title=title, contact=contact)
     platform = await store.lock_platform(tx, platform_id, ask.span)
     if platform is None or platform.version == 0:
@@ -292,7 +300,12 @@ async def book(
     now = await tx.now()
     conduct = await store.conduct_of(tx, requester_id, now, await store.policy_at(tx, now))
     asked = replace(ask, requester_id=requester_id)
-    decision = await _decide(tx, platform, lambda one, policy, at: domain.request(one, asked, conduct, policy, at))
+    others = [] if overlapping else await overlaps.elsewhere(tx, requester_id, platform_id, ask.span)
+
+    def rule(one: Platform, policy: Policy, at: datetime) -> Decision:
+        return overlaps.unless(domain.request(one, asked, conduct, policy, at), one, others)
+
+    decision = await _decide(tx, platform, rule)
     if decision.refusal is not None:
         return decision.refusal
     assert decision.booking is not None
@@ -308,11 +321,18 @@ async def cancel(tx: Transaction, who: Acting, booking_id: UUID) -> Refusal | No
     )
 
 
-async def move(tx: Transaction, who: Acting, booking_id: UUID, span: Span) -> Refusal | None:
-    """Requester or owner moves a booking to another slot of the platform."""
-    return await _on_booking(
-        tx, who, booking_id, lambda p, one, policy, now: domain.move(p, one, span, who.actor, policy, now), around=span
-    )
+async def move(
+    tx: Transaction, who: Acting, booking_id: UUID, span: Span, *, overlapping: bool = False
+) -> Refusal | None:
+    """Requester or owner moves a booking to another slot of the platform; the owner knows nothing of others, and is not asked."""
+    found = await store.find_booking(tx, booking_id)
+    asks = found is not None and who.account is not None and not overlapping
+    others = await overlaps.elsewhere(tx, found[0].requester_id, found[1], span) if found and asks else []
+
+    def rule(platform: Platform, one: Booking, policy: Policy, now: datetime) -> Decision:
+        return overlaps.unless(domain.move(platform, one, span, who.actor, policy, now), platform, others)
+
+    return await _on_booking(tx, who, booking_id, rule, around=span)
 
 
 # -- the events service

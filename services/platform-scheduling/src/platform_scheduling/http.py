@@ -16,7 +16,7 @@ from common.http import Answer, answer, database_of, tagged
 from common.identity import Principal, caller_as
 from common.transaction import Database, Transaction
 from platform_scheduling import busy_calendar, calendar_feed, handlers, photos, search, store, time_store
-from platform_scheduling.bodies import CAPACITY_MAX, BookingBody, SlotBody, checked_owner
+from platform_scheduling.bodies import CAPACITY_MAX, BookingBody, MoveBody, SlotBody, checked_owner
 from platform_scheduling.handlers import Acting
 from platform_scheduling.state import Booking, Span
 from territory.equipment import EQUIPMENT
@@ -98,7 +98,10 @@ async def free_time(
 
 @command(*REQUESTERS, api=router.post("/bookings"))
 async def book(tx: Transaction, principal: Principal, body: BookingBody) -> Answer:
-    """Asks for a slot: 201 with the booking, approved, tentative or in line; 409 with the reason."""
+    """Asks for a slot: 201 with the booking, approved, tentative or in line; 409 with the reason.
+
+    `overlaps` lists what the requester has on other platforms at the same hour; the same request with `overlapping` goes on.
+    """
     result = await book_as(tx, principal, body)
     if isinstance(result, Refusal):
         return answer(result, None)
@@ -127,14 +130,14 @@ async def requester_cancels(tx: Transaction, principal: Principal, booking_id: U
 
 
 @command(*REQUESTERS, api=router.post("/bookings/{booking_id}/move"))
-async def requester_moves(tx: Transaction, principal: Principal, booking_id: UUID, body: SlotBody) -> Answer:
-    """The requester moves a booking; the owner answers anew unless the platform approves by itself."""
-    return await moved(tx, booking_id, body, Acting(account=account_of(principal)))
+async def requester_moves(tx: Transaction, principal: Principal, booking_id: UUID, body: MoveBody) -> Answer:
+    """The requester moves a booking; the owner answers anew unless the platform approves by itself. 409 `overlaps` as for a booking."""
+    return await moved(tx, booking_id, body, Acting(account=account_of(principal)), overlapping=body.overlapping)
 
 
-async def moved(tx: Transaction, booking_id: UUID, body: SlotBody, who: Acting) -> Answer:
+async def moved(tx: Transaction, booking_id: UUID, body: SlotBody, who: Acting, *, overlapping: bool = False) -> Answer:
     """Moves a booking for one of its parties."""
-    refusal = await handlers.move(tx, who, booking_id, body.span())
+    refusal = await handlers.move(tx, who, booking_id, body.span(), overlapping=overlapping)
     return answer(refusal, await shown_booking_of(tx, booking_id))
 
 
@@ -187,6 +190,7 @@ async def book_as(tx: Transaction, principal: Principal, body: BookingBody) -> R
         platform_id=body.platform_id,
         ask=body.ask(),
         purpose=body.purpose,
+        overlapping=body.overlapping,
     )
 
 

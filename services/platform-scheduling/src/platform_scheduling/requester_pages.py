@@ -72,7 +72,7 @@ class RequesterDesk(Desk):
                 then=lambda _: done("/mes-reservations", "Réservation annulée."), refused=self.booked
             ),
             "/mes-reservations/{booking_id}/deplacement": http.requester_moves.form(
-                read=moved_to,
+                read=lambda sent: moved_to(sent) | _overlapping(sent),
                 then=lambda _: done("/mes-reservations", "Réservation déplacée."),
                 refused=self.booked,
                 words=WORDS,
@@ -236,7 +236,12 @@ def _booking_typed(sent: Sent) -> dict[str, Any]:
         "habilitation_codes": sent.fields.getlist("habilitation"),
         "purpose": sent.typed.get("projet", "").replace("\r\n", "\n"),
         "in_line": sent.typed.get("file") == "1",
+        **_overlapping(sent),
     }
+
+
+def _overlapping(sent: Sent) -> dict[str, Any]:
+    return {"overlapping": sent.typed.get("overlapping") == "yes"}
 
 
 def _booked(sent: Sent) -> Response:
