@@ -116,7 +116,7 @@ async def freeze(tx: Transaction, campaign_id: UUID, uai: str | None) -> Refusal
             detail = f"Deux établissements partent en {'-'.join(one)} et {'-'.join(other)} : les périodes d’une campagne ne se chevauchent pas en partie."
             return Refusal("spans_overlap", detail)
     now = await tx.now()
-    policy = (await store.policy_at(tx, now)).campaign
+    policy = await store.policy_at(tx, now)
     wanted: Counter[str] = Counter()
     for weeks, count in spans:
         wanted.update(dict.fromkeys(weeks, count))
@@ -125,12 +125,11 @@ async def freeze(tx: Transaction, campaign_id: UUID, uai: str | None) -> Refusal
         for home, km in await campaign_store.homes(tx, campaign_id)
         for _, code in reference.communes_within(home, km)
     }
-    audiences = ["PUPIL"]
-    offer_count = await frozen_store.keep_seats(tx, campaign_id, reach, wanted, audiences)
+    offer_count = await frozen_store.keep_seats(tx, campaign_id, reach, wanted, ["PUPIL"], policy.hours)
     message = CampaignFrozen(
         occurred_at=now, seeker_count=sum(count for _, count in spans), offer_count=offer_count, seed=row.seed
     )
-    limits = asdict(policy) | {"underrepresented": dict(policy.underrepresented)}
+    limits = asdict(policy.campaign) | {"underrepresented": dict(policy.campaign.underrepresented)}
     await campaign_store.save(tx, row, message, state="frozen", limits=limits, work="compute", problems=None)
     return None
 

@@ -9,10 +9,16 @@ from uuid import UUID
 
 from common.transaction import Transaction
 from stage_matching.frozen import FrozenOffer, FrozenSeeker
+from stage_matching.terms import HoursLimit, age_from, placement_of
 
 
 async def keep_seats(
-    tx: Transaction, campaign_id: UUID, communes: Iterable[str], wanted: Mapping[str, int], audiences: Sequence[str]
+    tx: Transaction,
+    campaign_id: UUID,
+    communes: Iterable[str],
+    wanted: Mapping[str, int],
+    audiences: Sequence[str],
+    limits: Sequence[HoursLimit],
 ) -> int:
     """Keeps the free seats of every offer within reach, at most as many in a week as seekers want it; how many offers.
 
@@ -27,16 +33,21 @@ async def keep_seats(
         audiences=list(audiences),
     )
     count = await tx.execute(
-        """INSERT INTO campaign_offer (campaign_id, number, offer_id, commune_code, rome_codes, audiences, age_min, seats, reserved, partner_uais, published)
+        """INSERT INTO campaign_offer (campaign_id, number, offer_id, commune_code, rome_codes, audiences, age_min, seats, reserved, partner_uais,
+               published, title, host_name, hours_age_min)
            SELECT :id, row_number() OVER (ORDER BY o.offer_id) - 1, o.offer_id, o.commune_code, o.rome_codes, o.audiences, o.age_min,
-                  w.seats, o.reserved, o.partner_uais, false
-           FROM offer o JOIN (
+                  w.seats, o.reserved, o.partner_uais, false, o.title, h.host_name,
+                  CAST(CAST(:lawful AS jsonb) ->> CAST(o.offer_id AS text) AS integer)
+           FROM offer o JOIN host h USING (host_id) JOIN (
                SELECT offer_id, jsonb_object_agg(iso_week, LEAST(seats_count - taken_count - campaign_count, n.value::integer)) AS seats
                FROM offer_week JOIN jsonb_each_text(CAST(:wanted AS jsonb)) n ON n.key = iso_week
-               WHERE offer_id = ANY(:ids) AND seats_count > taken_count + campaign_count GROUP BY offer_id) w USING (offer_id)""",
+               WHERE offer_id = ANY(:ids) AND seats_count > taken_count + campaign_count GROUP BY offer_id) w USING (offer_id)
+           -- Read again under the locks: a host may have been suspended while they were waited for.
+           WHERE h.suspended_reason IS NULL AND NOT o.suspended""",
         id=campaign_id,
         ids=[row.offer_id for row in locked],
         wanted=json.dumps(dict(wanted)),
+        lawful=json.dumps({str(row.offer_id): age_from(placement_of(row.placement).hours, limits) for row in locked}),
     )
     await tx.execute(
         """UPDATE offer_week w SET campaign_count = w.campaign_count + (c.seats ->> w.iso_week)::integer
@@ -103,3 +114,4 @@ def frozen_seeker(row: Any) -> FrozenSeeker:
         row.uai,
         row.priority_education,
     )
+        row.hours_age_min,

@@ -343,6 +343,10 @@ class CampaignOffer(MatchingTable, table=True):
     reserved: dict[str, int] = Field(sa_type=JSONB)
     partner_uais: list[str] = Field(sa_type=ARRAY(String))
     published: bool = False
+    # What was proposed, whatever its host writes later; and from which age on the law forbids its hours to nobody.
+    title: str
+    host_name: str
+    hours_age_min: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
 
 
 class PupilTable(MatchingTable, table=True):

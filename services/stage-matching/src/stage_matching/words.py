@@ -95,6 +95,7 @@ DROPPED = {
     "audience": "l’offre s’adresse à un autre public",
     "age": "l’âge demandé est plus élevé",
     "weeks": "pas de place à cette période",
+    "hours": "ses horaires ne sont pas permis à cet âge",
     "distance": "au-delà du rayon demandé",
     "unknown_offer": "l’offre n’est plus proposée",
     "nothing_near": "aucune offre de ce métier dans le rayon",
