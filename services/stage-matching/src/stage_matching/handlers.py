@@ -146,7 +146,7 @@ async def apply(
         return unreachable
     during = terms.presence(iso_weeks, offer.description.placement.hours)
     live, confirmed = await store.live_of_seeker(tx, seeker_id, await tx.now(), during)
-    seeker = Seeker(seeker_id, request.audience, request.age, request.commune_code)
+    seeker = requests.seeker_of(request, iso_weeks)
     decision = await _decide(
         tx,
         offer,
@@ -186,7 +186,8 @@ async def confirm(tx: Transaction, who: Acting, application_id: UUID) -> Refusal
         if taken & set(one.iso_weeks):
             return Refusal("already_confirmed", "Un stage est déjà confirmé pour une de ces semaines.")
         request = await store.request_of(tx, one.seeker_id)
-        problem = terms.why_not_hours(hours, terms.limit_for(request.age, policy.hours))
+        age = requests.age_in(request, one.iso_weeks[0])
+        problem = terms.why_not_hours(hours, terms.limit_for(age, policy.hours))
         if problem is not None:
             return Refusal("hours", f"L’organisme doit d’abord changer les horaires de son offre. {problem}")
     decision = await _decide_on(tx, confirmed, one, lambda offer, known, _, now: domain.confirm(offer, known, now))

@@ -35,6 +35,7 @@ WORDS = Words(
     {
         "audience": "situation",
         "age": "âge",
+        "birth_month": "naissance",
         "commune_code": "commune",
         "radius_km": "rayon",
         "iso_weeks": "semaines",
@@ -274,7 +275,7 @@ def _request_typed(sent: Sent) -> dict[str, Any]:
     typed = sent.typed
     return {
         "audience": typed.get("public", ""),
-        "age": typed.get("age", ""),
+        "birth_month": _birth_month(typed),
         "commune_code": places.find(typed.get("commune", "")),
         "radius_km": typed.get("rayon", "30"),
         "iso_weeks": _weeks_of(typed),
@@ -288,6 +289,14 @@ def _request_typed(sent: Sent) -> dict[str, Any]:
 def _weeks_of(typed: Form) -> tuple[str, ...]:
     """The weeks that a form names by the first and their number."""
     count = typed.get("duree", "1")
+def _birth_month(typed: Form) -> str:
+    """A month and a year of birth, as two fields have them."""
+    month, year = typed.get("naissance_mois", ""), typed.get("naissance_annee", "").strip()
+    if month not in map(str, range(1, 13)) or len(year) != 4:
+        raise ValueError("naissance : choisissez le mois, et écrivez l’année en quatre chiffres.")
+    return f"{year}-{month:0>2}"
+
+
     if count not in map(str, range(1, WEEKS_MAX + 1)):
         raise ValueError("Choisissez une semaine de la liste, et une durée.")
     return weeks.span(typed.get("premiere", ""), int(count))

@@ -74,7 +74,7 @@ class Description:
 
 @dataclass(frozen=True)
 class Seeker:
-    """Who applies, as far as rules need to know."""
+    """Who applies, as far as rules need to know; how old they are in the first week that they apply for."""
 
     seeker_id: UUID
     audience: str

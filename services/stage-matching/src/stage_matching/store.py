@@ -359,7 +359,8 @@ async def applications_of(
         f"""SELECT {", ".join("a." + name for name in _APPLICATION_COLUMNS)}, a.letter, o.host_id,
                    COALESCE(t.copy ->> 'title', o.title) AS title, COALESCE(t.copy ->> 'commune_code', o.commune_code) AS commune_code,
                    COALESCE(t.copy ->> 'host_name', h.host_name) AS host_name, COALESCE(t.copy ->> 'audience', r.audience) AS audience,
-                   h.contact_email AS host_email, h.claimable, s.contact_email AS seeker_email, r.age, r.uai, r.class_group, r.pupil_code,
+                   h.contact_email AS host_email, h.claimable, s.contact_email AS seeker_email, r.age, r.birth_month, r.uai, r.class_group,
+                   r.pupil_code, r.request_id, c.contact_email AS school_email,
                    g.agreement_id, g.state AS agreement_state, g.signed, g.parties, g.terms_version, g.terms_sha256,
                    jsonb_path_exists(t.copy, '$.parties[*] ? (@.party == "GUARDIAN" && @.email != null)') AS guardian_written
             FROM application a JOIN offer o USING (offer_id) JOIN host h USING (host_id) JOIN seeker s USING (seeker_id)
@@ -372,6 +373,7 @@ async def applications_of(
               AND (CAST(:application_id AS uuid) IS NULL OR a.application_id = :application_id)
             ORDER BY a.due_at NULLS LAST, a.submitted_at DESC, a.application_id LIMIT :limit""",
         seeker_id=seeker_id,
+                 LEFT JOIN accompanist c ON c.acts_as = r.uai
         host_id=host_id,
         application_id=application_id,
         limit=limit,
