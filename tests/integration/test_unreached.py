@@ -18,7 +18,7 @@ from tests.integration.conftest import Seats, declare
 from tests.integration.events import Events, register
 from tests.integration.forms import Sender, logged_in
 from tests.integration.platforms import Platforms, book, slot
-from tests.integration.stages import NEXT, Stages, apply, siret
+from tests.integration.stages import NEXT, Stages, apply, request_body, siret
 from tests.integration.test_cafes import cafes_token
 
 _BADGE = "courriel non remis"
@@ -105,6 +105,19 @@ async def _of_stages(stack: Stack) -> Scene:
     return Scene("stage-matching", f"{sub}@example.org", api, "/v1/applications", person, "/mes-offres")
 
 
+async def _of_a_host(stack: Stack) -> Scene:
+    """Somebody who applied, and the host who has to answer."""
+    stages = Stages(stack)
+    host_id, host = await stages.host()
+    offer_id = await stages.offer(host, {NEXT: 1})
+    api, person = await _who(stack, "stage-matching", "seeker", "/mes-candidatures")
+    assert (await api.put("/v1/request", json=request_body())).status_code == 200
+    assert (await apply(api, offer_id)).status_code == 201
+    return Scene(
+        "stage-matching", f"host-{host_id.hex[:8]}@example.org", api, "/v1/applications", person, "/mes-candidatures"
+    )
+
+
 async def _of_seats(stack: Stack) -> tuple[Scene, Scene]:
     """A structure and a prescriber, each of whom counts on the other."""
     seats = Seats(stack, url_of(stack, "remediation-seats"))
@@ -137,7 +150,8 @@ async def _of_a_prescriber(stack: Stack) -> Scene:
 
 
 @pytest.mark.parametrize(
-    "of", [_of_events, _of_cafes, _of_platforms, _of_a_week, _of_stages, _of_a_structure, _of_a_prescriber]
+    "of",
+    [_of_events, _of_cafes, _of_platforms, _of_a_week, _of_stages, _of_a_host, _of_a_structure, _of_a_prescriber],
 )
 async def test_a_name_that_mail_does_not_reach_is_marked(stack: Stack, query: Query, of: Any) -> None:
     """Nothing is said of who is reached; after a failure the badge and `reachable: false`; after a later success neither."""

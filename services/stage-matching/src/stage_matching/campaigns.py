@@ -21,6 +21,7 @@ from stage_matching.messages import (
     CampaignFrozen,
     CampaignScope,
     RequestEndReason,
+    SuspensionReason,
 )
 from stage_matching.state import Decision
 from territory import reference
@@ -182,6 +183,40 @@ async def give_up(tx: Transaction, campaign_id: UUID, uai: str | None) -> Refusa
     return None
 
 
+async def keeping_seats_of(tx: Transaction, host_id: UUID) -> Sequence[Any]:
+    """The campaigns that keep seats of a host and are not yet being published, locked by ascending id; before the host's offers."""
+    return await tx.fetch_all(
+        """SELECT * FROM campaign WHERE state IN ('frozen', 'computed') AND work IS DISTINCT FROM 'publish' AND campaign_id IN (
+               SELECT c.campaign_id FROM campaign_offer c JOIN offer o USING (offer_id) WHERE o.host_id = :host_id AND c.seats <> '{}')
+           ORDER BY campaign_id FOR UPDATE""",
+        host_id=host_id,
+    )
+
+
+async def leave_out(tx: Transaction, row: Any, host_id: UUID) -> None:
+    """The agency suspended a host: a campaign, locked, gives back the seats that it keeps there and is computed again without them."""
+    offer_count = await frozen_store.let_seats_of_host_go(tx, row.campaign_id, host_id)
+    seeker_count = (await campaign_store.find(tx, row.campaign_id)).seeker_count
+    message = CampaignFrozen(
+        occurred_at=await tx.now(), seeker_count=seeker_count, offer_count=offer_count, seed=row.seed
+    )
+    # One that its leader has stopped waits for them; what runs is begun again under another lease.
+    work = "compute" if row.state == "computed" else row.work
+    await campaign_store.save(
+        tx,
+        row,
+        message,
+        state="frozen",
+        work=work,
+        step=None,
+        problems=None,
+        figures=None,
+        lease_epoch=row.lease_epoch + 1,
+        lease_expires_at=None,
+    )
+    await notices.write_to_leader(tx, row)
+
+
 async def _ask(
     tx: Transaction, campaign_id: UUID, work: Literal["compute", "publish", "close"], uai: str | None, **cleared: None
 ) -> Refusal | None:
@@ -247,7 +282,9 @@ async def _propose_freed(tx: Transaction, application_id: UUID) -> bool:
     now = await tx.now()
     policy, weeks = await store.policy_at(tx, now), tuple(row.iso_weeks)
     settled = domain.settle(offer, now)
-    if seeker_id is not None and await _still_waits(tx, seeker_id, weeks):
+    if offer.host_suspended == SuspensionReason.AGENCY:
+        decision = Decision(domain.let_go(settled.offer, dict.fromkeys(weeks, 1)))
+    elif seeker_id is not None and await _still_waits(tx, seeker_id, weeks):
         decision = domain.match(settled.offer, seeker_id, row.campaign_id, weeks, policy, now)
     elif seeker_id is not None:
         return True  # they confirmed meanwhile: who is next?

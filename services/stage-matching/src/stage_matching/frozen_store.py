@@ -25,7 +25,7 @@ async def keep_seats(
     The offers' rows are locked by ascending id, and what their hosts change later is no longer the campaign's matter.
     """
     locked = await tx.fetch_all(
-        """SELECT o.offer_id FROM offer o JOIN host h USING (host_id)
+        """SELECT o.offer_id, o.placement FROM offer o JOIN host h USING (host_id)
            WHERE o.commune_code = ANY(:communes) AND NOT o.suspended AND h.suspended_reason IS NULL AND o.version > 0
                AND o.audiences && CAST(:audiences AS varchar[])
            ORDER BY o.offer_id FOR UPDATE OF o""",
@@ -74,6 +74,30 @@ async def let_seats_go(tx: Transaction, campaign_id: UUID) -> None:
     await tx.execute("DELETE FROM campaign_offer WHERE campaign_id = :id", id=campaign_id)
 
 
+async def let_seats_of_host_go(tx: Transaction, campaign_id: UUID, host_id: UUID) -> int:
+    """A campaign keeps no seat of a host any longer; its offers stay numbered as they are. How many offers are left.
+
+    The caller has locked the offers.
+    """
+    await tx.execute(
+        """UPDATE offer_week w SET campaign_count = w.campaign_count - (c.seats ->> w.iso_week)::integer
+           FROM campaign_offer c JOIN offer o USING (offer_id)
+           WHERE c.campaign_id = :id AND o.host_id = :host_id AND c.offer_id = w.offer_id AND jsonb_exists(c.seats, w.iso_week)""",
+        id=campaign_id,
+        host_id=host_id,
+    )
+    await tx.execute(
+        """UPDATE campaign_offer c SET seats = '{}' FROM offer o
+           WHERE c.campaign_id = :id AND c.offer_id = o.offer_id AND o.host_id = :host_id""",
+        id=campaign_id,
+        host_id=host_id,
+    )
+    row = await tx.fetch_one(
+        "SELECT count(*) FROM campaign_offer WHERE campaign_id = :id AND seats <> '{}'", id=campaign_id
+    )
+    return int(row[0]) if row else 0
+
+
 async def frozen_offers(tx: Transaction, campaign_id: UUID) -> list[FrozenOffer]:
     """What a campaign froze, by number."""
     rows = await tx.fetch_all("SELECT * FROM campaign_offer WHERE campaign_id = :id ORDER BY number", id=campaign_id)
@@ -91,6 +115,7 @@ def frozen_offer(row: Any) -> FrozenOffer:
         row.seats,
         frozenset(row.partner_uais),
         row.reserved,
+        row.hours_age_min,
     )
 
 
@@ -114,4 +139,3 @@ def frozen_seeker(row: Any) -> FrozenSeeker:
         row.uai,
         row.priority_education,
     )
-        row.hours_age_min,
