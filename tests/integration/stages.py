@@ -13,7 +13,7 @@ import httpx
 from common.embedded.stack import Stack
 from common.testing import client_of, url_of
 from territory.identifiers import siret_is_valid
-from territory.weeks import span, week_of
+from territory.weeks import monday, span, week_of
 
 NEXT = week_of((datetime.now(UTC) + timedelta(weeks=6)).date())
 LATER = span(NEXT, 3)[2]
@@ -85,11 +85,25 @@ def offer_body(seats: dict[str, int], **changes: Any) -> dict[str, Any]:
     }
 
 
+def born(age: int, week: str = NEXT) -> str:
+    """The month of birth of somebody who is so old on the first day of a week, and in the week before and after it."""
+    first = monday(week) - timedelta(days=180)
+    return f"{first.year - age}-{first.month:02}"
+
+
+def born_typed(age: int) -> dict[str, str]:
+    """The same as the fields of the form."""
+    year, month = born(age).split("-")
+    return {"naissance_mois": str(int(month)), "naissance_annee": year}
+
+
 def request_body(**changes: Any) -> dict[str, Any]:
-    """A pupil of Rouen who wishes for industry."""
+    """A pupil of Rouen who wishes for industry; or somebody of another `age`."""
+    if "age" in changes:
+        changes["birth_month"] = born(changes.pop("age"))
     return {
         "audience": "PUPIL",
-        "age": 14,
+        "birth_month": born(14),
         "commune_code": "76540",
         "radius_km": 30,
         "iso_weeks": [NEXT],

@@ -17,7 +17,8 @@ from openpyxl import Workbook
 from common.embedded.stack import Stack
 from common.testing import Query
 from stage_matching.matching import lottery
-from tests.integration.stages import LATER, NEXT, OTHER_SCHOOL, SCHOOL, Stages, siret
+from tests.integration.forms import logged_in
+from tests.integration.stages import LATER, NEXT, OTHER_SCHOOL, SCHOOL, Stages, offer_body, siret
 
 HEADER = "uai;classe;eleve;sexe;age;commune;rayon_km;semaine;duree;voeux"
 OFFERS = "siret;organisme;type;intitule;nature;rome;commune;publics;age_min;places"
@@ -258,6 +259,20 @@ async def test_all_or_nothing_is(stages: Stages, query: Query) -> None:
     assert (kept["kept_count"], kept["refused"], await known()) == (1, real["refused"], 1)
 
 
+async def test_a_refused_line_leaves_nothing_behind(stages: Stages, query: Query) -> None:
+    """Beside a good line that is kept, one that is refused after its organisation was written has not renamed it either."""
+    agency, number = await stages.client("agency", "agency"), siret()
+    line = offer(number, "Atelier bois", f"{LATER}:2", organisme="Scierie")
+    assert (await offers_sent(agency, [line]))["kept_count"] == 1
+    sql = "UPDATE offer_week SET taken_count = 2 WHERE offer_id = (SELECT offer_id FROM offer JOIN host USING (host_id) WHERE siret = :siret)"
+    await query("stage-matching", sql, siret=number)
+    fewer = offer(number, "Atelier bois", f"{LATER}:1", organisme="Scierie du Bassin")
+    report = await offers_sent(agency, [fewer, offer(siret(), "Autre", f"{LATER}:1")], keep="good", replace=True)
+    assert (report["kept_count"], [one["reason"] for one in report["refused"]]) == (1, ["seats_below_taken"])
+    (host,) = await query("stage-matching", "SELECT host_name FROM host WHERE siret = :siret", siret=number)
+    assert host.host_name == "Scierie"
+
+
 async def test_an_offer_of_another_table_changes_with_a_yes(stages: Stages, query: Query) -> None:
     """Other seats or another name need one; another apostrophe is the same offer; two lines for one offer are one too many."""
     agency, number = await stages.client("agency", "agency"), siret()
@@ -372,6 +387,53 @@ async def test_a_class_from_its_table_to_published_lists(stages: Stages, query: 
         "stage-matching", "SELECT recipient FROM mail WHERE message_key LIKE :key", key=f"campaign:{campaign_id}:%"
     )
     assert len(mails) == len({row.recipient for row in mails}) == len(hosts)
+
+
+async def test_lists_show_what_was_proposed_and_hours_leave_out_who_is_too_young(stages: Stages, query: Query) -> None:
+    """What a host writes after the freeze is not in the lists; an offer of eight hours a day is for nobody of fourteen, and it says why."""
+    school = await school_of(stages)
+    _, host = await stages.host()
+    # For pupils of one other department only: no other test's offers are within reach.
+    where = {"commune_code": "61001", "rome_codes": ["H2206"]}
+    eight = [{"weekday": 1, "starts": a, "ends": b} for a, b in (("08:00", "12:00"), ("13:00", "17:00"))]
+    title, usual = f"Atelier {uuid4().hex[:6]}", await stages.offer(host, {LATER: 1}, **where)
+    assert (await host.put(f"/v1/offers/{usual}", json=offer_body({LATER: 1}, title=title, **where))).status_code == 200
+    long = await stages.offer(host, {LATER: 2}, placement={"hours": eight}, **where)
+    campaign_id = await opened(school)
+    there = {"commune": "Alençon (61)", "rayon_km": 1}
+    lines = [pupil("p14", f"{long}, {usual}", **there), pupil("p16", f"{long}, {usual}", age=16, **there)]
+    assert (await sent(school, campaign_id, lines)).json()["kept_count"] == 2
+    assert (await act(school, campaign_id, "freeze")).status_code == 200
+    await until(school, campaign_id, "computed")
+    # The seats that it keeps are not given other hours, which a pupil's age may forbid.
+    barred = await host.put(
+        f"/v1/offers/{usual}", json=offer_body({LATER: 1}, title=title, placement={"hours": eight}, **where)
+    )
+    assert (barred.status_code, barred.json()["reason"]) == (409, "hours_forbidden")
+    assert (await act(school, campaign_id, "publication")).status_code == 200
+    await until(school, campaign_id, "published")
+    changed = offer_body({LATER: 1}, title="Tout autre chose", **where)
+    assert (await host.put(f"/v1/offers/{usual}", json=changed)).status_code == 200
+    young, older = (await school.get(f"/v1/campaigns/{campaign_id}/results")).json()
+    assert (young["offer_id"], young["title"]) == (str(usual), title)
+    assert [(one["outcome"], one.get("reason")) for one in young["explanation"]] == [
+        ("dropped", "hours"),
+        ("obtained", None),
+    ]
+    assert older["offer_id"] == str(long)
+    facts = {"label": "lists", "sub": f"lists-{uuid4().hex[:6]}", "roles": ["school"], "structure_id": SCHOOL}
+    person = await logged_in(
+        stages.stack, stages.url, "/campagnes", facts | {"email": "l@example.org", "name": "Collège"}
+    )
+    (row,) = await query(
+        "stage-matching",
+        "SELECT request_id FROM request WHERE campaign_id = :id AND pupil_code = 'p14'",
+        id=campaign_id,
+    )
+    for path in ("listes", f"eleves/{row.request_id}"):
+        page = (await person.client.get(f"/campagnes/{campaign_id}/{path}")).text
+        assert title in page and "Tout autre chose" not in page
+    assert "horaires ne sont pas permis à cet âge" in page
 
 
 async def test_a_withdrawn_match_is_proposed_to_the_next(stages: Stages, query: Query) -> None:

@@ -19,7 +19,7 @@ from territory.reference import communes
 from tests.integration.browsing import assert_accessible, log_in, opened
 from tests.integration.forms import Sender
 from tests.integration.platforms import at, platform_body
-from tests.integration.stages import LATER, NEXT, SCHOOL, Stages, offer_body, request_body, siret
+from tests.integration.stages import LATER, NEXT, SCHOOL, Stages, born_typed, offer_body, request_body, siret
 from tests.integration.test_doors import NOBODY, Doors, Refused
 from tests.integration.test_seats_pages import prescriber
 
@@ -63,7 +63,7 @@ FORMS = [
         "seeker",
         "/mes-candidatures",
         "/mes-candidatures/moi",
-        {"public": "PUPIL", "age": 14, "premiere": NEXT, "duree": "1", "v1": "H29"},
+        {"public": "PUPIL", **born_typed(14), "premiere": NEXT, "duree": "1", "v1": "H29"},
     ),
     Form(
         "stage-matching",

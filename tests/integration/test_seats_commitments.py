@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -21,7 +21,8 @@ from remediation_seats.commitments import TABLE, Change, Kind
 from remediation_seats.http import ProgrammeBody, StructureBody
 from remediation_seats.messages import DeclarationWay
 from remediation_seats.state import Declaration, Profile
-from tests.integration.conftest import Seats
+from tests.integration.conftest import Seats, declare
+from tests.integration.forms import logged_in
 
 CELLS = [pytest.param(*cell, id="-".join(cell)) for cell in TABLE.cells]
 BODY = {
@@ -164,6 +165,54 @@ async def test_every_cell(runtime: Runtime, change: Change, kind: Kind) -> None:
             assert "Le parcours est fermé." in mails[-1].body and "/trouver" in mails[-1].body
         elif fate is Fate.CHANGES:
             assert mails[-1].subject.startswith("Le parcours change") and "/mes-retenues" in mails[-1].body
+
+
+async def test_a_structure_reads_how_many_are_held_beyond_what_it_declares(seats: Seats) -> None:
+    """Both holds are kept; software reads it in its receipt, the page how many, and which; an answer gives the seat to the other."""
+    structure_id, partner = await seats.structure()
+    programme_id = await seats.programme(partner, 2)
+    sub = f"beyond-{programme_id.hex[:6]}"
+    async with await seats.client(sub, "prescriber") as prescriber:
+        ids = [
+            (await prescriber.post("/v1/holds", json={"programme_id": str(programme_id), "age": 17})).json()["hold_id"]
+            for _ in range(2)
+        ]
+        said = "1 place retenue de plus que déclarée"
+        receipt = (await declare(partner, programme_id, 1, 0)).json()
+        assert receipt["holds_without_seat"] == ids[1:] and said in receipt["detail"]
+        (row,) = (await partner.get("/v1/programmes/mine")).json()
+        assert (row["excess_count"], row["free_count"]) == (1, 0)
+        assert {hold["state"] for hold in (await prescriber.get("/v1/holds")).json()} == {"held"}
+        who = {
+            "label": sub,
+            "sub": f"{sub}-p",
+            "roles": ["partner"],
+            "email": f"{sub}@example.org",
+            "name": "Structure",
+        }
+        person = await logged_in(seats.stack, seats.url, "/mes-places", who | {"structure_id": str(structure_id)})
+        page = (await person.client.get("/mes-places")).text
+        assert said in page
+        assert [hold_id in card for card in page.split("<li ") if "sans place déclarée" in card for hold_id in ids] == [
+            False,
+            True,
+        ]
+        done = await person.send(f"/mes-places/{programme_id}", total_count=0, taken_count=0)
+        assert "2+places+retenues" in done.headers["location"]
+        table = (await partner.post("/v1/declarations/csv", content=csv_of(programme_id))).json()
+        assert said in table["receipts"][0]["detail"]
+        assert (
+            await partner.post(f"/v1/received-holds/{ids[0]}/decline", json={"reason": "SEAT_TAKEN"})
+        ).status_code == 200
+        (row,) = (await partner.get("/v1/programmes/mine")).json()
+        assert row["excess_count"] == 0
+        page = (await person.client.get("/mes-places")).text
+        assert "sans place déclarée" not in page and "de plus que déclarée" not in page
+
+
+def csv_of(programme_id: UUID) -> bytes:
+    """One seat, none taken, counted now."""
+    return f"parcours;places;occupees;observe_le\n{programme_id};1;0;{datetime.now(UTC).isoformat()}\n".encode()
 
 
 async def test_software_is_shown_the_holds_of_a_programme_that_closes(seats: Seats) -> None:

@@ -220,8 +220,8 @@ async def test_refusals_say_what_to_do(stages: Stages) -> None:
     assert host_id != other_id
 
 
-async def test_the_label_follows_the_charter(stages: Stages) -> None:
-    """No label without a charter in force; signed, awarded, withdrawn; a suspended host gets none."""
+async def test_the_label_follows_the_charter(stages: Stages, query: Query) -> None:
+    """No label without a charter in force; signed, awarded, withdrawn; a suspended host gets none; each time it is told."""
     host_id, host = await stages.host()
     agency = await stages.client("agency", "agency")
     label = f"/v1/hosts/{host_id}/label"
@@ -234,6 +234,9 @@ async def test_the_label_follows_the_charter(stages: Stages) -> None:
     assert (await agency.post(f"/v1/hosts/{host_id}/reinstatement")).status_code == 200
     assert (await agency.post(f"{label}-withdrawal", json={"reason": "AGENCY"})).status_code == 200
     assert (await agency.post(f"{label}-withdrawal", json={"reason": "AGENCY"})).json()["reason"] == "no_label"
+    sql = "SELECT subject FROM mail WHERE message_key LIKE :key ORDER BY id"
+    told = [row.subject for row in await query("stage-matching", sql, key=f"host:{host_id}:%")]
+    assert told == ["Vos offres sont suspendues", "Votre label est retiré"]
     listed = {one["host_id"]: one for one in (await agency.get("/v1/hosts")).json()}
     assert listed[str(host_id)]["label_ends_on"] is None and listed[str(host_id)]["charter_ends_on"]
 

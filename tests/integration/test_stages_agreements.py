@@ -15,7 +15,7 @@ from common.embedded.stack import Stack
 from common.runtime import Runtime
 from common.testing import FreshRuntime, Query, set_clock
 from common.transaction import Transaction
-from stage_matching import agreement_store, handlers, hosts
+from stage_matching import agreement_handlers, agreement_store, handlers, hosts
 from stage_matching.agreement_store import By
 from stage_matching.bodies import HostBody, OfferBody, RequestBody, TermsBody
 from stage_matching.handlers import Acting
@@ -202,7 +202,7 @@ async def test_two_part_time_placements_share_a_week(stages: Stages, query: Quer
 async def test_hours_that_an_age_forbids(stages: Stages) -> None:
     """Eight hours a day are for nobody of fourteen, and for whoever is of age."""
     _, host = await stages.host()
-    long = [{"weekday": 1, "starts": "08:00", "ends": "16:00"}]
+    long = [{"weekday": 1, "starts": a, "ends": b} for a, b in (("08:00", "12:00"), ("12:30", "16:30"))]
     offer_id = await stages.offer(host, {NEXT: 2}, placement={"hours": long})
     young = await apply(await stages.seeker(age=14), offer_id)
     assert (young.status_code, young.json()["reason"]) == (409, "hours")
@@ -211,6 +211,22 @@ async def test_hours_that_an_age_forbids(stages: Stages) -> None:
         f"/v1/offers/{offer_id}", json=offer_body({NEXT: 2}, placement={"hours": [long[0] | {"ends": "07:00"}]})
     )
     assert wrong.status_code == 422
+
+
+async def test_the_age_is_that_of_the_month_of_birth(stages: Stages, query: Query) -> None:
+    """Whatever number is stored beside it: who is fourteen in that week may not apply from sixteen on, and a guardian signs."""
+    _, host = await stages.host()
+    seeker = await stages.seeker(age=14)
+    me = (await seeker.put("/v1/request", json=request_body(age=14))).json()["request_id"]
+    await query(SERVICE, "UPDATE request SET age = 40 WHERE request_id = :id", id=UUID(me))
+    offer_id = await stages.offer(host, {NEXT: 1}, age_min=16)
+    assert (await apply(seeker, offer_id)).json()["reason"] == "age"
+    assert (await host.put(f"/v1/offers/{offer_id}", json=offer_body({NEXT: 1}))).status_code == 200
+    one = (await apply(seeker, offer_id)).json()["application_id"]
+    assert (await host.post(f"/v1/received-applications/{one}/acceptance")).status_code == 200
+    assert (await seeker.post(f"/v1/applications/{one}/confirmation")).status_code == 200
+    (row,) = await query(SERVICE, "SELECT parties FROM agreement WHERE application_id = :id", id=UUID(one))
+    assert "GUARDIAN" in row.parties
 
 
 async def test_the_printed_agreement(stages: Stages) -> None:
@@ -299,7 +315,7 @@ async def test_an_interrupted_internship_leaves_the_weeks_to_come(fresh_runtime:
             agreement_id = await lived(tx, iso_weeks=three)
         await at(runtime, agreement_id, -16)
         async with runtime.database.transaction() as tx:
-            assert await handlers.act_on_agreement(tx, agreement_id, "seeker", "interrupt", None) is None
+            assert await agreement_handlers.act_on_agreement(tx, agreement_id, "seeker", "interrupt", None) is None
             rows = await tx.fetch_all("SELECT iso_week FROM confirmed_week")
             assert [row.iso_week for row in rows] == [three[0]]
 
@@ -321,12 +337,14 @@ async def test_begun_and_not_complete_it_can_be_ended(fresh_runtime: FreshRuntim
             agreement_id = await lived(tx)
         await at(runtime, agreement_id, 3)
         async with runtime.database.transaction() as tx:
-            late = await handlers.act_on_agreement(tx, agreement_id, "host", "sign", HOST)
+            late = await agreement_handlers.act_on_agreement(tx, agreement_id, "host", "sign", HOST)
             assert late is not None and late.reason == "reason_needed"
             kept = By("somebody", reason="PAPER_SIGNED_IN_TIME")
-            assert await handlers.act_on_agreement(tx, agreement_id, "host", "sign", HOST, kept) is None
+            assert await agreement_handlers.act_on_agreement(tx, agreement_id, "host", "sign", HOST, kept) is None
             gone = By("school", reason="DID_NOT_TAKE_PLACE")
-            assert await handlers.act_on_agreement(tx, agreement_id, "school", "interrupt", SCHOOL, gone) is None
+            assert (
+                await agreement_handlers.act_on_agreement(tx, agreement_id, "school", "interrupt", SCHOOL, gone) is None
+            )
             acts = await agreement_store.acts_of(tx, agreement_id)
             assert [(act.act, act.acted_by, act.reason) for act in acts] == [
                 ("sign", "somebody", "PAPER_SIGNED_IN_TIME"),
@@ -351,7 +369,7 @@ async def test_the_agreement_of_before_gets_its_copy(fresh_runtime: FreshRuntime
     async with fresh_runtime("stage_matching") as runtime:
         async with runtime.database.transaction() as tx:
             agreement_id = await lived(tx)
-            assert await handlers.act_on_agreement(tx, agreement_id, "host", "sign", HOST) is None
+            assert await agreement_handlers.act_on_agreement(tx, agreement_id, "host", "sign", HOST) is None
             await tx.execute("DELETE FROM agreement_act")
             await tx.execute("DELETE FROM agreement_terms")
         async with runtime.database.engine.begin() as connection:
@@ -368,9 +386,9 @@ async def test_the_agreement_of_before_gets_its_copy(fresh_runtime: FreshRuntime
             assert json.loads(terms.canonical)["title"] == "Découverte de l’atelier"
             (act,) = await agreement_store.acts_of(tx, agreement_id)
             assert (act.act, act.party) == ("sign", "HOST")
-            assert await handlers.act_on_agreement(tx, agreement_id, "school", "sign", SCHOOL) is None
+            assert await agreement_handlers.act_on_agreement(tx, agreement_id, "school", "sign", SCHOOL) is None
             wanted = TermsBody(title="Autre").wanted()
-            assert await handlers.change_terms(tx, agreement_id, "host", HOST, wanted) is None
+            assert await agreement_handlers.change_terms(tx, agreement_id, "host", HOST, wanted) is None
             assert (await agreement_store.lock(tx, agreement_id)).terms_version == 2
             mails = await tx.fetch_all("SELECT * FROM mail WHERE message_key LIKE 'terms:%' ORDER BY recipient")
             assert all("« Découverte de l’atelier » devient « Autre »" in mail.body for mail in mails)

@@ -13,7 +13,17 @@ from common.embedded.stack import Stack
 from common.testing import Query, http_client
 from tests.integration.browsing import link_sent_to
 from tests.integration.forms import Sender, logged_in, problem_on
-from tests.integration.stages import LATER, NEXT, OTHER_SCHOOL, SCHOOL, Stages, apply, offer_body, request_body
+from tests.integration.stages import (
+    LATER,
+    NEXT,
+    OTHER_SCHOOL,
+    SCHOOL,
+    Stages,
+    apply,
+    born_typed,
+    offer_body,
+    request_body,
+)
 from tests.integration.test_campaigns import HEADER, pupil
 from tests.integration.test_doors import NOBODY, Doors, Refused, refused_otherwise, small
 
@@ -43,7 +53,7 @@ def told(status: int, body: dict[str, Any], **fields: Any) -> Refused:
     """What a seeker tells of themselves."""
     typed = {
         "public": "PUPIL",
-        "age": 14,
+        **born_typed(14),
         "commune": "Rouen (76)",
         "premiere": NEXT,
         "duree": "1",
@@ -91,7 +101,9 @@ CASES = [
     applied(422, {"iso_weeks": ["2027-W54"]}, premiere="2027-W54"),
     applied(422, {"letter": "x" * 2001}, lettre="x" * 2001),
     told(422, {"audience": "UNKNOWN"}, public="UNKNOWN"),
-    told(422, {"age": 9}, age=9),
+    told(422, {"age": 9}, **born_typed(9)),
+    told(422, {"birth_month": "2012-13"}, naissance_mois="13"),
+    told(422, {"birth_month": None}, naissance_annee=""),
     told(422, {"commune_code": "00000"}, commune="Nulle Part"),
     told(422, {"wishes": ["chocolat"]}, v1="chocolat"),
     offered(422, {"kind": "UNKNOWN"}, kind="UNKNOWN"),
@@ -190,15 +202,23 @@ async def test_the_lines_of_a_letter_are_counted_as_they_were_typed(stages: Stag
 async def test_what_a_seeker_a_host_or_a_school_typed_comes_back(stages: Stages) -> None:
     """Refused, the form has what was typed, not what is stored; boxes too."""
     _, seeker = await seeker_of(stages)
-    typed = {"public": "STUDENT", "age": "9", "commune": "Dieppe (76)", "rayon": "50", "premiere": LATER, "duree": "2"}
+    typed = {
+        "public": "STUDENT",
+        "naissance_mois": "5",
+        "naissance_annee": "1929",
+        "commune": "Dieppe (76)",
+        "rayon": "50",
+        "premiere": LATER,
+        "duree": "2",
+    }
     answer = await seeker.send("/mes-candidatures/moi", **typed, v1="M18", v2="H22", uai="0760017A")
-    assert answer.status_code == 422 and "âge" in problem_on(answer)
-    for value in ("STUDENT", "50", LATER, "2", "M18", "H22"):
+    assert answer.status_code == 422 and "naissance" in problem_on(answer)
+    for value in ("STUDENT", "5", "50", LATER, "2", "M18", "H22"):
         assert f'<option value="{value}" selected>' in answer.text, value
-    for value in ("9", "Dieppe (76)", "0760017A"):
+    for value in ("1929", "Dieppe (76)", "0760017A"):
         assert f'value="{value}"' in answer.text, value
 
-    _, host = await Doors().of(stages.stack, CASES[11])
+    _, host = await Doors().of(stages.stack, next(one for one in CASES if one.role == "host"))
     fields = {"title": "Menuiserie", "kind": "IMMERSION", "rome": "Z9", "commune": "Dieppe (76)", "age_min": "16"}
     seats = {f"seats_{LATER}": "7", "partners": "0760017F"}
     answer = await host.send(f"/mes-offres/{uuid4()}", **fields, **seats, audience=["STUDENT", "YOUNG_IN_INSERTION"])

@@ -12,7 +12,7 @@ from playwright.async_api import Browser, FilePayload, expect
 from common.embedded.stack import Stack
 from common.testing import Query, http_client, url_of
 from tests.integration.browsing import WIDTHS, assert_accessible, link_sent_to, log_in, opened
-from tests.integration.stages import LATER, SCHOOL, Stages, siret
+from tests.integration.stages import LATER, NEXT, SCHOOL, Stages, apply, born, siret
 from tests.integration.test_campaigns import HEADER, pupil
 
 
@@ -69,7 +69,9 @@ async def test_from_an_offer_to_the_parent_signature(stages: Stages, browser: Br
         await log_in(page, stages.stack, stages.url, "/mes-candidatures", seeker)
         await assert_accessible(page)
         await page.get_by_label("Ma situation").select_option("PUPIL")
-        await page.get_by_label("Mon âge").fill("14")
+        year, month = born(14).split("-")
+        await page.get_by_label("Mon mois de naissance").select_option(str(int(month)))
+        await page.get_by_label("Mon année de naissance").fill(year)
         await page.get_by_label("Ma commune").fill("Dieppe (76)")
         await page.get_by_label("mon premier vœu").select_option("H22")
         # An address of the pupil's own does not stand for their parent.
@@ -188,6 +190,36 @@ async def test_a_class_from_its_table_to_why(
         for path in (campaign_url, f"{campaign_url}/listes", f"{campaign_url}/eleves/{row.request_id}"):
             answer = await page.goto(path)
             assert answer is not None and answer.status == 404
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+async def test_the_agency_suspends_a_host_on_a_page(stages: Stages, browser: Browser, width: int) -> None:
+    """What it breaks is listed first, and nothing is done; then who waited is released, and the page says so."""
+    _, host = await stages.host()
+    name = f"Scierie {uuid4().hex[:6]}"
+    body = {"host_name": name, "siret": siret(), "kind": "COMPANY", "commune_code": "76540"}
+    assert (await host.put("/v1/host", json=body)).status_code == 200
+    seeker = await stages.seeker()
+    assert (await apply(seeker, await stages.offer(host, {NEXT: 1}))).status_code == 201
+    async with opened(browser, width) as page:
+        await log_in(page, stages.stack, stages.url, "/organismes", persona("agency", uuid4().hex[:6]))
+        await page.get_by_label("Nom ou SIRET").fill(name.lower())
+        await page.get_by_role("button", name="Chercher").click()
+        await assert_accessible(page)
+        await page.get_by_role("button", name=f"Suspendre : {name}").click()
+        await expect(page.get_by_role("alert")).to_contain_text("1 engagement serait rompu")
+        await expect(page.get_by_role("alert")).to_contain_text("Candidature en attente de réponse")
+        await assert_accessible(page)
+        ((waiting,),) = [(await seeker.get("/v1/applications")).json()]
+        assert waiting["state"] == "submitted"
+        await page.get_by_role("button", name="Continuer et prévenir").click()
+        await expect(page.get_by_role("status")).to_contain_text("suspendues")
+        await page.goto(f"{stages.url}/organismes?q={name}")
+        await expect(page.get_by_text("Suspendu par l’agence")).to_be_visible()
+        await page.get_by_role("button", name=f"Proposer à nouveau : {name}").click()
+        await expect(page.get_by_role("status")).to_contain_text("proposées à nouveau")
+    ((ended,),) = [(await seeker.get("/v1/applications")).json()]
+    assert ended["state"] == "released"
 
 
 async def test_every_form_refuses_rubbish_in_words(stages: Stages) -> None:

@@ -21,7 +21,7 @@ from tests.integration.conftest import Seats, declare
 from tests.integration.events import Events, register
 from tests.integration.forms import Sender, logged_in
 from tests.integration.platforms import Platforms, book, slot
-from tests.integration.stages import NEXT, Stages, apply, siret
+from tests.integration.stages import NEXT, Stages, apply, request_body, siret
 from tests.integration.test_cafes import cafes_token
 
 
@@ -137,6 +137,19 @@ async def _of_stages(stack: Stack) -> Scene:
     return Scene("stage-matching", f"{sub}@example.org", api, "/v1/applications", person, "/mes-offres")
 
 
+async def _of_a_host(stack: Stack) -> Scene:
+    """Somebody who applied, and the host who has to answer."""
+    stages = Stages(stack)
+    host_id, host = await stages.host()
+    offer_id = await stages.offer(host, {NEXT: 1})
+    api, person = await _who(stack, "stage-matching", "seeker", "/mes-candidatures")
+    assert (await api.put("/v1/request", json=request_body())).status_code == 200
+    assert (await apply(api, offer_id)).status_code == 201
+    return Scene(
+        "stage-matching", f"host-{host_id.hex[:8]}@example.org", api, "/v1/applications", person, "/mes-candidatures"
+    )
+
+
 async def _of_seats(stack: Stack) -> tuple[Scene, Scene]:
     """A structure and a prescriber, each of whom counts on the other."""
     seats = Seats(stack, url_of(stack, "remediation-seats"))
@@ -180,6 +193,7 @@ async def _of_a_prescriber(stack: Stack) -> Scene:
         _of_platforms,
         _of_a_week,
         _of_stages,
+        _of_a_host,
         _of_a_structure,
         _of_a_prescriber,
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from array import array
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from uuid import UUID
 
@@ -104,6 +105,8 @@ def campaign(rng: random.Random, seekers: int = 12, offers: int = 6) -> tuple[li
         )
         for _ in range(offers)
     ]
+    # Some have hours that the law forbids to the young.
+    made = [replace(offer, hours_age_min=(0, 0, 0, 15, 18)[offer.offer_id.int % 5]) for offer in made]
     people = [
         FrozenSeeker(
             seeker_id=UUID(int=rng.getrandbits(128), version=4),

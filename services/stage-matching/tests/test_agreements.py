@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import product
+from types import SimpleNamespace
 from typing import Any, get_args
 from uuid import uuid4
 
@@ -17,7 +18,7 @@ from common.lifecycle import AFTER, BEFORE, DURING
 from stage_matching import agreements, terms
 from stage_matching.agreements import LATE_FOR, LIFECYCLE, Act, Agreement, AgreementState, Role
 from stage_matching.messages import AgreementParty
-from stage_matching.requests import age_on
+from stage_matching.requests import age_in, age_on
 from stage_matching.terms import USUAL_HOURS, Hours, HoursLimit, Party, Placement, Terms
 
 FIRST, LAST = date(2027, 2, 8), date(2027, 2, 19)
@@ -218,6 +219,47 @@ def test_hours_by_age(hours: tuple[Hours, ...], age: int, allowed: bool) -> None
     assert (terms.why_not_hours(hours, terms.limit_for(age, LIMITS)) is None) == allowed
 
 
+# With the rest that the law gives the young.
+RESTED = (
+    HoursLimit(16, 420, 2100, "06:00", "20:00", 270, 14 * 60, 2), HoursLimit(18, 480, 2100, "06:00", "22:00", 270, 12 * 60, 2),
+    HoursLimit(None, 600, 2880, "00:00", "23:59"),
+)  # fmt: skip
+
+
+def day(weekday: int, *spans: str) -> tuple[Hours, ...]:
+    """The stretches of a day."""
+    return tuple(Hours(weekday, *span.split("-")) for span in spans)
+
+
+@pytest.mark.parametrize(
+    ("hours", "lawful_from"),
+    [
+        (USUAL_HOURS, 0),
+        (day(1, "08:00-12:30"), 0),
+        # No pause within four and a half hours; one of a quarter of an hour is none.
+        (day(1, "08:00-12:31"), 18),
+        (day(1, "08:00-10:15", "10:30-12:45"), 18),
+        (day(1, "08:00-10:15", "10:45-13:00"), 0),
+        # From one day to the next.
+        (day(1, "16:00-20:00") + day(2, "09:00-12:00"), 16),
+        (day(1, "16:00-20:00") + day(2, "10:00-12:00"), 0),
+        (day(1, "18:00-22:00") + day(2, "09:00-12:00"), 18),
+        (day(1, "18:00-22:00") + day(3, "06:00-09:00"), 16),
+        # Saturday or Monday is free.
+        (day(1, "09:00-12:00") + day(6, "09:00-12:00"), 18),
+        (day(2, "09:00-12:00") + day(6, "09:00-12:00"), 0),
+        (day(7, "09:00-12:00"), 18),
+        (day(1, "08:00-12:00", "13:00-17:00"), 16),
+        (tuple(one for weekday in range(1, 6) for one in day(weekday, "08:00-18:00")), 100),
+    ],
+)
+def test_the_age_from_which_hours_are_lawful(hours: tuple[Hours, ...], lawful_from: int) -> None:
+    """Whoever is younger is refused them, whoever is as old is not; for nobody where they are too long for adults."""
+    assert terms.age_from(hours, RESTED) == lawful_from
+    for age in (13, 14, 15, 16, 17, 18, 40):
+        assert (terms.why_not_hours(hours, terms.limit_for(age, RESTED)) is None) == (age >= lawful_from), age
+
+
 def test_presence_is_written_for_the_database() -> None:
     """Stretches of every week, on their days."""
     assert terms.presence(("2027-W06", "2027-W07"), (Hours(2, "09:00", "12:00"),)) == (
@@ -232,6 +274,13 @@ def test_presence_is_written_for_the_database() -> None:
 def test_the_age_of_a_month_of_birth(birth: str, day: str, age: int) -> None:
     """On the first day; in the very month, the younger one, whom the law protects more."""
     assert age_on(birth, date.fromisoformat(day)) == age
+
+
+def test_the_age_is_that_of_the_weeks_in_question() -> None:
+    """By the month of birth; as it was told where none is known."""
+    born: Any = SimpleNamespace(birth_month="2011-08", age=12)
+    assert (age_in(born, "2027-W06"), age_in(born, "2027-W40")) == (15, 16)
+    assert age_in(SimpleNamespace(birth_month=None, age=12), "2027-W40") == 12
 
 
 def test_hours_collide_when_they_share_a_moment() -> None:

@@ -49,7 +49,7 @@ def naive(offers: list[FrozenOffer], seeker: FrozenSeeker) -> list[UUID]:
             for o in offers
             if (wish == str(o.offer_id) or (len(wish) <= 5 and any(c.startswith(wish) for c in o.rome_codes)))
             and seeker.audience in o.audiences
-            and seeker.age >= o.age_min
+            and seeker.age >= max(o.age_min, o.hours_age_min)
             and min(o.seats[w] for w in seeker.weeks) > 0
         ]
         near = [(km, offer_id) for km, offer_id in fitting if km <= seeker.radius_km]
@@ -107,6 +107,29 @@ def test_the_verifier_refuses_a_result_that_was_spoilt(spoil: Callable[[Result, 
     assert tried > 15 and refused >= (tried * 0.8 if spoil is _exchanged or spoil is _served_twice else tried)
 
 
+def test_nobody_is_matched_to_hours_that_the_law_forbids_at_their_age() -> None:
+    """A family leaves the offer out, a wish for it is told why, and the verifier refuses whoever gives it all the same."""
+    offers, seekers = campaign(random.Random(3), seekers=1, offers=1)
+    offer = replace(
+        offers[0], commune_code="76540", rome_codes=("M1805",), audiences=frozenset({"PUPIL"}), age_min=14,
+        seats={"2027-W06": 1}, reserved={}, hours_age_min=15,
+    )  # fmt: skip
+    wishes = (str(offer.offer_id), "M18")
+    young = replace(
+        seekers[0], audience="PUPIL", commune_code="76540", radius_km=80, weeks=("2027-W06",), wishes=wishes, age=14
+    )
+    found = expand([offer], [young], POLICY, SEED)
+    obtained = deferred_acceptance(found.instance)
+    (outcomes,) = explain(found, obtained, [2])
+    assert [(one.outcome, one.reason) for one in outcomes] == [("dropped", "hours"), ("dropped", "nothing_near")]
+    given = Result({young.seeker_id: [offer.offer_id]}, {young.seeker_id: offer.offer_id})
+    (problem,) = verify([offer], [young], POLICY, SEED, given)
+    assert "does not take them" in problem
+    older = replace(young, age=15)
+    assert verify([offer], [older], POLICY, SEED, given) == []
+    assert len(expand([offer], [older], POLICY, SEED).instance.pool) == 1
+
+
 def test_another_lottery_is_another_result_and_the_verifier_says_so() -> None:
     """A result drawn with one seed and published with another is refused."""
     wrong = 0
@@ -150,6 +173,7 @@ def test_an_explanation_names_what_decided() -> None:
         seats={"2027-W06": 1},
         partner_uais=frozenset(),
         reserved={},
+        hours_age_min=0,
     )
     one, other = (
         replace(

@@ -55,6 +55,8 @@ TABLE = Table(
         Change.INTAKE: _TOLD,
         Change.TRADE: _TOLD,
         Change.PLACE: _TOLD,
+        # Each stays held, in order, and none is given again: the structure reads how many are more than it declared, and which,
+        # and answers them; whoever holds one is written to when it does, or when its time ends it.
         Change.SEATS: _KEPT,
         Change.POLICY: _KEPT,
     },

@@ -65,13 +65,26 @@ async def declare(
     """One receipt per line, in the order of the lines, for every way in; what cannot be read gets its own."""
     checked = [line if isinstance(line, Refusal) else _checked(line) for line in lines]
     good = [(line.programme_id, line.declaration(way, source)) for line in checked if isinstance(line, DeclarationLine)]
-    receipts: Iterator[Receipt] = iter(await handlers.declare_seats(tx, structure_id, good))
+    declared = await handlers.declare_seats(tx, structure_id, good)
+    receipts: Iterator[Receipt] = iter([_with_excess(receipt) for receipt in declared])
     return [
         {"status": "refused", "reason": line.reason, "detail": line.detail}
         if isinstance(line, Refusal)
         else next(receipts)
         for line in checked
     ]
+
+
+def beyond_declared(count: int) -> str:
+    """What a structure is told of holds that its declaration leaves without a seat: they are kept until it answers them."""
+    if count == 1:
+        return "1 place retenue de plus que déclarée : elle reste retenue, répondez-y ou déclarez plus de places."
+    return f"{count} places retenues de plus que déclarées : elles le restent, répondez-y ou déclarez plus de places."
+
+
+def _with_excess(receipt: Receipt) -> Receipt:
+    without_seat = receipt.get("holds_without_seat")
+    return receipt | {"detail": beyond_declared(len(without_seat))} if without_seat else receipt
 
 
 Table = Sequence[tuple[int, Mapping[str, Any] | Refusal]]

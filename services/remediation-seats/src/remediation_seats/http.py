@@ -23,7 +23,6 @@ from common.spreadsheet import TABLE_BODY, UnreadableTable
 from common.transaction import Transaction
 from remediation_seats import declarations, handlers, search, store
 from remediation_seats.declarations import LINES_MAX, DeclarationLine, SeatCount
-from remediation_seats.domain import freshness
 from remediation_seats.messages import DeclarationSource, DeclarationWay, DeclineReason, EducationLevel, StructureKind
 from remediation_seats.state import Conditions, Profile
 from territory.places import CommuneCode
@@ -156,10 +155,7 @@ async def my_programmes(request: Request, principal: Partner) -> list[dict[str, 
     async with database_of(request).transaction() as tx:
         policy, now = await store.policy_at(tx, await tx.now()), await tx.now()
         rows = await store.catalogue(tx, structure_id=structure_of(principal))
-        return [
-            search.shown(row) | {"freshness": freshness(row.observed_at, policy, now), "excess_count": row.excess_count}
-            for row in rows
-        ]
+        return [search.own(row, policy, now) for row in rows]
 
 
 @command("partner", api=router.post("/declarations"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -20,7 +21,6 @@ from common.spreadsheet import decoded
 from common.transaction import Transaction
 from remediation_seats import declarations, http, search, store
 from remediation_seats.declarations import CSV_COLUMNS, FIELDS, PROBLEMS
-from remediation_seats.domain import freshness
 from remediation_seats.http import structure_of
 from remediation_seats.messages import DeclarationSource
 from remediation_seats.partner_topics import SEATS
@@ -64,11 +64,8 @@ class PartnerDesk(Desk):
             now = await tx.now()
             policy = await store.policy_at(tx, now)
             structure = await store.structure(tx, structure_id)
-            programmes = [
-                search.shown(row)
-                | {"freshness": freshness(row.observed_at, policy, now), "excess_count": row.excess_count}
-                for row in await store.catalogue(tx, structure_id=structure_id)
-            ]
+            rows = await store.catalogue(tx, structure_id=structure_id)
+            programmes = [search.own(row, policy, now) for row in rows]
             holds = await store.holds_of(tx, structure_id=structure_id)
             lost = await unreached(tx, (row.contact_email for row in holds))
             position = await tx.fetch_one(
@@ -92,6 +89,7 @@ class PartnerDesk(Desk):
             programmes=sorted(programmes, key=lambda row: (stale_first[row["freshness"]], row["title"])),
             waiting=[row for row in live if row.state == "held"],
             expected=[row for row in live if row.state == "confirmed"],
+            without_seat={hold_id for row in programmes for hold_id in _without_seat(row, live)},
             unreached=lost,
             topic=position,
         )
@@ -128,6 +126,12 @@ async def resume_topic(tx: Transaction, principal: Principal) -> Answer:
     return 200, {"resumed": await let_go_on(tx, topic, 0, principal.subject)}
 
 
+def _without_seat(programme: Mapping[str, Any], live: Sequence[Any]) -> list[UUID]:
+    """The holds of a programme that came last, which a lower declaration leaves without a seat."""
+    holds = sorted((row.held_at, row.hold_id) for row in live if row.programme_id == programme["programme_id"])
+    return [hold_id for _, hold_id in holds[max(0, len(holds) - programme["excess_count"]) :]]
+
+
 async def _content(sent: Sent) -> bytes:
     return sent.typed["content"].encode() if "content" in sent.typed else await sent.file("file")
 
@@ -143,6 +147,5 @@ def _resumed(sent: Sent) -> Response:
 
 
 def _declared(sent: Sent) -> Response:
-    without = len(sent.content.get("holds_without_seat", ()))
-    said = "Places à jour." + (f" Attention : {without} retenue(s) sans place ; répondez-leur." if without else "")
+    said = f"Places à jour. {sent.content.get('detail', '')}".strip()
     return done("/mes-places", said, f"p{sent.path['programme_id']}")

@@ -49,6 +49,12 @@ def shown(row: Any) -> dict[str, Any]:
     }
 
 
+def own(row: Any, policy: Policy, now: datetime) -> dict[str, Any]:
+    """The same for its structure: with its freshness, and how many holds a lower declaration leaves without a seat."""
+    state = freshness(row.observed_at, policy, now)
+    return shown(row) | {"freshness": state, "excess_count": max(0, row.excess_count - row.due_count)}
+
+
 def places(
     rows: Sequence[Any],
     profile: Profile,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from common.pages import Pages
+from remediation_seats.declarations import beyond_declared
 from remediation_seats.messages import DeclineReason
 from territory import places
 
@@ -46,6 +47,7 @@ pages = Pages(
         "DECLINES": DECLINES,
         "STATES": STATES,
         "RADII_KM": RADII_KM,
+        "beyond_declared": beyond_declared,
         "find_place": places.find,
     },
     shared=("territory",),

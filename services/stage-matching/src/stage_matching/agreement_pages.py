@@ -15,10 +15,10 @@ from common.commands import Endpoint, Sent, Words
 from common.desk import Desk, Routes, done
 from common.identity import Principal
 from common.pages import PARIS
-from stage_matching import agreement_store, http
+from stage_matching import agreement_http, agreement_store
+from stage_matching.agreement_http import SIGNATORIES
 from stage_matching.agreement_print import pdf
 from stage_matching.agreements import LATE_FOR, LIFECYCLE, PARTIES, Role
-from stage_matching.http import SIGNATORIES
 from stage_matching.terms import parsed
 
 ACCOMPANISTS = ("school", "prescriber", "agency")
@@ -51,19 +51,21 @@ class AgreementDesk(Desk):
         hidden = {"sha256": "sha256", "reason": "reason"}
 
         def acts(action: str, said: str) -> Endpoint:
-            return http.act_on_agreement.form(then=_told(said), refused=self.one, action=action, hidden=hidden)
+            return agreement_http.act_on_agreement.form(
+                then=_told(said), refused=self.one, action=action, hidden=hidden
+            )
 
         return {
-            "/conventions/{agreement_id}/termes": http.change_terms.form(
+            "/conventions/{agreement_id}/termes": agreement_http.change_terms.form(
                 read=_terms_typed,
                 then=_told("Changements proposés : chaque partie est prévenue et signe à nouveau."),
                 refused=self.one,
                 words=WORDS,
             ),
-            "/conventions/{agreement_id}/lien-parent": http.write_to_guardian.form(
+            "/conventions/{agreement_id}/lien-parent": agreement_http.write_to_guardian.form(
                 then=_told("Le lien est parti à l’adresse du parent, et à nulle autre."), refused=self.one
             ),
-            "/conventions/{agreement_id}/papier": http.record_paper.form(
+            "/conventions/{agreement_id}/papier": agreement_http.record_paper.form(
                 then=_told("Signature sur papier enregistrée."), refused=self.one, hidden=hidden | {"party": "party"}
             ),
             **{
@@ -75,7 +77,7 @@ class AgreementDesk(Desk):
         """What a school, a prescriber or the agency accompanies."""
         principal = self.who(request, *ACCOMPANISTS)
         async with self.database.transaction() as tx:
-            acts_as = (await http.party_of(tx, principal))[1]
+            acts_as = (await agreement_http.party_of(tx, principal))[1]
             rows = await agreement_store.accompanied(tx, str(acts_as))
         return self.page(request, "agreements.html", principal, rows=[(row, parsed(row.content)) for row in rows])
 
@@ -87,7 +89,7 @@ class AgreementDesk(Desk):
         """The same on paper."""
         principal = self.who(request, *SIGNATORIES)
         async with self.database.transaction() as tx:
-            row = await http.agreement_of(tx, principal, agreement_id)
+            row = await agreement_http.agreement_of(tx, principal, agreement_id)
             acts = await agreement_store.acts_of(tx, agreement_id)
         return await pdf_of(row, acts)
 
@@ -96,8 +98,8 @@ class AgreementDesk(Desk):
     ) -> Response:
         """The page, or the same after a form that was refused."""
         async with self.database.transaction() as tx:
-            row = await http.agreement_of(tx, principal, agreement_id)
-            role = (await http.party_of(tx, principal))[0]
+            row = await agreement_http.agreement_of(tx, principal, agreement_id)
+            role = (await agreement_http.party_of(tx, principal))[0]
             acts = await agreement_store.acts_of(tx, agreement_id)
             today = (await tx.now()).astimezone(PARIS).date()
         agreement = agreement_store.from_row(row)

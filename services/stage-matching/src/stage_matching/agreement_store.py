@@ -104,14 +104,15 @@ async def _terms_as_they_are(tx: Transaction, one: Application, policy: Policy, 
         campaign_id=one.campaign_id,
     )
     assert row is not None and request is not None
-    minor = request.age < policy.minor_age
+    age = requests.age_in(request, one.iso_weeks[0])
+    minor = age < policy.minor_age
     accompanies = agreements.accompanying(
         policy.accompanied_by.get(request.audience, ()),
         minor=minor,
         school=request.uai is not None,
         prescriber=request.prescriber_id is not None,
     )
-    parties = agreements.parties_of(request.age, policy.minor_age, accompanies)
+    parties = agreements.parties_of(age, policy.minor_age, accompanies)
     pupil = f"Élève {request.pupil_code} ({request.class_group})" if request.pupil_code else "Stagiaire"
     known = {
         AgreementParty.SEEKER: (str(one.seeker_id), row.display_name or display_name or pupil, row.seeker_email),
@@ -123,7 +124,7 @@ async def _terms_as_they_are(tx: Transaction, one: Application, policy: Policy, 
     known[AgreementParty.GUARDIAN] = _own_address(known)
     placement = placement_of(row.placement)
     hours = placement.hours
-    limit = limit_for(request.age, policy.hours)
+    limit = limit_for(age, policy.hours)
     return Terms(
         title=row.title,
         kind=row.kind,

@@ -10,7 +10,18 @@ from fastapi import APIRouter
 from common.app import run
 from common.runtime import Runtime, Service
 from common.sweepers import sweeping
-from stage_matching import campaign_http, campaign_job, campaigns, handlers, hosts, http, notices, pages
+from stage_matching import (
+    agreement_handlers,
+    agreement_http,
+    campaign_http,
+    campaign_job,
+    campaigns,
+    handlers,
+    hosts,
+    http,
+    notices,
+    pages,
+)
 from stage_matching.restate import AGGREGATES
 from stage_matching.settings import MatchingSettings
 
@@ -21,7 +32,7 @@ def background(runtime: Runtime) -> list[Callable[[], Awaitable[None]]]:
         *sweeping(
             runtime,
             handlers.settle_due,
-            handlers.complete_due,
+            agreement_handlers.complete_due,
             handlers.release_of_suspended,
             campaigns.end_left_behind,
             notices.remind,
@@ -37,6 +48,7 @@ def routes(runtime: Runtime) -> APIRouter:
     """The API and the pages."""
     both = APIRouter()
     both.include_router(http.router)
+    both.include_router(agreement_http.router)
     both.include_router(campaign_http.router)
     both.include_router(pages.routes(runtime))
     return both

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, StringConstraints, field_validator
+from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
 from common.bodies import Body, Email, Text, known
 from stage_matching.frozen import CATEGORIES
 from stage_matching.hosts import Identity
 from stage_matching.messages import Audience, Commitment, HostKind, LabelEndReason, OfferKind, RefusalReason
-from stage_matching.requests import Wish
+from stage_matching.requests import Wish, age_on
 from stage_matching.state import Description
 from stage_matching.terms import USUAL_HOURS, Hours, Placement, why_not_hours
 from territory import weeks
@@ -23,6 +23,9 @@ WISHES_MAX = 10
 WEEKS_MAX = 12
 WEEKS_OF_OFFER_MAX = 60
 SEATS_MAX = 500
+AGE_MIN, AGE_MAX = 10, 99
+# 2012-05: no day, which no rule needs.
+BirthMonth = Annotated[str, StringConstraints(pattern=r"^(19[3-9][0-9]|20[0-9]{2})-(0[1-9]|1[0-2])$")]
 Letter = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")]
 OptionalText = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$", strip_whitespace=True)]
 Clock = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
@@ -190,10 +193,14 @@ class OfferBody(Body):
 
 
 class RequestBody(Body):
-    """A seeker's situation and wishes, best first; radius in kilometres, age in years."""
+    """A seeker's situation and wishes, best first; radius in kilometres. The month of birth (2012-05) tells the age in any week.
+
+    Software that does not know it may give the `age` in years on the first day instead.
+    """
 
     audience: Audiences
-    age: int = Field(ge=10, le=99)
+    birth_month: BirthMonth | None = None
+    age: Annotated[int, Field(ge=AGE_MIN, le=AGE_MAX)] | None = None
     commune_code: CommuneCode
     radius_km: int = Field(default=30, ge=1, le=200)
     iso_weeks: IsoWeeks
@@ -203,11 +210,26 @@ class RequestBody(Body):
     guardian_email: Email | None = None
     prescriber_id: OptionalText | None = None
 
+    @model_validator(mode="after")
+    def _of_an_age(self) -> RequestBody:
+        if (self.birth_month is None) == (self.age is None):
+            raise ValueError("mois de naissance : manque, ou un âge est donné en plus")
+        if not AGE_MIN <= self._age <= AGE_MAX:
+            raise ValueError(f"mois de naissance : de {AGE_MIN} à {AGE_MAX} ans le premier jour")
+        return self
+
+    @property
+    def _age(self) -> int:
+        if self.birth_month is not None:
+            return age_on(self.birth_month, weeks.monday(self.iso_weeks[0]))
+        return self.age or 0
+
     def wish(self) -> Wish:
         """As the rules have it."""
         return Wish(
             **dict(self)
             | {
+                "age": self._age,
                 "audience": self.audience.value,
                 "iso_weeks": tuple(self.iso_weeks),
                 "wishes": tuple(self.wishes),

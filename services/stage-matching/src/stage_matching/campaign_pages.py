@@ -180,7 +180,7 @@ class CampaignDesk(Desk):
         if not rows:
             raise HTTPException(404, "Cet élève n'est pas de cette campagne.")
         async with self.database.transaction() as tx:
-            titles = await campaign_store.titles(tx, [wish for wish in rows[0].wishes if len(wish) > 5])
+            titles = await campaign_store.titles(tx, campaign_id, [wish for wish in rows[0].wishes if len(wish) > 5])
             proposals = await campaign_store.proposals(tx, campaign_id, rows[0].seeker_id)
         return self.page(
             request,

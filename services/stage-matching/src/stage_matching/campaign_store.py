@@ -268,12 +268,11 @@ async def lock_unended(tx: Transaction, campaign_id: UUID, limit: int) -> Sequen
 async def results(
     tx: Transaction, campaign_id: UUID, uai: str | None, limit: int, after: int, request_id: UUID | None = None
 ) -> Sequence[Row[Any]]:
-    """What each seeker obtained and why, a school's own by class and code; offers by their public description."""
+    """What each seeker obtained and why, a school's own by class and code; offers as the campaign froze them."""
     return await tx.fetch_all(
-        """SELECT r.*, o.offer_id, o.title, o.commune_code AS offer_commune, h.host_name, a.state, a.application_id
+        """SELECT r.*, c.offer_id, c.title, c.commune_code AS offer_commune, c.host_name, a.state, a.application_id
            FROM request r LEFT JOIN campaign_offer c ON c.campaign_id = r.campaign_id AND c.number = r.obtained_offer
-               LEFT JOIN offer o ON o.offer_id = c.offer_id LEFT JOIN host h ON h.host_id = o.host_id
-               LEFT JOIN application a ON a.campaign_id = r.campaign_id AND a.seeker_id = r.seeker_id AND a.offer_id = o.offer_id
+               LEFT JOIN application a ON a.campaign_id = r.campaign_id AND a.seeker_id = r.seeker_id AND a.offer_id = c.offer_id
            WHERE r.campaign_id = :id AND (CAST(:uai AS text) IS NULL OR r.uai = :uai)
              AND (CAST(:request_id AS uuid) IS NULL OR r.request_id = :request_id)
            ORDER BY r.uai, r.class_group, r.pupil_code LIMIT :limit OFFSET :after""",
@@ -285,20 +284,24 @@ async def results(
     )
 
 
-async def titles(tx: Transaction, offer_ids: Sequence[str]) -> dict[str, str]:
-    """Titles of offers by id, for wishes that name one."""
+async def titles(tx: Transaction, campaign_id: UUID, offer_ids: Sequence[str]) -> dict[str, str]:
+    """Titles of offers by id, for wishes that name one: as a campaign froze them, else as they are."""
     rows = await tx.fetch_all(
-        "SELECT offer_id, title FROM offer WHERE offer_id = ANY(CAST(:ids AS uuid[]))", ids=[UUID(i) for i in offer_ids]
+        """SELECT o.offer_id, COALESCE(c.title, o.title) AS title
+           FROM offer o LEFT JOIN campaign_offer c ON c.offer_id = o.offer_id AND c.campaign_id = :id
+           WHERE o.offer_id = ANY(CAST(:ids AS uuid[]))""",
+        id=campaign_id,
+        ids=[UUID(one) for one in offer_ids],
     )
     return {str(row.offer_id): row.title for row in rows}
 
 
 async def proposals(tx: Transaction, campaign_id: UUID, seeker_id: UUID) -> Sequence[Row[Any]]:
-    """What a campaign proposed to a seeker, the live first; once there is an agreement, what it says."""
+    """What a campaign proposed to a seeker as it was frozen, the live first; once there is an agreement, what it says."""
     return await tx.fetch_all(
-        """SELECT a.*, g.agreement_id, COALESCE(t.copy ->> 'title', o.title) AS title,
-                  COALESCE(t.copy ->> 'commune_code', o.commune_code) AS commune_code, COALESCE(t.copy ->> 'host_name', h.host_name) AS host_name
-           FROM application a JOIN offer o USING (offer_id) JOIN host h USING (host_id)
+        """SELECT a.*, g.agreement_id, COALESCE(t.copy ->> 'title', c.title) AS title,
+                  COALESCE(t.copy ->> 'commune_code', c.commune_code) AS commune_code, COALESCE(t.copy ->> 'host_name', c.host_name) AS host_name
+           FROM application a JOIN campaign_offer c USING (campaign_id, offer_id)
                LEFT JOIN agreement g USING (application_id)
                LEFT JOIN LATERAL (SELECT CAST(content AS jsonb) AS copy FROM agreement_terms t
                    WHERE t.agreement_id = g.agreement_id AND t.version = g.terms_version) t ON true

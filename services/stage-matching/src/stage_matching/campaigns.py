@@ -21,6 +21,7 @@ from stage_matching.messages import (
     CampaignFrozen,
     CampaignScope,
     RequestEndReason,
+    SuspensionReason,
 )
 from stage_matching.state import Decision
 from territory import reference
@@ -116,7 +117,7 @@ async def freeze(tx: Transaction, campaign_id: UUID, uai: str | None) -> Refusal
             detail = f"Deux établissements partent en {'-'.join(one)} et {'-'.join(other)} : les périodes d’une campagne ne se chevauchent pas en partie."
             return Refusal("spans_overlap", detail)
     now = await tx.now()
-    policy = (await store.policy_at(tx, now)).campaign
+    policy = await store.policy_at(tx, now)
     wanted: Counter[str] = Counter()
     for weeks, count in spans:
         wanted.update(dict.fromkeys(weeks, count))
@@ -125,12 +126,11 @@ async def freeze(tx: Transaction, campaign_id: UUID, uai: str | None) -> Refusal
         for home, km in await campaign_store.homes(tx, campaign_id)
         for _, code in reference.communes_within(home, km)
     }
-    audiences = ["PUPIL"]
-    offer_count = await frozen_store.keep_seats(tx, campaign_id, reach, wanted, audiences)
+    offer_count = await frozen_store.keep_seats(tx, campaign_id, reach, wanted, ["PUPIL"], policy.hours)
     message = CampaignFrozen(
         occurred_at=now, seeker_count=sum(count for _, count in spans), offer_count=offer_count, seed=row.seed
     )
-    limits = asdict(policy) | {"underrepresented": dict(policy.underrepresented)}
+    limits = asdict(policy.campaign) | {"underrepresented": dict(policy.campaign.underrepresented)}
     await campaign_store.save(tx, row, message, state="frozen", limits=limits, work="compute", problems=None)
     return None
 
@@ -181,6 +181,40 @@ async def give_up(tx: Transaction, campaign_id: UUID, uai: str | None) -> Refusa
         lease_expires_at=None,
     )
     return None
+
+
+async def keeping_seats_of(tx: Transaction, host_id: UUID) -> Sequence[Any]:
+    """The campaigns that keep seats of a host and are not yet being published, locked by ascending id; before the host's offers."""
+    return await tx.fetch_all(
+        """SELECT * FROM campaign WHERE state IN ('frozen', 'computed') AND work IS DISTINCT FROM 'publish' AND campaign_id IN (
+               SELECT c.campaign_id FROM campaign_offer c JOIN offer o USING (offer_id) WHERE o.host_id = :host_id AND c.seats <> '{}')
+           ORDER BY campaign_id FOR UPDATE""",
+        host_id=host_id,
+    )
+
+
+async def leave_out(tx: Transaction, row: Any, host_id: UUID) -> None:
+    """The agency suspended a host: a campaign, locked, gives back the seats that it keeps there and is computed again without them."""
+    offer_count = await frozen_store.let_seats_of_host_go(tx, row.campaign_id, host_id)
+    seeker_count = (await campaign_store.find(tx, row.campaign_id)).seeker_count
+    message = CampaignFrozen(
+        occurred_at=await tx.now(), seeker_count=seeker_count, offer_count=offer_count, seed=row.seed
+    )
+    # One that its leader has stopped waits for them; what runs is begun again under another lease.
+    work = "compute" if row.state == "computed" else row.work
+    await campaign_store.save(
+        tx,
+        row,
+        message,
+        state="frozen",
+        work=work,
+        step=None,
+        problems=None,
+        figures=None,
+        lease_epoch=row.lease_epoch + 1,
+        lease_expires_at=None,
+    )
+    await notices.write_to_leader(tx, row)
 
 
 async def _ask(
@@ -248,7 +282,9 @@ async def _propose_freed(tx: Transaction, application_id: UUID) -> bool:
     now = await tx.now()
     policy, weeks = await store.policy_at(tx, now), tuple(row.iso_weeks)
     settled = domain.settle(offer, now)
-    if seeker_id is not None and await _still_waits(tx, seeker_id, weeks):
+    if offer.host_suspended == SuspensionReason.AGENCY:
+        decision = Decision(domain.let_go(settled.offer, dict.fromkeys(weeks, 1)))
+    elif seeker_id is not None and await _still_waits(tx, seeker_id, weeks):
         decision = domain.match(settled.offer, seeker_id, row.campaign_id, weeks, policy, now)
     elif seeker_id is not None:
         return True  # they confirmed meanwhile: who is next?

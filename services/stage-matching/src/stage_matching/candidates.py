@@ -18,7 +18,7 @@ from stage_matching.matching import Instance, lottery
 from territory import reference
 
 # Why a wish gives no candidate at all.
-Dropped = Literal["audience", "age", "weeks", "distance", "unknown_offer", "nothing_near"]
+Dropped = Literal["audience", "age", "hours", "weeks", "distance", "unknown_offer", "nothing_near"]
 _TOLD_EVERY = 512
 
 
@@ -123,12 +123,14 @@ def _own_categories(seeker: FrozenSeeker) -> int:
     )
 
 
-def why_not(offer: FrozenOffer, seeker: FrozenSeeker) -> Literal["audience", "age", "weeks"] | None:
+def why_not(offer: FrozenOffer, seeker: FrozenSeeker) -> Literal["audience", "age", "hours", "weeks"] | None:
     """Why a seeker is not eligible to an offer, distance aside."""
     if seeker.audience not in offer.audiences:
         return "audience"
     if seeker.age < offer.age_min:
         return "age"
+    if seeker.age < offer.hours_age_min:
+        return "hours"
     return None if offer.capacity(seeker.weeks) else "weeks"
 
 

@@ -62,6 +62,7 @@ TRANSITIONS: dict[tuple[Actor, ApplicationState], frozenset[ApplicationState]] =
     ("confirmation", "accepted"): frozenset({"released"}),
     ("suspension", "submitted"): frozenset({"released"}),
     ("suspension", "seen"): frozenset({"released"}),
+    ("suspension", "accepted"): frozenset({"released"}),
     ("agreement", "confirmed"): frozenset({"cancelled"}),
 }
 
@@ -151,8 +152,7 @@ def submit(
     now: datetime,
 ) -> Decision:
     """A seeker applies. The caller has locked the seeker, so that neither count can grow meanwhile."""
-    refusal = _why_not_submit(offer, seeker, iso_weeks, live_of_seeker, confirmed_weeks, policy, now)
-    if refusal is not None:
+    if refusal := _why_not_submit(offer, seeker, iso_weeks, live_of_seeker, confirmed_weeks, policy, now):
         return Decision(offer, refusal=refusal)
     due_at = _no_later_than_start(now + timedelta(days=policy.answer_days), iso_weeks)
     one = Application(uuid4(), offer.offer_id, seeker.seeker_id, iso_weeks, "submitted", now, due_at)
@@ -188,14 +188,8 @@ def _why_not_submit(
         return Refusal("week_not_offered", detail, {"iso_weeks": missing})
     if _start(iso_weeks) <= now:
         return Refusal("week_begun", "Ces semaines ont commencé ou sont passées.")
-    if seeker.audience not in offer.description.audiences:
-        return Refusal("audience", "Cette offre est destinée à un autre public.", {"audience": seeker.audience})
-    if seeker.age < offer.description.age_min:
-        detail = f"Il faut avoir {offer.description.age_min} ans pour cette offre."
-        return Refusal("age", detail, {"age_min": offer.description.age_min})
-    problem = why_not_hours(offer.description.placement.hours, limit_for(seeker.age, policy.hours))
-    if problem is not None:
-        return Refusal("hours", f"Les horaires de cette offre ne sont pas possibles à votre âge. {problem}")
+    if refusal := why_not_admitted(offer.description, seeker, policy):
+        return refusal
     if confirmed_weeks & set(iso_weeks):
         return Refusal("already_confirmed", "Un stage est déjà confirmé pour une de ces semaines.")
     if any(one.seeker_id == seeker.seeker_id and one.state in LIVE for one in offer.applications):
@@ -208,12 +202,22 @@ def _why_not_submit(
     return _no_free_seat(offer, iso_weeks)
 
 
+def why_not_admitted(what: Description, seeker: Seeker, policy: Policy) -> Refusal | None:
+    """Why an offer as it is described is not for somebody: their audience, their age, or its hours at their age."""
+    if seeker.audience not in what.audiences:
+        return Refusal("audience", "Cette offre est destinée à un autre public.", {"audience": seeker.audience})
+    if seeker.age < what.age_min:
+        return Refusal("age", f"Il faut avoir {what.age_min} ans pour cette offre.", {"age_min": what.age_min})
+    if problem := why_not_hours(what.placement.hours, limit_for(seeker.age, policy.hours)):
+        return Refusal("hours", f"Les horaires de cette offre ne sont pas possibles à votre âge. {problem}")
+    return None
+
+
 def see(offer: Offer, one: Application, now: datetime) -> Decision:
     """The host opens an application; opening it again says nothing new."""
     if one.state == "seen":
         return Decision(offer)
-    refusal = _not_allowed("host", one, "seen")
-    if refusal is not None:
+    if refusal := _not_allowed("host", one, "seen"):
         return Decision(offer, refusal=refusal)
     offer = _with(offer, replace(one, state="seen", seen_at=now))
     message = ApplicationSeen(occurred_at=now, application_id=one.application_id, weeks=offer.week_seats)
@@ -222,8 +226,7 @@ def see(offer: Offer, one: Application, now: datetime) -> Decision:
 
 def accept(offer: Offer, one: Application, policy: Policy, now: datetime) -> Decision:
     """The host says yes: the application takes a seat in each of its weeks, if every one has a seat left."""
-    refusal = _not_allowed("host", one, "accepted") or _no_free_seat(offer, one.iso_weeks)
-    if refusal is not None:
+    if refusal := _not_allowed("host", one, "accepted") or _no_free_seat(offer, one.iso_weeks):
         return Decision(offer, refusal=refusal)
     return _seat(offer, one, policy, now)
 
@@ -253,8 +256,7 @@ def match(
 
 def confirm(offer: Offer, one: Application, now: datetime) -> Decision:
     """The seeker says yes; the handler releases their other applications for these weeks and draws up the agreement."""
-    refusal = _not_allowed("seeker", one, "confirmed")
-    if refusal is not None:
+    if refusal := _not_allowed("seeker", one, "confirmed"):
         return Decision(offer, refusal=refusal)
     offer = _with(offer, replace(one, state="confirmed", confirmed_at=now, due_at=None))
     message = ApplicationConfirmed(
@@ -286,7 +288,7 @@ def release(offer: Offer, one: Application, now: datetime) -> Decision:
 
 
 def give_back(offer: Offer, one: Application, now: datetime) -> Decision:
-    """The host was suspended: whoever waits for its answer waits no longer."""
+    """The host was suspended: whoever waits for its answer waits no longer; by the agency, a place that it gave is not kept either."""
     return _end_by("suspension", offer, one, "released", ApplicationEndReason.HOST_SUSPENDED, now)
 
 
@@ -330,8 +332,7 @@ def _end_by(
     reason: ApplicationEndReason,
     now: datetime,
 ) -> Decision:
-    refusal = _not_allowed(actor, one, state)
-    if refusal is not None:
+    if refusal := _not_allowed(actor, one, state):
         return Decision(offer, refusal=refusal)
     offer, message = _end(offer, one, state, reason, now)
     return Decision(offer, (message,))

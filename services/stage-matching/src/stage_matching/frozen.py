@@ -37,6 +37,8 @@ class FrozenOffer:
     seats: Mapping[str, int]
     partner_uais: frozenset[str] = frozenset()
     reserved: Mapping[str, int] = field(default_factory=dict)
+    # From which age on the law of that day forbids its hours to nobody.
+    hours_age_min: int = 0
 
     def capacity(self, weeks: tuple[str, ...]) -> int:
         """Seats of a span: the least of its weeks."""

@@ -1,26 +1,33 @@
-"""One function per command on offers, applications and agreements: lock, settle, decide, save."""
+"""One function per command on offers and applications: lock, settle, decide, save."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
 from uuid import UUID
 
 from common.commitments import Fate, ask
-from common.failures import Refusal
+from common.failures import Moved, Refusal
 from common.sweepers import Sweeper
 from common.transaction import Transaction
-from stage_matching import agreement_store, agreements, claims, commitments, domain, notices, requests, store, terms
-from stage_matching.agreement_store import By
-from stage_matching.agreements import Agreement, Role
-from stage_matching.messages import AgreementParty, RefusalReason
+from stage_matching import (
+    agreement_store,
+    campaigns,
+    claims,
+    commitments,
+    domain,
+    hosts,
+    notices,
+    requests,
+    store,
+    terms,
+)
+from stage_matching.commitments import Broken, Change
+from stage_matching.messages import RefusalReason, SuspensionReason
 from stage_matching.requests import Wish
-from stage_matching.state import WAITING, Application, Decision, Description, Offer, Policy, Seeker
+from stage_matching.state import Application, Decision, Description, Offer, Policy
 from stage_matching.terms import Hours
-from territory import weeks
-from territory.working_time import PARIS
 
 NOT_FOUND = Refusal("not_found", "Cette offre, cette candidature ou cette convention n’existe pas.")
 NOT_YOURS = Refusal("not_yours", "Elle appartient à quelqu’un d’autre.")
@@ -38,7 +45,6 @@ class Acting:
     display_name: str | None = None
 
 
-_NOBODY_NAMED = By()
 ApplicationRule = Callable[[Offer, Application, Policy, datetime], Decision]
 
 
@@ -54,26 +60,7 @@ async def describe_offer(
     assert offer is not None
     if offer.host_id != host_id:
         return NOT_YOURS
-    decision = await _decide(
-        tx, offer, lambda settled, _, now: _described(settled, description, seats, now, tx.accepted)
-    )
-    return decision.refusal
-
-
-def _described(
-    offer: Offer, description: Description, seats: Mapping[str, int], now: datetime, accepted: str | None
-) -> Decision:
-    """Another description, once what it breaks is accepted: who applied for a week that is gone is refused."""
-    decision = domain.describe(offer, description, seats, now)
-    broken = [] if decision.refusal is not None else commitments.broken(offer, description, seats)
-    if refusal := ask([one.commitment for one in broken], accepted):
-        return Decision(offer, refusal=refusal)
-    for one in broken:
-        if one.fate is Fate.ENDS:
-            ended = domain.refuse(decision.offer, one.application, RefusalReason.DATES, now)
-            decision = ended.then(decision.messages)
-    told = {one.application.application_id: one.said for one in broken}
-    return replace(decision, notes={**decision.notes, "told": told})
+    return await _describe(tx, offer, description, seats)
 
 
 async def suspend_offer(tx: Transaction, host_id: UUID, offer_id: UUID, *, suspended: bool) -> Refusal | None:
@@ -83,12 +70,83 @@ async def suspend_offer(tx: Transaction, host_id: UUID, offer_id: UUID, *, suspe
         return NOT_FOUND
     if offer.host_id != host_id:
         return NOT_YOURS
+    seats = {week: known.seats_count for week, known in offer.weeks.items()}
+    return await _describe(tx, offer, replace(offer.description, suspended=suspended), seats)
 
-    def rule(settled: Offer, _: Policy, now: datetime) -> Decision:
-        seats = {week: known.seats_count for week, known in settled.weeks.items()}
-        return domain.describe(settled, replace(settled.description, suspended=suspended), seats, now)
+
+async def _describe(
+    tx: Transaction, offer: Offer, description: Description, seats: Mapping[str, int]
+) -> Refusal | None:
+    """Another description of an offer that is locked, once what it breaks is accepted."""
+    seekers = await requests.applicants(tx, offer.offer_id)
+
+    def rule(settled: Offer, policy: Policy, now: datetime) -> Decision:
+        decision = domain.describe(settled, description, seats, now)
+        if decision.refusal is not None:
+            return decision
+        broken = commitments.broken(settled, description, seats, seekers, policy)
+        refusal = commitments.why_barred(settled, description, broken, policy) or ask(
+            [one.commitment for one in broken], tx.accepted
+        )
+        if refusal is not None:
+            return Decision(settled, refusal=refusal)
+
+        def ended(locked: Offer, one: Broken) -> Decision:
+            reason = RefusalReason.DATES if Change.WEEK in one.changes else RefusalReason.OTHER
+            return domain.refuse(locked, one.application, reason, now)
+
+        return _carried_out(decision, broken, ended)
 
     return (await _decide(tx, offer, rule)).refusal
+
+
+def _carried_out(decision: Decision, broken: Sequence[Broken], ended: Callable[[Offer, Broken], Decision]) -> Decision:
+    """What a change breaks ends by the rules of an application, and every seeker is told why."""
+    for one in broken:
+        if one.fate is Fate.ENDS:
+            decision = ended(decision.offer, one).then(decision.messages)
+    return replace(decision, notes={"told": {one.application.application_id: one.said for one in broken}})
+
+
+async def suspend_host(tx: Transaction, host_id: UUID) -> Refusal | None:
+    """The agency suspends an organisation, once what that breaks is accepted: who waits or is accepted is released, what is
+    confirmed is told to its parties, and a campaign that keeps seats there is computed again without them.
+    """
+    known = await hosts.lock(tx, host_id)
+    if known is None:
+        return hosts.NOT_REGISTERED
+    if known.suspended_reason == SuspensionReason.AGENCY:
+        return None
+    # The host before its offers, as a table locks them, and campaigns before offers, as a freeze does.
+    keeping = await campaigns.keeping_seats_of(tx, host_id)
+    offers = await store.lock_offers(tx, await store.offer_ids_of(tx, host_id))
+    if await campaigns.keeping_seats_of(tx, host_id) != keeping:
+        raise Moved("a campaign was frozen or published meanwhile")
+    now = await tx.now()
+    settled = [domain.settle(offer, now).offer for offer in offers.values()]
+    listed = [one.commitment for offer in settled for one in commitments.by_suspension(offer, Change.HOST, now)]
+    listed += [commitments.of_campaign(row.campaign_id, row.title) for row in keeping]
+    if refusal := ask(listed, tx.accepted):
+        return refusal
+    await hosts.suspend(tx, host_id, SuspensionReason.AGENCY)
+    for offer in offers.values():
+        await _give_back(tx, offer, Change.HOST)
+    for row in keeping:
+        await campaigns.leave_out(tx, row, host_id)
+    return None
+
+
+async def _give_back(tx: Transaction, offer: Offer, change: Change, *, ended_only: bool = False) -> None:
+    """What the suspension of its host ends is released, with a mail that says where to look; what it leaves is told, once."""
+
+    def rule(settled: Offer, _: Policy, now: datetime) -> Decision:
+        broken = commitments.by_suspension(settled, change, now)
+        concerned = [one for one in broken if not ended_only or one.fate is Fate.ENDS]
+        return _carried_out(
+            Decision(settled), concerned, lambda locked, one: domain.give_back(locked, one.application, now)
+        )
+
+    await _decide(tx, offer, rule)
 
 
 async def see(tx: Transaction, host_id: UUID, application_id: UUID) -> Refusal | None:
@@ -146,7 +204,7 @@ async def apply(
         return unreachable
     during = terms.presence(iso_weeks, offer.description.placement.hours)
     live, confirmed = await store.live_of_seeker(tx, seeker_id, await tx.now(), during)
-    seeker = Seeker(seeker_id, request.audience, request.age, request.commune_code)
+    seeker = requests.seeker_of(request, iso_weeks)
     decision = await _decide(
         tx,
         offer,
@@ -186,10 +244,11 @@ async def confirm(tx: Transaction, who: Acting, application_id: UUID) -> Refusal
         if taken & set(one.iso_weeks):
             return Refusal("already_confirmed", "Un stage est déjà confirmé pour une de ces semaines.")
         request = await store.request_of(tx, one.seeker_id)
-        problem = terms.why_not_hours(hours, terms.limit_for(request.age, policy.hours))
+        age = requests.age_in(request, one.iso_weeks[0])
+        problem = terms.why_not_hours(hours, terms.limit_for(age, policy.hours))
         if problem is not None:
             return Refusal("hours", f"L’organisme doit d’abord changer les horaires de son offre. {problem}")
-    decision = await _decide_on(tx, confirmed, one, lambda offer, known, _, now: domain.confirm(offer, known, now))
+    decision = await decide_on(tx, confirmed, one, lambda offer, known, _, now: domain.confirm(offer, known, now))
     if decision.refusal is not None:
         return decision.refusal
     await store.confirm_weeks(tx, one, hours)
@@ -211,148 +270,7 @@ def _release_overlapping(offer: Offer, confirmed: Application, hours: Sequence[H
     return decision
 
 
-# -- agreements
-
-
-async def act_on_agreement(
-    tx: Transaction,
-    agreement_id: UUID,
-    role: Role,
-    action: Literal["sign", "validate", "interrupt", "cancel"],
-    party_id: str | UUID | None,
-    by: By = _NOBODY_NAMED,
-    *,
-    seen_sha256: str | None = None,
-    paper_of: Role | None = None,
-) -> Refusal | None:
-    """A party signs, records a signature on paper, validates, interrupts or cancels. `party_id` is as whom the caller acts."""
-    locked = await _lock_agreement(tx, agreement_id, role, party_id)
-    if isinstance(locked, Refusal):
-        return locked
-    one, offer, agreement = locked
-    now = await tx.now()
-    today = now.astimezone(PARIS).date()
-    agreement, told, _ = agreements.settle(agreement, now)
-    match action:
-        case "sign":
-            if paper_of is not None and (refusal := await _why_not_paper(tx, agreement, paper_of)) is not None:
-                return refusal
-            agreement, more, refusal = agreements.sign(
-                agreement, role, now, reason=by.reason, seen_sha256=seen_sha256, paper_of=paper_of
-            )
-        case "validate":
-            agreement, more, refusal = agreements.validate(
-                agreement, role, now, reason=by.reason, seen_sha256=seen_sha256
-            )
-        case "interrupt":
-            agreement, more, refusal = agreements.end(agreement, role, "interrupted", today, now, by.reason)
-        case _:
-            agreement, more, refusal = agreements.end(agreement, role, "cancelled", today, now)
-    await agreement_store.save(tx, agreement, (*told, *more))
-    if more:
-        party = agreement.party_of(paper_of or role)
-        assert party is not None
-        await agreement_store.record(tx, agreement, action, party.value, by)
-    if refusal is None and agreement.state == "interrupted":
-        # Who left, or was sent home, may find another host for the weeks to come.
-        await store.free_weeks(tx, one.application_id, weeks.following(today))
-    if refusal is None and agreement.state == "cancelled":
-        await store.free_weeks(tx, one.application_id)
-        await _decide_on(tx, offer, one, lambda locked, known, _, at: domain.cancel(locked, known, at))
-    return refusal
-
-
-async def change_terms(
-    tx: Transaction,
-    agreement_id: UUID,
-    role: Role,
-    party_id: str | UUID,
-    wanted: Mapping[str, Any],
-    acted_by: str = "",
-) -> Refusal | None:
-    """The host, or whoever accompanies, proposes other terms: a new version, every signature falls, each party is asked again."""
-    locked = await _lock_agreement(tx, agreement_id, role, party_id)
-    if isinstance(locked, Refusal):
-        return locked
-    one, _, agreement = locked
-    now = await tx.now()
-    before = await agreement_store.terms_of(tx, agreement)
-    after = terms.changed_by(before, wanted)
-    policy = await store.policy_at(tx, now)
-    if "hours" in wanted:
-        age = before.age_below - 1 if before.age_below is not None else policy.minor_age
-        problem = terms.why_not_hours(after.placement.hours, terms.limit_for(age, policy.hours))
-        if any(each.weekday > before.ends_on.isoweekday() for each in after.placement.hours):
-            problem = problem or f"Le stage finit un {terms.DAYS_FR[before.ends_on.weekday()]}."
-        if problem is not None:
-            return Refusal("hours", problem)
-    agreement, told, _ = agreements.settle(agreement, now)
-    changed, refusal = agreements.change_terms(agreement, role, after.sha256, now)
-    if refusal is not None or changed == agreement:
-        await agreement_store.save(tx, agreement, told)
-        return refusal
-    if after.placement.hours != before.placement.hours and not await store.move_hours(tx, one, after.placement.hours):
-        return Refusal("already_confirmed", "Un autre stage est déjà confirmé à ces heures.")
-    await agreement_store.keep_terms(tx, changed, after, made_by=acted_by or role)
-    await agreement_store.save(tx, changed, (*told, agreement_store.drafted(changed, one, now)))
-    await notices.write_of_changed_terms(tx, changed, before, after)
-    return None
-
-
-async def _lock_agreement(
-    tx: Transaction, agreement_id: UUID, role: Role, party_id: str | UUID | None
-) -> tuple[Application, Offer, Agreement] | Refusal:
-    """An agreement that the caller may act on, in the order of everybody's locks."""
-    found = await agreement_store.find(tx, agreement_id)
-    if found is None:
-        return NOT_FOUND
-    if party_id is not None and party_id not in found.parties_by_id[role]:
-        return NOT_YOURS
-    one = await store.find_application(tx, found.application_id)
-    assert one is not None
-    # Cancelling frees the seat, so the locks are those of an application: seeker, offer, then the agreement.
-    await store.lock_seeker_id(tx, one.seeker_id)
-    offer = await store.lock_offer(tx, one.offer_id)
-    assert offer is not None
-    return one, offer, await agreement_store.lock(tx, agreement_id)
-
-
-async def write_to_guardian(tx: Transaction, agreement_id: UUID, role: Role, party_id: str | UUID) -> Refusal | None:
-    """A party asks that the guardian be written to again: to their own address and to no other, once a day."""
-    locked = await _lock_agreement(tx, agreement_id, role, party_id)
-    if isinstance(locked, Refusal):
-        return locked
-    _, _, agreement = locked
-    known = (await agreement_store.terms_of(tx, agreement)).party("GUARDIAN")
-    if known is None or known.email is None:
-        return Refusal(
-            "no_guardian_address", "Aucune adresse n’est connue : l’établissement recueille la signature sur papier."
-        )
-    if AgreementParty.GUARDIAN not in agreement.missing or agreement.state != "drafted":
-        return Refusal("agreement_state", "Cette convention n’attend pas la signature du parent.")
-    await notices.write_to_guardian(tx, agreement, known.email, on=(await tx.now()).date())
-    return None
-
-
-async def _why_not_paper(tx: Transaction, agreement: Agreement, paper_of: Role) -> Refusal | None:
-    """Paper stands for whom no account and no link can stand for."""
-    if paper_of == "guardian":
-        return None
-    one = await store.find_application(tx, agreement.application_id)
-    assert one is not None
-    row = await tx.fetch_one("SELECT account FROM seeker WHERE seeker_id = :id", id=one.seeker_id)
-    if paper_of == "seeker" and row is not None and row.account is None:
-        return None
-    return Refusal("signs_here", "Cette personne a un compte : elle signe elle-même.")
-
-
 # -- sweepers
-
-
-async def _complete(tx: Transaction, agreement_id: UUID) -> None:
-    """Ends a validated agreement whose last day has ended."""
-    settled, messages, _ = agreements.settle(await agreement_store.lock(tx, agreement_id), await tx.now())
-    await agreement_store.save(tx, settled, messages)
 
 
 async def _settle(tx: Transaction, offer_id: UUID) -> None:
@@ -364,7 +282,8 @@ async def _settle(tx: Transaction, offer_id: UUID) -> None:
 async def _offers_of_suspended(tx: Transaction, after: UUID, limit: int) -> list[UUID]:
     rows = await tx.fetch_all(
         """SELECT DISTINCT a.offer_id FROM application a JOIN offer o USING (offer_id) JOIN host h USING (host_id)
-           WHERE h.suspended_reason IS NOT NULL AND a.state IN ('submitted', 'seen') AND a.offer_id > :after
+           WHERE (h.suspended_reason IS NOT NULL AND a.state IN ('submitted', 'seen')
+                  OR h.suspended_reason = 'AGENCY' AND a.state = 'accepted') AND a.offer_id > :after
            ORDER BY a.offer_id LIMIT :limit""",
         after=after,
         limit=limit,
@@ -373,24 +292,16 @@ async def _offers_of_suspended(tx: Transaction, after: UUID, limit: int) -> list
 
 
 async def _release_of_suspended(tx: Transaction, offer_id: UUID) -> None:
-    """Whoever waits for the answer of a suspended host waits no longer; their mail says where to look."""
+    """Whoever waits for the answer of a suspended host waits no longer; nor does whom a campaign gave a seat there meanwhile."""
     offer = await store.lock_offer(tx, offer_id)
     assert offer is not None
-    if offer.host_suspended:
-        await _decide(tx, offer, lambda settled, _, now: _give_back_all(settled, now))
-
-
-def _give_back_all(offer: Offer, now: datetime) -> Decision:
-    decision = Decision(offer)
-    for one in offer.applications:
-        if one.state in WAITING:
-            decision = domain.give_back(decision.offer, one, now).then(decision.messages)
-    return decision
+    if offer.host_suspended is not None:
+        change = Change.HOST if offer.host_suspended == SuspensionReason.AGENCY else Change.SILENCE
+        await _give_back(tx, offer, change, ended_only=True)
 
 
 # Nothing that reads or decides depends on their having run.
 settle_due = Sweeper("settle_due", store.offers_due, _settle)
-complete_due = Sweeper("complete_due", agreement_store.agreements_due, _complete)
 release_of_suspended = Sweeper("release_of_suspended", _offers_of_suspended, _release_of_suspended)
 
 
@@ -423,10 +334,10 @@ async def _on_application(
     assert offer is not None
     if host_id is not None and offer.host_id != host_id:
         return NOT_YOURS
-    return (await _decide_on(tx, offer, one, rule)).refusal
+    return (await decide_on(tx, offer, one, rule)).refusal
 
 
-async def _decide_on(tx: Transaction, offer: Offer, one: Application, rule: ApplicationRule) -> Decision:
+async def decide_on(tx: Transaction, offer: Offer, one: Application, rule: ApplicationRule) -> Decision:
     """Decides on an application of an offer that is locked; what `one` said before the lock may be over since."""
     known = await store.find_application(tx, one.application_id)
     assert known is not None

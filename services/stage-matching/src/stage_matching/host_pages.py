@@ -16,7 +16,7 @@ from common.identity import Principal
 from common.mail import unreached
 from common.pages import PARIS
 from common.transaction import Transaction
-from stage_matching import claims, handlers, hosts, http, search, store
+from stage_matching import agreement_http, claims, handlers, hosts, http, search, store
 from stage_matching.agreement_pages import placement_typed
 from stage_matching.http import host_of
 from stage_matching.terms import Placement, placement_of
@@ -79,7 +79,7 @@ class HostDesk(Desk):
             "/candidatures-recues/{application_id}/vue": host_acts(
                 "view", "Noté : la personne sait que vous l’avez lue."
             ),
-            "/candidatures-recues/{application_id}/signature": http.sign.form(
+            "/candidatures-recues/{application_id}/signature": agreement_http.sign.form(
                 then=_told("Convention signée."), refused=self.mine, hidden={"sha256": "sha256"}
             ),
         }

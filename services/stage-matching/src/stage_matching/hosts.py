@@ -31,6 +31,18 @@ from stage_matching.messages import (
 )
 from territory.working_time import PARIS
 
+_SUSPENDED_FR = {
+    SuspensionReason.SILENCE: "Plusieurs candidatures sont restées sans réponse : vos offres ne sont plus proposées, et celles qui attendaient "
+    "encore sont closes. Quand vous pouvez répondre à nouveau, dites-le :",
+    SuspensionReason.AGENCY: "L’agence a suspendu vos offres : elles ne sont plus proposées, et les candidatures sans convention sont closes. "
+    "Les stages sous convention tiennent, et chaque partie est prévenue. Pour en parler, écrivez à l’agence.",
+}
+_LABEL_ENDS_FR = {
+    LabelEndReason.CHARTER_ENDED: "La charte d’engagement a pris fin. Vous pouvez la signer à nouveau :",
+    LabelEndReason.RULE_NOT_MET: "Les conditions du label ne sont plus remplies. Vos offres et les stages prévus ne changent pas. "
+    "Pour en parler, écrivez à l’agence.",
+    LabelEndReason.AGENCY: "L’agence a retiré le label. Vos offres et les stages prévus ne changent pas. Pour en parler, écrivez-lui.",
+}
 NOT_REGISTERED = Refusal("unknown_host", "Décrivez d’abord votre organisme.")
 
 
@@ -130,19 +142,21 @@ async def withdraw_label(tx: Transaction, host_id: UUID, reason: LabelEndReason)
         return Refusal("no_label", "L’organisme n’a pas le label.")
     await _set_label(tx, host_id, None)
     await _tell(tx, host_id, row.version, LabelWithdrawn(occurred_at=await tx.now(), reason=reason))
+    await _write(tx, row, "Votre label est retiré", _LABEL_ENDS_FR[reason])
     return None
 
 
 async def suspend(tx: Transaction, host_id: UUID, reason: SuspensionReason, expired_count: int = 0) -> Refusal | None:
-    """Its offers go out of sight; those who wait for its answer are released by the sweeper."""
+    """Its offers go out of sight; those who wait for its answer are released by the sweeper. The agency's word stands above silence."""
     row = await lock(tx, host_id)
     if row is None:
         return NOT_REGISTERED
-    if row.suspended_reason is not None:
+    if row.suspended_reason in (reason, SuspensionReason.AGENCY):
         return None
     await tx.execute("UPDATE host SET suspended_reason = :reason WHERE host_id = :id", id=host_id, reason=reason.value)
     message = HostSuspended(occurred_at=await tx.now(), reason=reason, expired_count=expired_count)
     await _tell(tx, host_id, row.version, message)
+    await _write(tx, row, "Vos offres sont suspendues", _SUSPENDED_FR[reason])
     return None
 
 
@@ -204,11 +218,14 @@ async def find(tx: Transaction, host_id: UUID) -> Any:
     return await tx.fetch_one("SELECT * FROM host WHERE host_id = :id AND version > 0", id=host_id)
 
 
-async def listed(tx: Transaction) -> Any:
-    """Every host by name, for the agency."""
+async def listed(tx: Transaction, wanted: str = "", limit: int | None = None) -> Any:
+    """Every host by name, for the agency; or those whose name or SIRET has a text."""
     return await tx.fetch_all(
         """SELECT host_id, host_name, siret, kind, commune_code, fictitious, suspended_reason, charter_ends_on, label_ends_on
-           FROM host ORDER BY host_name, host_id"""
+           FROM host WHERE strpos(lower(host_name), lower(:wanted)) > 0 OR starts_with(siret, replace(:wanted, ' ', ''))
+           ORDER BY host_name, host_id LIMIT :limit""",
+        wanted=wanted,
+        limit=limit,
     )
 
 
@@ -249,6 +266,17 @@ def identity_of(row: Any) -> Identity:
 async def lock(tx: Transaction, host_id: UUID) -> Any:
     """A host's row, locked, or None."""
     return await tx.fetch_one("SELECT * FROM host WHERE host_id = :id FOR UPDATE", id=host_id)
+
+
+async def _write(tx: Transaction, row: Any, subject: str, said: str) -> None:
+    """A mail to the organisation, once for each time that something is decided of it; `row` is from before."""
+    if row.contact_email is not None:
+        await tx.mail(
+            message_key=f"host:{row.host_id}:{row.version}",
+            recipient=row.contact_email,
+            subject=subject,
+            body=f"{row.host_name}\n{said}\n\n{tx.address('/mes-offres')}",
+        )
 
 
 async def _set_label(tx: Transaction, host_id: UUID, ends_on: date | None) -> None:

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from common.bodies import Email, Text
 from common.failures import Refusal
 from common.spreadsheet import Line, folded, refused_line, same
-from stage_matching.bodies import WEEKS_MAX, IsoWeek, OfferBody, Wishes, checked_uai
+from stage_matching.bodies import AGE_MAX, AGE_MIN, WEEKS_MAX, BirthMonth, IsoWeek, OfferBody, Wishes, checked_uai
 from stage_matching.hosts import Identity
 from stage_matching.messages import Audience, HostKind, OfferKind
 from stage_matching.requests import Wish, age_on
@@ -102,16 +102,14 @@ class PupilLine(BaseModel):
     class_group: Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,20}$")]
     pupil_code: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,20}$")]
     sex: Annotated[Literal["FEMALE", "MALE", "UNDECLARED"], _word(_SEXES)]
-    age: int = Field(ge=10, le=99)
+    age: int = Field(ge=AGE_MIN, le=AGE_MAX)
     commune_code: CommuneCode
     radius_km: int = Field(ge=1, le=200)
     iso_week: IsoWeek
     weeks_count: int = Field(ge=1, le=WEEKS_MAX)
     wishes: Annotated[Wishes, BeforeValidator(_listed)]
     # The month of birth from the school's register, instead of an age that somebody typed.
-    birth_month: Annotated[str, StringConstraints(pattern=r"^(19[3-9][0-9]|20[01][0-9])-(0[1-9]|1[0-2])$")] | None = (
-        None
-    )
+    birth_month: BirthMonth | None = None
 
     def wish(self) -> Wish:
         """As the rules have it; whether the school is of priority education is known of the school."""

@@ -43,16 +43,22 @@ CAMPAIGN = Lifecycle(
     "campaign",
     (*get_args(campaigns.State), *_WORKING),
     frozenset({"closed", "cancelled"}),
-    ("leader", "job"),
+    ("leader", "job", "suspension"),
     {
         **{
             (state, "always"): {
-                "leader": frozenset(act for act, states in campaigns.ALLOWED.items() if state in states)
+                "leader": frozenset(act for act, states in campaigns.ALLOWED.items() if state in states),
+                # The agency suspends a host whose seats it keeps.
+                **({"suspension": frozenset({"leave out"})} if state in ("frozen", "computed") else {}),
             }
             for state in get_args(campaigns.State)
             if any(state in states for states in campaigns.ALLOWED.values())
         },
-        ("computing", "always"): {"leader": frozenset({"stop", "give_up"}), "job": frozenset({"compute done"})},
+        ("computing", "always"): {
+            "leader": frozenset({"stop", "give_up"}),
+            "job": frozenset({"compute done"}),
+            "suspension": frozenset({"leave out"}),
+        },
         # What began to be told goes to its end; the job is begun again for as long as it takes.
         ("publishing", "always"): {"job": frozenset({"publish done"})},
         ("closing", "always"): {"job": frozenset({"close done"})},
@@ -60,6 +66,8 @@ CAMPAIGN = Lifecycle(
     {
         **{act: frozenset({to}) for act, to in _LEADS.items()},
         "compute done": frozenset({"frozen", "computed"}),
+        # One that its leader has stopped stays so.
+        "leave out": frozenset({"computing", "frozen"}),
         "publish done": frozenset({"published"}),
         "close done": frozenset({"closed"}),
     },

@@ -13,7 +13,7 @@ from uuid import UUID
 from common.pages import count, moment
 from common.sweepers import Sweeper
 from common.transaction import Transaction
-from stage_matching import claims, store
+from stage_matching import agreement_store, claims, store
 from stage_matching.agreements import Agreement
 from stage_matching.messages import (
     AgreementParty,
@@ -24,7 +24,7 @@ from stage_matching.messages import (
     ApplicationSubmitted,
 )
 from stage_matching.state import Decision
-from stage_matching.terms import Terms, what_changed
+from stage_matching.terms import Party, Terms, what_changed
 from territory import reference
 
 # Links of an earlier use, which a seeker could see, stand for nobody any longer.
@@ -33,7 +33,7 @@ GUARDIAN_LINK_DAYS = 60
 _ENDS_FOR_SEEKER = {
     ApplicationEndReason.REFUSED: "L’organisme ne peut pas vous accueillir",
     ApplicationEndReason.HOST_SILENT: "L’organisme n’a pas répondu à temps",
-    ApplicationEndReason.HOST_SUSPENDED: "L’organisme ne répond plus, ses offres ne sont plus proposées",
+    ApplicationEndReason.HOST_SUSPENDED: "Les offres de cet organisme ne sont plus proposées",
     ApplicationEndReason.SEEKER_SILENT: "Vous n’avez pas confirmé à temps ; la place est rendue",
 }
 _ENDS_FOR_HOST = {
@@ -45,7 +45,7 @@ _ENDS_FOR_HOST = {
 
 async def follow(tx: Transaction, decision: Decision) -> None:
     """Writes to those whom a decision concerns; called once for each, after it is saved."""
-    # Why an application ended, or is for another offer than it was made for (commitments).
+    # Why an application ended, or is for another offer than it was made for (commitments); what has no mail of its own is told here.
     told: dict[UUID, str] = dict(decision.notes.get("told") or {})  # type: ignore[call-overload]
     for message in decision.messages:
         if isinstance(message, ApplicationSubmitted | ApplicationAccepted | ApplicationConfirmed | ApplicationEnded):
@@ -55,19 +55,41 @@ async def follow(tx: Transaction, decision: Decision) -> None:
                     key = f"{message.record_name()}:{message.application_id}"
                     await tx.mail(message_key=key, recipient=recipient, subject=subject, body=body)
     for application_id, why in told.items():
-        await _tell_changed(tx, application_id, why, decision.offer.version)
+        await _tell_changed(tx, application_id, why)
 
 
-async def _tell_changed(tx: Transaction, application_id: UUID, why: str, version: int) -> None:
+async def _tell_changed(tx: Transaction, application_id: UUID, why: str) -> None:
+    """What was promised holds, otherwise than it was made: who applied may give it up; of a confirmed internship, each party."""
     (row,) = await store.applications_of(tx, application_id=application_id)
-    if row.seeker_email is not None:
-        may = "Votre candidature tient. Si l’offre ne vous convient plus, retirez-la ici :"
-        await tx.mail(
-            message_key=f"changed:{application_id}:{version}",
-            recipient=row.seeker_email,
-            subject=f"L’offre change : {row.title}",
-            body=f"{row.host_name} ({', '.join(row.iso_weeks)})\n{why}\n{may}\n\n{tx.address('/mes-candidatures')}",
-        )
+    if row.agreement_id is not None:
+        agreement = await agreement_store.lock(tx, row.agreement_id)
+        terms = await agreement_store.terms_of(tx, agreement)
+        may = "La convention tient : si vous voulez y mettre fin, c’est ici :"
+        told = [(one.email, may, _page_of(tx, agreement, one)) for one in terms.parties if one.party != "HOST"]
+    else:
+        recipient, page = _learner(tx, row)
+        may = "La candidature tient. Si l’offre ne convient plus, retirez-la ici :"
+        told = [(recipient, may, f"{page}\n\nD’autres offres près de là : {tx.address(_elsewhere(row))}")]
+    key = f"changed:{application_id}:{(await tx.now()).isoformat()}"
+    for recipient, may, page in told:
+        if recipient is not None:
+            await tx.mail(
+                message_key=key,
+                recipient=recipient,
+                subject=f"L’offre change : {row.title}",
+                body=f"{row.host_name} ({', '.join(row.iso_weeks)}){_of_pupil(row)}\n{why}\n{may}\n\n{page}",
+            )
+
+
+def _learner(tx: Transaction, row: Any) -> tuple[str | None, str]:
+    """Who is written to for somebody who applied, and the page on which they answer: the school of a pupil of a campaign."""
+    if row.pupil_code is None:
+        return row.seeker_email, tx.address("/mes-candidatures")
+    return row.school_email, tx.address(f"/campagnes/{row.campaign_id}/eleves/{row.request_id}")
+
+
+def _of_pupil(row: Any) -> str:
+    return f", élève {row.pupil_code} ({row.class_group})" if row.pupil_code is not None else ""
 
 
 def _mails(tx: Transaction, message: Any, row: Any, why: str) -> list[tuple[str | None, str, str]]:
@@ -88,8 +110,11 @@ def _mails(tx: Transaction, message: Any, row: Any, why: str) -> list[tuple[str 
             return [(row.host_email, subject, body + host), (row.seeker_email, subject, body + seeker)]
         case ApplicationEnded(reason=reason) if reason in _ENDS_FOR_SEEKER:
             cause = f"\n{why}" if why else ""
-            body = f"{_ENDS_FOR_SEEKER[reason]}.{cause}\nD’autres offres près de chez vous :\n\n{tx.address(_elsewhere(row))}"
-            return [(row.seeker_email, f"Candidature close : {row.title}", body)]
+            body = f"{_ENDS_FOR_SEEKER[reason]}{_of_pupil(row)}.{cause}\nD’autres offres près de chez vous :\n\n{tx.address(_elsewhere(row))}"
+            # Of a campaign, the school answers in time or sees the seat come back; what a host or the agency ends it cannot foresee.
+            own = reason in (ApplicationEndReason.HOST_SILENT, ApplicationEndReason.SEEKER_SILENT)
+            recipient = row.seeker_email if own else _learner(tx, row)[0]
+            return [(recipient, f"Candidature close : {row.title}", body)]
         case ApplicationEnded(reason=reason):
             body = f"{_ENDS_FOR_HOST.get(reason, 'La candidature est close')}.\n\n{host}"
             return [(row.host_email, f"Candidature close : {row.title}", body)]
@@ -127,6 +152,19 @@ async def write_to_host(tx: Transaction, offer_id: UUID, campaign_id: UUID, coun
     )
 
 
+async def write_to_leader(tx: Transaction, campaign: Any) -> None:
+    """A campaign is computed again without an organisation that the agency suspended: its school is told, where it is known how."""
+    school = await tx.fetch_one("SELECT contact_email FROM accompanist WHERE acts_as = :uai", uai=campaign.uai or "")
+    if school is not None and school.contact_email is not None:
+        await tx.mail(
+            message_key=f"left-out:{campaign.campaign_id}:{campaign.version}",
+            recipient=school.contact_email,
+            subject=f"Campagne calculée à nouveau : {campaign.title}",
+            body="L’agence a suspendu un organisme dont votre campagne gardait des places. Elle est calculée à nouveau sans lui, "
+            f"avant toute publication :\n\n{tx.address(f'/campagnes/{campaign.campaign_id}')}",
+        )
+
+
 async def ask_for_signature(tx: Transaction, agreement: Agreement, terms: Terms) -> None:
     """A new agreement: whoever accompanies is told, and a guardian is sent the link, which nobody else is ever shown."""
     for party in terms.parties:
@@ -158,17 +196,19 @@ def _page(agreement: Agreement) -> str:
     return f"/conventions/{agreement.agreement_id}"
 
 
+def _page_of(tx: Transaction, agreement: Agreement, party: Party) -> str:
+    """Where a party finds the agreement; a guardian has no account, but a link."""
+    if party.party != AgreementParty.GUARDIAN.value:
+        return tx.address(_page(agreement))
+    return tx.signed_address("/convention", GUARDIAN_LINK, str(agreement.agreement_id), GUARDIAN_LINK_DAYS)
+
+
 async def write_of_changed_terms(tx: Transaction, agreement: Agreement, before: Terms, after: Terms) -> None:
     """Each party is told what changed, that every signature fell, and is asked again."""
     lines = [f"- {name} : « {old} » devient « {new} »" for name, old, new in what_changed(before, after)]
     for party in after.parties:
         if party.email is not None:
-            guardian = party.party == AgreementParty.GUARDIAN.value
-            page = (
-                tx.signed_address("/convention", GUARDIAN_LINK, str(agreement.agreement_id), GUARDIAN_LINK_DAYS)
-                if guardian
-                else tx.address(_page(agreement))
-            )
+            page = _page_of(tx, agreement, party)
             await tx.mail(
                 message_key=f"terms:{agreement.agreement_id}:{agreement.terms_version}:{party.party}",
                 recipient=party.email,

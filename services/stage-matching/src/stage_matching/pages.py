@@ -7,6 +7,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from common.desk import Desk, Routes, page_routes
 from common.runtime import Runtime
+from stage_matching.agency_pages import AgencyDesk
 from stage_matching.agreement_pages import AgreementDesk
 from stage_matching.campaign_pages import CampaignDesk
 from stage_matching.claim_pages import ClaimDesk
@@ -21,7 +22,7 @@ def routes(runtime: Runtime) -> APIRouter:
     """The pages, their assets, and the login."""
     hall, seeker = Hall(runtime, pages), SeekerDesk(runtime, pages)
     host, leader = HostDesk(runtime, pages), CampaignDesk(runtime, pages)
-    claim = ClaimDesk(runtime, pages)
+    claim, agency = ClaimDesk(runtime, pages), AgencyDesk(runtime, pages)
     signing = AgreementDesk(runtime, pages)
     shown: Routes = {
         "/": hall.home,
@@ -37,6 +38,7 @@ def routes(runtime: Runtime) -> APIRouter:
         "/mes-offres": host.offers,
         "/mes-offres/nouvelle": host.edit,
         "/mes-offres/{offer_id}": host.edit,
+        "/organismes": agency.hosts,
         "/reprendre/{link}": claim.offer,
         "/reprises": claim.list,
         "/reprises/{link}": claim.claim,
@@ -47,7 +49,8 @@ def routes(runtime: Runtime) -> APIRouter:
         "/campagnes/{campaign_id}/listes": leader.lists,
         "/campagnes/{campaign_id}/eleves/{request_id}": leader.pupil,
     }
-    sent: Routes = {**seeker.forms(), **host.forms(), **leader.forms(), **claim.forms(), **signing.forms()}
+    desks = (seeker, host, leader, claim, agency, signing)
+    sent: Routes = {path: form for desk in desks for path, form in desk.forms().items()}
     return page_routes(runtime, pages, shown=shown, sent=sent)
 
 

@@ -12,7 +12,8 @@ from common.failures import Refusal
 from common.transaction import Transaction
 from stage_matching.candidates import is_family
 from stage_matching.messages import Audience, RequestEnded, RequestEndReason, RequestFiled
-from territory import reference
+from stage_matching.state import Seeker
+from territory import reference, weeks
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Wish:
     uai: str | None = None
     class_group: str | None = None
     pupil_code: str | None = None
-    # A guardian's own address; the prescriber who accompanies; the month of birth that a school gave, as YYYY-MM.
+    # A guardian's own address; the prescriber who accompanies; the month of birth, as YYYY-MM.
     guardian_email: str | None = None
     prescriber_id: str | None = None
     birth_month: str | None = None
@@ -58,6 +59,30 @@ def age_on(birth_month: str, day: date) -> int:
     """How old somebody of a month (YYYY-MM) is on a day, taken for a month younger where the month alone does not tell."""
     year, month = map(int, birth_month.split("-"))
     return day.year - year - (day.month <= month)
+
+
+def age_in(row: Any, iso_week: str) -> int:
+    """How old the person of a request is on the first day of a week; as it was told, where no month of birth is known."""
+    if row.birth_month is None:
+        told: int = row.age
+        return told
+    return age_on(row.birth_month, weeks.monday(iso_week))
+
+
+def seeker_of(row: Any, iso_weeks: Sequence[str]) -> Seeker:
+    """Who applies for some weeks, from a row of `request`."""
+    return Seeker(row.seeker_id, row.audience, age_in(row, iso_weeks[0]), row.commune_code)
+
+
+async def applicants(tx: Transaction, offer_id: UUID) -> dict[UUID, Seeker]:
+    """By application, who waits for an answer of an offer, or has a place there."""
+    rows = await tx.fetch_all(
+        """SELECT a.application_id, a.iso_weeks AS applied_for, r.* FROM application a
+               JOIN request r ON r.seeker_id = a.seeker_id AND r.campaign_id IS NOT DISTINCT FROM a.campaign_id
+           WHERE a.offer_id = :id AND a.state IN ('submitted', 'seen', 'accepted', 'confirmed')""",
+        id=offer_id,
+    )
+    return {row.application_id: seeker_of(row, row.applied_for) for row in rows}
 
 
 def values_of(wish: Wish) -> dict[str, Any]:

@@ -16,10 +16,11 @@ from common.http import Answer, answer
 from common.identity import Principal
 from common.lifecycle import AFTER
 from common.links import subject_of
+from common.mail import unreached
 from common.pages import PARIS
 from common.query import Query
 from common.transaction import Transaction
-from stage_matching import agreement_store, handlers, http, search, store
+from stage_matching import agreement_handlers, agreement_http, agreement_store, handlers, http, search, store
 from stage_matching.agreement_pages import pdf_of
 from stage_matching.agreement_store import By
 from stage_matching.agreements import LATE_FOR, LIFECYCLE, LateReason
@@ -34,6 +35,7 @@ _WEEKS_SHOWN = 26
 WORDS = Words(
     {
         "audience": "situation",
+        "birth_month": "naissance",
         "age": "âge",
         "commune_code": "commune",
         "radius_km": "rayon",
@@ -94,13 +96,13 @@ class SeekerDesk(Desk):
                 "confirmation", "Stage confirmé : signez la convention."
             ),
             "/mes-candidatures/{application_id}/retrait": acts("withdrawal", "Candidature retirée."),
-            "/mes-candidatures/{application_id}/signature": http.sign.form(
+            "/mes-candidatures/{application_id}/signature": agreement_http.sign.form(
                 then=_told("Convention signée."), refused=self.mine, hidden={"sha256": "sha256"}
             ),
             "/convention/{token}": parent("sign"),
             "/convention/{token}/annulation": parent("cancel"),
             "/convention/{token}/interruption": parent("interrupt"),
-            "/mes-candidatures/{agreement_id}/lien-parent": http.write_to_guardian.form(
+            "/mes-candidatures/{agreement_id}/lien-parent": agreement_http.write_to_guardian.form(
                 then=_told("Le lien est parti à l’adresse du parent, et à nulle autre."), refused=self.mine
             ),
         }
@@ -167,6 +169,7 @@ class SeekerDesk(Desk):
             rows = await store.applications_of(tx, seeker_id=seeker_id)
             me = await store.request_of(tx, seeker_id)
             prescribers = await agreement_store.prescribers(tx)
+            lost = await unreached(tx, (row.host_email for row in rows))
         live = [row for row in rows if row.state == "confirmed" or (row.due_at is not None and row.due_at > now)]
         first = {"accepted": 0, "confirmed": 1}
         return self.page(
@@ -180,6 +183,7 @@ class SeekerDesk(Desk):
             me=me,
             weeks=weeks.span(weeks.following(now.astimezone(PARIS).date()), _WEEKS_SHOWN),
             prescribers=prescribers,
+            unreached=lost,
             first_time=bool(request.query_params.get("dabord")),
         )
 
@@ -248,7 +252,7 @@ async def act_as_guardian(
 ) -> Answer:
     """The parent signs the terms that the page showed, or ends the agreement."""
     by = By(how="link", reason=reason)
-    refusal = await handlers.act_on_agreement(
+    refusal = await agreement_handlers.act_on_agreement(
         tx, _agreement_of(principal), "guardian", action, None, by, seen_sha256=sha256 or None
     )
     return answer(refusal, {})
@@ -274,7 +278,7 @@ def _request_typed(sent: Sent) -> dict[str, Any]:
     typed = sent.typed
     return {
         "audience": typed.get("public", ""),
-        "age": typed.get("age", ""),
+        "birth_month": _birth_month(typed),
         "commune_code": places.find(typed.get("commune", "")),
         "radius_km": typed.get("rayon", "30"),
         "iso_weeks": _weeks_of(typed),
@@ -283,6 +287,14 @@ def _request_typed(sent: Sent) -> dict[str, Any]:
         "guardian_email": typed.get("guardian_email") or None,
         "prescriber_id": typed.get("prescriber") or None,
     }
+
+
+def _birth_month(typed: Form) -> str:
+    """A month and a year of birth, as two fields have them."""
+    month, year = typed.get("naissance_mois", ""), typed.get("naissance_annee", "").strip()
+    if month not in map(str, range(1, 13)) or len(year) != 4:
+        raise ValueError("naissance : choisissez le mois, et écrivez l’année en quatre chiffres.")
+    return f"{year}-{month:0>2}"
 
 
 def _weeks_of(typed: Form) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from uuid import UUID
 from common.failures import Refusal
 from common.messages import Message
 from stage_matching.frozen import CampaignPolicy
-from stage_matching.messages import ApplicationOrigin, OfferKind, RefusalReason, WeekSeats
+from stage_matching.messages import ApplicationOrigin, OfferKind, RefusalReason, SuspensionReason, WeekSeats
 from stage_matching.terms import HoursLimit, Placement
 
 ApplicationState = Literal[
@@ -74,7 +74,7 @@ class Description:
 
 @dataclass(frozen=True)
 class Seeker:
-    """Who applies, as far as rules need to know."""
+    """Who applies, as far as rules need to know; how old they are in the first week that they apply for."""
 
     seeker_id: UUID
     audience: str
@@ -111,7 +111,7 @@ class Offer:
     description: Description
     weeks: Mapping[str, Week]
     applications: tuple[Application, ...] = ()
-    host_suspended: bool = False
+    host_suspended: SuspensionReason | None = None
     version: int = 0
 
     @property

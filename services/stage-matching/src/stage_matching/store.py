@@ -14,7 +14,7 @@ from sqlalchemy import Row
 from common.policy import limits_at
 from common.transaction import Transaction
 from stage_matching.frozen import CampaignPolicy
-from stage_matching.messages import ApplicationEnded, ApplicationOrigin, OfferKind, RefusalReason
+from stage_matching.messages import ApplicationEnded, ApplicationOrigin, OfferKind, RefusalReason, SuspensionReason
 from stage_matching.state import Application, Decision, Description, Offer, Policy, Week
 from stage_matching.terms import Hours, HoursLimit, placement_of, presence
 
@@ -94,7 +94,7 @@ async def lock_offers(tx: Transaction, offer_ids: Sequence[UUID]) -> dict[UUID, 
     hosts = await tx.fetch_all(
         "SELECT host_id, suspended_reason FROM host WHERE host_id = ANY(:ids)", ids=[row.host_id for row in rows]
     )
-    suspended = {row.host_id for row in hosts if row.suspended_reason is not None}
+    suspended = {row.host_id: SuspensionReason(row.suspended_reason) for row in hosts if row.suspended_reason}
     weeks: dict[UUID, dict[str, Week]] = {row.offer_id: {} for row in rows}
     for row in await tx.fetch_all("SELECT * FROM offer_week WHERE offer_id = ANY(:ids) ORDER BY iso_week", ids=ids):
         weeks[row.offer_id][row.iso_week] = Week(row.seats_count, row.taken_count, row.campaign_count)
@@ -112,7 +112,7 @@ async def lock_offers(tx: Transaction, offer_ids: Sequence[UUID]) -> dict[UUID, 
             description_of(row),
             weeks[row.offer_id],
             tuple(live[row.offer_id]),
-            row.host_id in suspended,
+            suspended.get(row.host_id),
             row.version,
         )
         for row in rows
@@ -193,6 +193,14 @@ async def offers_of(tx: Transaction, host_id: UUID) -> Sequence[Row[Any]]:
             FROM offer o WHERE o.host_id = :host_id AND o.version > 0 ORDER BY o.title, o.offer_id""",
         host_id=host_id,
     )
+
+
+async def offer_ids_of(tx: Transaction, host_id: UUID) -> list[UUID]:
+    """The ids of a host's offers."""
+    return [
+        row.offer_id
+        for row in await tx.fetch_all("SELECT offer_id FROM offer WHERE host_id = :host_id", host_id=host_id)
+    ]
 
 
 _WEEKS_JSON = """(SELECT jsonb_agg(jsonb_build_object('iso_week', w.iso_week, 'seats_count', w.seats_count, 'taken_count', w.taken_count,
@@ -359,11 +367,13 @@ async def applications_of(
         f"""SELECT {", ".join("a." + name for name in _APPLICATION_COLUMNS)}, a.letter, o.host_id,
                    COALESCE(t.copy ->> 'title', o.title) AS title, COALESCE(t.copy ->> 'commune_code', o.commune_code) AS commune_code,
                    COALESCE(t.copy ->> 'host_name', h.host_name) AS host_name, COALESCE(t.copy ->> 'audience', r.audience) AS audience,
-                   h.contact_email AS host_email, h.claimable, s.contact_email AS seeker_email, r.age, r.uai, r.class_group, r.pupil_code,
+                   h.contact_email AS host_email, h.claimable, s.contact_email AS seeker_email, r.age, r.birth_month, r.uai, r.class_group,
+                   r.pupil_code, r.request_id, c.contact_email AS school_email,
                    g.agreement_id, g.state AS agreement_state, g.signed, g.parties, g.terms_version, g.terms_sha256,
                    jsonb_path_exists(t.copy, '$.parties[*] ? (@.party == "GUARDIAN" && @.email != null)') AS guardian_written
             FROM application a JOIN offer o USING (offer_id) JOIN host h USING (host_id) JOIN seeker s USING (seeker_id)
                  LEFT JOIN request r ON r.seeker_id = a.seeker_id AND r.campaign_id IS NOT DISTINCT FROM a.campaign_id
+                 LEFT JOIN accompanist c ON c.acts_as = r.uai
                  LEFT JOIN agreement g USING (application_id)
                  LEFT JOIN LATERAL (SELECT CAST(content AS jsonb) AS copy FROM agreement_terms t
                      WHERE t.agreement_id = g.agreement_id AND t.version = g.terms_version) t ON true

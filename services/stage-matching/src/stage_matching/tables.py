@@ -159,7 +159,8 @@ class Request(MatchingTable, table=True):
     obtained_wish: int | None = None
     explanation: list[Any] | None = Field(default=None, sa_column=Column(JSONB))
     ended_reason: str | None = None
-    # The guardian's own address, which no page shows; who accompanies beside a school; the month of birth that a school gave.
+    # The guardian's own address, which no page shows; who accompanies beside a school; the month of birth (YYYY-MM), by which
+    # `age` is what it is on the first day asked for.
     guardian_email: str | None = None
     prescriber_id: str | None = None
     birth_month: str | None = None
@@ -342,6 +343,10 @@ class CampaignOffer(MatchingTable, table=True):
     seats: dict[str, int] = Field(sa_type=JSONB)
     reserved: dict[str, int] = Field(sa_type=JSONB)
     partner_uais: list[str] = Field(sa_type=ARRAY(String))
+    # What was proposed, whatever its host writes later; and from which age on the law forbids its hours to nobody.
+    title: str
+    host_name: str
+    hours_age_min: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
     published: bool = False
 
 

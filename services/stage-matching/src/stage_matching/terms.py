@@ -16,6 +16,7 @@ from typing import Any
 
 from territory import weeks
 
+_DAY_MINUTES, _PAUSE_MINUTES = 24 * 60, 30
 DAYS_FR = ("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche")
 
 
@@ -176,19 +177,39 @@ def _words(terms: Terms, name: str) -> str:
 
 @dataclass(frozen=True)
 class HoursLimit:
-    """The most that somebody younger than `age_below` (null: anybody) may be present, and between which hours."""
+    """The most that somebody younger than `age_below` (null: anybody) may be present, between which hours, with which rest.
+
+    Rest: a pause of half an hour after so long a stretch, from one day to the next, and in a row in a week, of which Sunday is one.
+    """
 
     age_below: int | None
     day_minutes_max: int
     week_minutes_max: int
     from_time: str = "06:00"
     until_time: str = "22:00"
+    stretch_minutes_max: int | None = None
+    night_minutes_min: int = 0
+    rest_days_min: int = 1
 
 
 def limit_for(age: int, limits: Sequence[HoursLimit]) -> HoursLimit | None:
     """The limit that holds for an age: that of the lowest age above it."""
     ordered = sorted(limits, key=lambda one: one.age_below if one.age_below is not None else 999)
     return next((one for one in ordered if one.age_below is None or age < one.age_below), None)
+
+
+# Older than anybody: hours that are too long even for an adult.
+_NOBODY = 100
+
+
+def age_from(hours: Sequence[Hours], limits: Sequence[HoursLimit]) -> int:
+    """The age from which on these hours are forbidden to nobody."""
+    youngest, lawful_from = sorted({0, *(one.age_below for one in limits if one.age_below is not None)}), _NOBODY
+    for age in reversed(youngest):
+        if why_not_hours(hours, limit_for(age, limits)) is not None:
+            break
+        lawful_from = age
+    return lawful_from
 
 
 def why_not_hours(hours: Sequence[Hours], limit: HoursLimit | None) -> str | None:
@@ -215,6 +236,28 @@ def why_not_hours(hours: Sequence[Hours], limit: HoursLimit | None) -> str | Non
         return f"{young}, la présence est de {limit.day_minutes_max // 60} h par jour au plus."
     if sum(days.values()) > limit.week_minutes_max:
         return f"{young}, la présence est de {limit.week_minutes_max // 60} h par semaine au plus."
+    return _why_no_rest(ordered, limit, young)
+
+
+def _why_no_rest(ordered: Sequence[Hours], limit: HoursLimit, young: str) -> str | None:
+    """The same for rest: within a day, from one day to the next, and in a week."""
+    begun = longest = 0
+    before: Hours | None = None
+    for one in ordered:
+        starts, ends = one.minutes
+        last = before.minutes[1] if before is not None else 0
+        if before is None or before.weekday != one.weekday or starts - last >= _PAUSE_MINUTES:
+            begun = starts
+        longest = max(longest, ends - begun)
+        follows = before is not None and one.weekday == before.weekday + 1
+        if follows and _DAY_MINUTES - last + starts < limit.night_minutes_min:
+            return f"{young}, {limit.night_minutes_min // 60} h de repos séparent un jour de présence du suivant."
+        before = one
+    if limit.stretch_minutes_max is not None and longest > limit.stretch_minutes_max:
+        hours, minutes = divmod(limit.stretch_minutes_max, 60)
+        return f"{young}, une pause de {_PAUSE_MINUTES} minutes vient après {hours} h {minutes:02} de présence au plus."
+    if limit.rest_days_min > 1 and {1, 6} <= {one.weekday for one in ordered}:
+        return f"{young}, deux jours de repos se suivent chaque semaine : le samedi ou le lundi est libre, avec le dimanche."
     return None
 
 

@@ -103,7 +103,8 @@ class _Judge:
             if offer is None:
                 return [f"offer {offer_id} is not of this campaign"]
             km = reference.km_between(seeker.commune_code, offer.commune_code)
-            if seeker.audience not in offer.audiences or seeker.age < offer.age_min or km > seeker.radius_km:
+            too_young = seeker.age < max(offer.age_min, offer.hours_age_min)
+            if seeker.audience not in offer.audiences or too_young or km > seeker.radius_km:
                 return [f"offer {offer_id} does not take them"]
             if any(offer.seats.get(week, 0) < 1 for week in seeker.weeks):
                 return [f"offer {offer_id} has no seat in their weeks"]

@@ -10,6 +10,7 @@ from common.pages import PARIS, Pages, day
 from stage_matching.agreements import LATE_REASONS_FR
 from stage_matching.campaigns import STATES_FR as CAMPAIGN_STATES
 from stage_matching.messages import RefusalReason
+from stage_matching.requests import age_in
 from stage_matching.terms import DAYS_FR, Hours, hours_words
 from territory import places, reference, rome, weeks
 
@@ -94,12 +95,16 @@ OBSTACLES = {
 DROPPED = {
     "audience": "l’offre s’adresse à un autre public",
     "age": "l’âge demandé est plus élevé",
+    "hours": "ses horaires ne sont pas permis à cet âge",
     "weeks": "pas de place à cette période",
     "distance": "au-delà du rayon demandé",
     "unknown_offer": "l’offre n’est plus proposée",
     "nothing_near": "aucune offre de ce métier dans le rayon",
     "repeated": "ses offres étaient déjà dans un vœu précédent",
 }
+MONTHS = (
+    "janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août", "septembre", "octobre", "novembre", "décembre"
+)  # fmt: skip
 RADII_KM = (5, 10, 20, 30, 50, 100)
 
 
@@ -185,6 +190,8 @@ pages = Pages(
         "DOMAINS": rome.DOMAINS,
         "FAMILIES": rome.FAMILIES,
         "trade": rome.label,
+        "age_in": age_in,
+        "MONTHS": MONTHS,
         "week_words": week_words,
         "span_words": span_words,
         "wish_words": wish_words,
