@@ -36,6 +36,7 @@ STATES = {
     "withdrawn": "Rendue",
     "released": "Rendue : confirmé ailleurs",
 }
+PRESENCES = {"THERE": "Toujours là", "LEFT": "Parti", "NOT_KNOWN": "Je ne sais pas"}
 RADII_KM = (10, 20, 30, 50, 100)
 
 pages = Pages(
@@ -45,6 +46,7 @@ pages = Pages(
         "LEVELS": LEVELS,
         "DECLINES": DECLINES,
         "STATES": STATES,
+        "PRESENCES": PRESENCES,
         "RADII_KM": RADII_KM,
         "find_place": places.find,
     },
