@@ -16,10 +16,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from common import clock
 from common.embedded.stack import Stack
-from demonstration import cast, outreach
+from demonstration import cast, dropouts, outreach
 from demonstration import workshops as platforms
 from demonstration.caller import Caller
 from demonstration.cast import Programme
+from demonstration.dropouts import Dropouts
 from demonstration.internships import Internships, hosts, personas
 from demonstration.outreach import Outreach
 from demonstration.parents import ParentsCafes
@@ -52,6 +53,7 @@ class Demonstration:
         self._internships = Internships(self._caller, seed)
         self._workshops = Workshops(self._caller, seed)
         self._outreach = Outreach(self._caller, seed)
+        self._dropouts = Dropouts(self._caller, seed)
         mails_url = f"http://127.0.0.1:{stack.settings.mail_port}/api/mails"
         self._parents = ParentsCafes(self._caller, mails_url, seed)
         self._done = stack.settings.home / "demonstration.done"
@@ -67,7 +69,8 @@ class Demonstration:
                 cast.personas(self._structures)
                 | personas(hosts(self._seed))
                 | platforms.personas(self._seed)
-                | outreach.personas(),
+                | outreach.personas()
+                | dropouts.personas(),
                 ensure_ascii=False,
                 indent=1,
             )
@@ -103,6 +106,7 @@ class Demonstration:
             self._workshops.register(first_day),
             self._outreach.register(first_day, today),
             self._parents.register(first_day, today),
+            self._dropouts.register(),
         )
         with Progress(
             TextColumn("          {task.description}"),
@@ -122,6 +126,7 @@ class Demonstration:
                     self._workshops.play_days(day),
                     self._outreach.play_days(day),
                     self._parents.play_days(day),
+                    self._dropouts.play_days(day),
                 )
                 bar.update(task, advance=_STEP_DAYS, description=f"{today - timedelta(days=back):%d/%m/%Y}  ")
         await self._set_clock(0)
@@ -207,6 +212,9 @@ class Demonstration:
 
     async def _hold(self, programme: Programme, prescriber: int, chance: float) -> None:
         code = self._codes[int(chance * len(self._codes))] if self._codes and chance < 0.2 else None
+        # A new young person may be a case of the observatory.
+        cases = self._dropouts.codes
+        case_code = cases.pop(int(chance * len(cases))) if cases and chance > 0.6 else None
         answer = await self._call(
             f"prescriber-{prescriber:02d}",
             "POST",
@@ -216,6 +224,7 @@ class Demonstration:
                 "young_person_code": code,
                 "age": (programme.body["age_min"] + programme.body["age_max"]) // 2,
                 "level": programme.body["level_min"],
+                "case_code": case_code,
             },
         )
         if answer is not None:

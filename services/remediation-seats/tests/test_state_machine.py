@@ -36,6 +36,9 @@ POLICY = Policy(
     alerts_per_prescriber_max=10,
     alert_days=90,
     reminder_days=7,
+    presence_reminders_max=2,
+    presence_reminder_days=10,
+    presence_days=30,
 )
 CONDITIONS = Conditions("Parcours", (), None, 15, 25, EducationLevel.NO_DIPLOMA, False, False, None)
 PEOPLE = [UUID(int=number, version=4) for number in range(1, 5)]

@@ -5,6 +5,27 @@ from __future__ import annotations
 from common.messages import Message
 
 
+class CaseLinked(Message):
+    """
+    A professional attached a case of the dropout observatory to what they hold, apply for or book. On no topic of facts.
+    """
+
+    namespace = "estuaire.common"
+
+    case_code: str
+    """
+    The code that stands for the case on paper: ten characters, one of them a check.
+    """
+
+
+class CaseUnlinked(Message):
+    """
+    No case is attached any more.
+    """
+
+    namespace = "estuaire.common"
+
+
 class RecordDeadLettered(Message):
     """
     A service could not read or apply a record and set it aside; its bytes stay in that service's database.

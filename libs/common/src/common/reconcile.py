@@ -18,6 +18,7 @@ from uuid import UUID
 
 from aiokafka import ConsumerRecord, TopicPartition
 
+from common import generated
 from common.avro import Decoded, validated
 from common.contracts import Contracts, Schema, full_name
 from common.failures import Malformed, Unavailable
@@ -348,9 +349,10 @@ class Agreement:
 
 
 def messages_of(service: str) -> dict[str, type[Message]]:
-    """The classes in a service's generated `messages`, by the full names of their records."""
-    module = importlib.import_module(f"{service.replace('-', '_')}.messages")
-    return by_full_name(one for one in vars(module).values() if isinstance(one, type) and issubclass(one, Message))
+    """The classes in a service's generated `messages`, and those that all share, by the full names of their records."""
+    modules = generated, importlib.import_module(f"{service.replace('-', '_')}.messages")
+    found = (one for module in modules for one in vars(module).values())
+    return by_full_name(one for one in found if isinstance(one, type) and issubclass(one, Message))
 
 
 def _name(schema: Schema) -> str:

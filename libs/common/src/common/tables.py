@@ -23,6 +23,14 @@ def instant(*, nullable: bool = False, default: bool = False) -> Any:
     )
 
 
+class CaseLinkColumns(SQLModel):
+    """A case of the dropout observatory that a professional attached to what is theirs; see `common.case_links`."""
+
+    subject_id: UUID = Field(primary_key=True)
+    case_code: str | None = None
+    version: int = Field(sa_type=BigInteger)
+
+
 class DeliveryTable(SQLModel):
     """Keeps these tables in a `MetaData` of their own, apart from any service's."""
 

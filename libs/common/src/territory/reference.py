@@ -12,6 +12,8 @@ from math import asin, cos, floor, radians, sin, sqrt
 from pathlib import Path
 
 _DATA = Path(__file__).with_name("data")
+# Of the official geographic code (COG) that the communes are of.
+GEOGRAPHY_YEAR = 2026
 _EARTH_RADIUS_KM = 6371.0088
 
 

@@ -14,12 +14,13 @@ from remediation_seats.http import router
 from remediation_seats.notices import remind_silent
 from remediation_seats.pages import routes as page_routes
 from remediation_seats.partner_topics import CONSUMES
+from remediation_seats.presence import ask_presence, give_up
 from remediation_seats.restate import AGGREGATES
 
 
 def background(runtime: Runtime) -> list[Callable[[], Awaitable[None]]]:
     """What time makes due."""
-    return sweeping(runtime, settle_due, remind_silent)
+    return sweeping(runtime, settle_due, remind_silent, ask_presence, give_up)
 
 
 def routes(runtime: Runtime) -> APIRouter:

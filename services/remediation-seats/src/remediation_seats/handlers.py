@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from common import case_links
 from common.commitments import Fate, ask
 from common.failures import Refusal
 from common.sweepers import Sweeper
@@ -102,8 +103,9 @@ async def hold_seat(
     prescriber_id: str,
     contact_email: str | None,
     profile: Profile,
+    case_code: str | None = None,
 ) -> Refusal | dict[str, Any]:
-    """Holds a seat; without a code, a new young person is created and their code given back, once."""
+    """Holds a seat; without a code, a new young person is created and their code given back, once. A case may be attached."""
     young_person_id = await store.young_person_of_code(tx, code) if code else None
     if code and young_person_id is None:
         return Refusal(
@@ -135,7 +137,10 @@ async def hold_seat(
     if decision.refusal is not None:
         await _forget_if(tx, first, young_person_id)
         return decision.refusal
-    return {"hold_id": decision.notes["hold_id"], "young_person_code": code}
+    hold_id = decision.notes["hold_id"]
+    assert isinstance(hold_id, UUID)
+    await case_links.attach(tx, hold_id, case_code)
+    return {"hold_id": hold_id, "young_person_code": code}
 
 
 async def _forget_if(tx: Transaction, first: bool, young_person_id: UUID) -> None:
@@ -153,6 +158,18 @@ async def withdraw_hold(tx: Transaction, hold_id: UUID, prescriber_id: str) -> R
     return await _on_own_hold(
         tx, hold_id, prescriber_id, lambda programme, hold, _, now: domain.withdraw(programme, hold, now)
     )
+
+
+async def attach_case(tx: Transaction, hold_id: UUID, prescriber_id: str, case_code: str | None) -> Refusal | None:
+    """The prescriber says which case of the observatory a hold is for, or that it is for none; whatever became of the hold."""
+    hold = await store.find_hold(tx, hold_id)
+    if hold is None:
+        return NOT_FOUND
+    if hold.prescriber_id != prescriber_id:
+        return NOT_YOUR_HOLD
+    await store.lock_programme(tx, hold.programme_id)
+    await case_links.attach(tx, hold_id, case_code)
+    return None
 
 
 async def decline_hold(tx: Transaction, hold_id: UUID, structure_id: UUID, reason: DeclineReason) -> Refusal | None:

@@ -13,17 +13,26 @@ from fastapi.responses import Response
 from pydantic import AfterValidator, EmailStr, Field, StringConstraints, model_validator
 
 from common.bodies import Body, Text, known
+from common.case_links import CaseCode
 from common.codes import CODE_LENGTH, normalised_code
 from common.commands import command
 from common.failures import Refusal
 from common.http import Answer, answer, database_of, problem, run_command
 from common.identity import Principal, caller, caller_as
+from common.links import subject_of
 from common.mail import unreached
 from common.spreadsheet import TABLE_BODY, UnreadableTable
 from common.transaction import Transaction
-from remediation_seats import declarations, handlers, search, store
+from remediation_seats import declarations, handlers, presence, search, store
 from remediation_seats.declarations import LINES_MAX, DeclarationLine, SeatCount
-from remediation_seats.messages import DeclarationSource, DeclarationWay, DeclineReason, EducationLevel, StructureKind
+from remediation_seats.messages import (
+    DeclarationSource,
+    DeclarationWay,
+    DeclineReason,
+    EducationLevel,
+    PresenceReply,
+    StructureKind,
+)
 from remediation_seats.state import Conditions, Profile
 from territory.places import CommuneCode
 
@@ -104,12 +113,26 @@ class HoldBody(Body):
     level: Level | None = None
     needs_boarding: bool = False
     needs_wheelchair_access: bool = False
+    # Of the dropout observatory, where the young person is one of its cases.
+    case_code: CaseCode | None = None
+
+
+class CaseBody(Body):
+    """The case that a hold is for, or none."""
+
+    case_code: CaseCode | None
 
 
 class ConfirmationBody(Body):
     """The agreed day of arrival."""
 
     arrival_on: date
+
+
+class PresenceBody(Body):
+    """Whether somebody is still there; a structure that does not know says so."""
+
+    presence: Annotated[PresenceReply, AfterValidator(known)]
 
 
 class DeclineBody(Body):
@@ -252,6 +275,7 @@ async def hold_seat(tx: Transaction, principal: Principal, body: HoldBody) -> An
         prescriber_id=principal.subject,
         contact_email=principal.contact,
         profile=Profile(body.age, body.level, body.needs_boarding, body.needs_wheelchair_access),
+        case_code=body.case_code,
     )
     if isinstance(result, Refusal):
         return answer(result, None)
@@ -281,6 +305,13 @@ async def prescriber_acts(
     return answer(await handler(tx, hold_id, principal.subject), await _shown_hold(tx, hold_id))
 
 
+@command("prescriber", api=router.put("/holds/{hold_id}/case"))
+async def attach_case(tx: Transaction, principal: Principal, hold_id: UUID, body: CaseBody) -> Answer:
+    """Which case of the dropout observatory a hold is for; null for none. The observatory alone is told."""
+    refusal = await handlers.attach_case(tx, hold_id, principal.subject, body.case_code)
+    return answer(refusal, {"hold_id": hold_id, "case_code": body.case_code})
+
+
 @command("partner", api=router.post("/received-holds/{hold_id}/confirmation"))
 async def confirm(tx: Transaction, principal: Principal, hold_id: UUID, body: ConfirmationBody) -> Answer:
     """The structure confirms; the young person's other holds are released."""
@@ -300,6 +331,52 @@ async def admit(tx: Transaction, principal: Principal, hold_id: UUID) -> Answer:
     """The young person arrived."""
     refusal = await handlers.admit_young_person(tx, hold_id, structure_of(principal))
     return answer(refusal, await _shown_hold(tx, hold_id))
+
+
+@router.get("/presence-questions")
+async def presence_questions(request: Request, principal: Partner) -> list[dict[str, Any]]:
+    """Young people who were admitted months ago, and of whom the structure is asked whether they are still there."""
+    async with database_of(request).transaction() as tx:
+        rows = await presence.open_questions(tx, structure_of(principal))
+    return [
+        {
+            "hold_id": row.hold_id,
+            "after_months": row.after_months,
+            "title": row.title,
+            "young_person_code": row.code,
+            "admitted_on": row.admitted_on,
+        }
+        for row in rows
+    ]
+
+
+@command("partner", api=router.put("/presence-questions/{hold_id}/{after_months}"))
+async def answer_presence(
+    tx: Transaction, principal: Principal, hold_id: UUID, after_months: int, body: PresenceBody
+) -> Answer:
+    """The structure says whether they are still there; a later answer replaces an earlier one."""
+    refusal = await presence.answer(tx, hold_id, after_months, body.presence, structure_of(principal))
+    return answer(refusal, {"hold_id": hold_id, "presence": body.presence})
+
+
+async def by_presence_link(request: Request, token: str) -> Principal:
+    """Stands for the question that a link is for; what is sent for it has one budget."""
+    return Principal(f"presence/{presence_subject(request, token)}", frozenset())
+
+
+@command(who=by_presence_link)
+async def answer_by_link(tx: Transaction, principal: Principal, body: PresenceBody) -> Answer:
+    """The same by the link of the mail."""
+    hold_id, months = presence.asked_in(principal.subject.removeprefix("presence/"))
+    return answer(await presence.answer(tx, hold_id, months, body.presence, None), {"presence": body.presence})
+
+
+def presence_subject(request: Request, token: str) -> str:
+    """Which question a link is for; 403 when it is not ours, not for this, or too old."""
+    found = subject_of(request.app.state.runtime.settings.session_secret, presence.LINK, token)
+    if found is None:
+        raise HTTPException(403, "Ce lien n'est pas le bon ou n'est plus valable : répondez depuis « Mes places ».")
+    return found
 
 
 def structure_of(principal: Principal) -> UUID:

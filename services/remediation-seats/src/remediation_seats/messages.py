@@ -224,6 +224,38 @@ class HoldExtended(Message):
     """
 
 
+class PresenceReply(StrEnum):
+    """
+    Whether somebody admitted is still there; what nobody answered is NOT_KNOWN and counts as such.
+    """
+
+    UNKNOWN = 'UNKNOWN'
+    THERE = 'THERE'
+    LEFT = 'LEFT'
+    NOT_KNOWN = 'NOT_KNOWN'
+
+
+class PresenceAnswered(Message):
+    """
+    Whether a young person whose case is attached is still where they were admitted, as the structure answers; the last answer counts.
+    """
+
+    namespace = "estuaire.remediation_seats"
+
+    after_months: int
+    """
+    How many months after the admission was asked about: 3 or 6.
+    """
+    happened_on: date
+    """
+    Day of the answer, Paris; of an answer that did not come, the day on which it was given up.
+    """
+    presence: PresenceReply
+    """
+    The answer.
+    """
+
+
 class EducationLevel(StrEnum):
     """
     Highest diploma held, in ascending order.

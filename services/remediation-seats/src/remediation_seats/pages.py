@@ -25,6 +25,7 @@ def routes(runtime: Runtime) -> APIRouter:
         "/mes-retenues": prescriber.my_holds,
         "/mes-places": partner.my_places,
         "/mes-places/tableau": partner.table,
+        "/presence/{token}": partner.presence,
         "/mes-places/modele.csv": partner.table_template,
     }
     return page_routes(runtime, pages, shown=shown, sent={**prescriber.forms(), **partner.forms()})

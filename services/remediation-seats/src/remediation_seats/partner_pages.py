@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
-from fastapi import Request
+from fastapi import HTTPException, Request
 from fastapi.responses import Response
 
 from common.commands import Sent, Words, command
@@ -19,7 +18,7 @@ from common.mail import unreached
 from common.pages import PARIS
 from common.spreadsheet import decoded
 from common.transaction import Transaction
-from remediation_seats import declarations, http, search, store
+from remediation_seats import declarations, http, presence, search, store
 from remediation_seats.declarations import CSV_COLUMNS, FIELDS, PROBLEMS
 from remediation_seats.http import structure_of
 from remediation_seats.messages import DeclarationSource
@@ -46,6 +45,10 @@ class PartnerDesk(Desk):
                 refused=self.mine,
                 words=words,
             ),
+            "/presences/{hold_id}/{after_months}": http.answer_presence.form(
+                then=lambda _: done("/mes-places", "Merci, c’est noté."), refused=self.mine
+            ),
+            "/presence/{token}": http.answer_by_link.form(refused=self.presence_answered),
             "/retenues-recues/{hold_id}/accueil": http.admit.form(
                 then=lambda _: done("/mes-places", "Jeune accueilli : la place est comptée comme occupée."),
                 refused=self.mine,
@@ -56,7 +59,7 @@ class PartnerDesk(Desk):
         """A structure's programmes, what waits for its answer, what is stale, and whether its topic is read."""
         return await self.mine(request, self.who(request, "partner"))
 
-    async def mine(self, request: Request, principal: Principal, *, sent: Sent | None = None, **path: UUID) -> Response:
+    async def mine(self, request: Request, principal: Principal, *, sent: Sent | None = None, **path: Any) -> Response:
         """The page, after a form that was refused with what was typed for the programme or hold of its path."""
         structure_id = structure_of(principal)
         topic = SEATS.format(structure_id=structure_id)
@@ -68,6 +71,7 @@ class PartnerDesk(Desk):
             programmes = [search.own(row, policy, now) for row in rows]
             holds = await store.holds_of(tx, structure_id=structure_id)
             lost = await unreached(tx, (row.contact_email for row in holds))
+            presences = await presence.open_questions(tx, structure_id)
             position = await tx.fetch_one(
                 """SELECT next_offset, stopped_reason,
                           (SELECT reason FROM dead_letter d WHERE d.topic = c.topic ORDER BY "offset" DESC LIMIT 1) AS reason
@@ -91,8 +95,25 @@ class PartnerDesk(Desk):
             expected=[row for row in live if row.state == "confirmed"],
             without_seat={hold_id for row in programmes for hold_id in _without_seat(row, live)},
             unreached=lost,
+            presences=presences,
             topic=position,
         )
+
+    async def presence(self, request: Request, token: str) -> Response:
+        """One question with closed answers, by the link of a mail."""
+        return await self.presence_answered(request, None, token=token)
+
+    async def presence_answered(
+        self, request: Request, _: Principal | None, *, token: str, sent: Sent | None = None
+    ) -> Response:
+        """The question, and what was answered."""
+        hold_id, months = presence.asked_in(http.presence_subject(request, token))
+        async with self.database.transaction() as tx:
+            asked = await presence.question(tx, hold_id, months)
+        if asked is None:
+            raise HTTPException(404, presence.GONE.detail)
+        answered = sent is not None and sent.status < 400
+        return self.page(request, "presence.html", None, sent=sent, asked=asked, token=token, answered=answered)
 
     async def table(self, request: Request) -> Response:
         """Where a table is chosen."""

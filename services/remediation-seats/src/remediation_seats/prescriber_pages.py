@@ -29,6 +29,7 @@ WORDS = Words(
         "programme_id": "parcours",
         "commune_code": "commune",
         "young_person_code": "code du jeune",
+        "case_code": "code de la situation",
         "age": "âge",
         "level": "niveau",
         "kind": "structure",
@@ -68,6 +69,12 @@ class PrescriberDesk(Desk):
             "/mes-retenues/{hold_id}/retrait": http.prescriber_acts.form(
                 then=lambda _: done("/mes-retenues", "Place rendue."), refused=self.holds, action="withdrawal"
             ),
+            "/mes-retenues/{hold_id}/situation": http.attach_case.form(
+                read=lambda sent: {"case_code": sent.typed.get("situation", "").strip() or None},
+                then=lambda _: done("/mes-retenues", "C’est noté."),
+                refused=self.holds,
+                words=WORDS,
+            ),
             "/alertes": subscribe.form(
                 read=_alert_of,
                 then=lambda _: done("/mes-retenues", "Alerte créée.", "alertes"),
@@ -83,10 +90,11 @@ class PrescriberDesk(Desk):
 
     async def found(self, request: Request, principal: Principal, *, sent: Sent | None = None) -> Response:
         """The search; whatever was refused, it comes back, with the programme of the form first and open."""
-        wish, code = Wish.read(request.query_params), ""
+        wish, code, situation = Wish.read(request.query_params), "", ""
         if sent is not None:
             # What to do about an unknown code is to leave it out; any other one is sent again.
             code = "" if sent.content["reason"] == "unknown_code" else sent.typed.get("code", "")
+            situation = sent.typed.get("situation", "")
             wish = Wish.read({**sent.typed, "parcours": sent.typed.get("programme_id", "")})
         async with self.database.transaction() as tx:
             now = await tx.now()
@@ -109,6 +117,7 @@ class PrescriberDesk(Desk):
             now=now,
             wish=wish,
             code=code,
+            situation=situation,
             fits=sorted(found["fits"], key=lambda place: str(place["programme_id"]) != wish.parcours)[:_SHOWN_MAX],
             more_count=max(0, len(found["fits"]) - _SHOWN_MAX),
             misfits=found["misfits"],
@@ -129,6 +138,7 @@ class PrescriberDesk(Desk):
             rows = await store.holds_of(tx, prescriber_id=principal.subject)
             lost = await unreached(tx, (row.structure_email for row in rows))
             policy = await store.policy_at(tx, now)
+            cases = await store.case_codes(tx, [row.hold_id for row in rows])
             alerts = [alert for alert, _ in await notices.alerts(tx, now, prescriber_id=principal.subject)]
         live = [row for row in rows if row.due_at is not None and row.due_at > now]
         return self.page(
@@ -141,6 +151,7 @@ class PrescriberDesk(Desk):
             ended=[row for row in rows if row not in live][:30],
             policy=policy,
             unreached=lost,
+            cases=cases,
             alerts=alerts,
             commune_label=reference.commune_label,
             new=request.query_params.get("nouvelle", ""),
@@ -193,6 +204,7 @@ def _young_person_of(typed: Form) -> dict[str, Any]:
 def _hold_of(sent: Sent) -> dict[str, Any]:
     typed = sent.typed
     facts = {"programme_id": typed.get("programme_id", ""), "young_person_code": typed.get("code", "").strip() or None}
+    facts["case_code"] = typed.get("situation", "").strip() or None
     return facts | _young_person_of(typed)
 
 

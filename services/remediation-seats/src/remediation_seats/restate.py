@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
+from common import case_links
 from common.messages import Message
 from common.reconcile import Aggregates, LastMessages
 from common.transaction import Transaction
@@ -45,4 +46,5 @@ async def restate_programme(tx: Transaction, programme_id: UUID, last: LastMessa
 AGGREGATES = (
     Aggregates("remediation-seats.structures.v1", table="structure", restate=restate_structure),
     Aggregates("remediation-seats.programmes.v1", table="programme", restate=restate_programme),
+    Aggregates("remediation-seats.case-links.v1", table="case_link", key="subject_id", restate=case_links.restate),
 )

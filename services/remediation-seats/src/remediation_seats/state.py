@@ -33,6 +33,9 @@ class Policy:
     alerts_per_prescriber_max: int
     alert_days: int
     reminder_days: int
+    presence_reminders_max: int
+    presence_reminder_days: int
+    presence_days: int
 
 
 @dataclass(frozen=True)

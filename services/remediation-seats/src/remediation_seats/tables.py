@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Index, MetaData, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel, String
 
-from common.tables import instant
+from common.tables import CaseLinkColumns, instant
 
 metadata = MetaData()
 
@@ -125,6 +125,28 @@ class Hold(SeatsTable, table=True):
     ended_at: datetime | None = instant(nullable=True)
     decline_reason: str | None = None
     due_at: datetime | None = instant(nullable=True)
+
+
+class CaseLinkRow(SeatsTable, CaseLinkColumns, table=True):
+    """Which case of the dropout observatory a hold is for."""
+
+    __tablename__ = "case_link"
+
+
+class PresenceQuestion(SeatsTable, table=True):
+    """A structure is asked whether somebody is still there, three and six months after the admission; once each."""
+
+    __tablename__ = "presence_question"
+    __table_args__ = (
+        Index("presence_open", "asked_at", postgresql_where=text("answered_at IS NULL")),
+        CheckConstraint("(answered_at IS NULL) = (presence IS NULL)", name="what_is_answered_has_an_answer"),
+    )
+    hold_id: UUID = Field(primary_key=True, foreign_key="hold.hold_id")
+    after_months: int = Field(primary_key=True)
+    asked_at: datetime = instant()
+    reminder_count: int
+    answered_at: datetime | None = instant(nullable=True)
+    presence: str | None = None
 
 
 class AlertRow(SeatsTable, table=True):

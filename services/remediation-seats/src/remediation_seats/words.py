@@ -37,6 +37,7 @@ STATES = {
     "withdrawn": "Rendue",
     "released": "Rendue : confirmé ailleurs",
 }
+PRESENCES = {"THERE": "Toujours là", "LEFT": "Parti", "NOT_KNOWN": "Je ne sais pas"}
 RADII_KM = (10, 20, 30, 50, 100)
 
 pages = Pages(
@@ -46,6 +47,7 @@ pages = Pages(
         "LEVELS": LEVELS,
         "DECLINES": DECLINES,
         "STATES": STATES,
+        "PRESENCES": PRESENCES,
         "RADII_KM": RADII_KM,
         "beyond_declared": beyond_declared,
         "find_place": places.find,

@@ -1,0 +1,1 @@
+"""The dropout observatory: pseudonymous cases, what was known of them and when, and their way back."""
