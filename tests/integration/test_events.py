@@ -458,7 +458,7 @@ async def test_an_organiser_touches_its_own_only(events: Events) -> None:
     """Description, sessions, publication, platform, cancellation, who is registered, the door: 403 to another."""
     async with await events.organiser() as mine, await events.organiser() as other, await events.school() as school:
         event_id, (session_id,) = await events.event(mine)
-        group = {"title": "3eB", "seat_count": 5, "session_ids": [str(session_id)]}
+        group = {"title": f"3e {uuid4().hex[:6]}", "seat_count": 5, "session_ids": [str(session_id)]}
         made = (await school.post(f"/v1/events/{event_id}/groups", json=group)).json()["registrations"][0]
         need = {"platform_id": str(uuid4()), "group_size": 5, **slot(20, 9)}
         reading = {"check_ins": [{"code": "ABCDEFGHJK", "at": at(1, 9).isoformat()}]}

@@ -207,7 +207,8 @@ async def scene_of(events: Events) -> tuple[dict[str, Doors], dict[str, str]]:
     event_id, (session_id,) = await events.event(mine, {"capacity_count": 30})
     async with events.family() as family:
         made = await register(family, event_id, [session_id], f"doors-{uuid4().hex[:6]}@example.org")
-    group = {"title": "3e B", "seat_count": 5, "session_ids": [str(session_id)]}
+    # A class of its own: one that has another session at this hour is asked about.
+    group = {"title": f"3e {uuid4().hex[:6]}", "seat_count": 5, "session_ids": [str(session_id)]}
     of_school = (await school.post(f"/v1/events/{event_id}/groups", json=group)).json()
     kit_id = str(uuid4())
     assert (await mine.put(f"/v1/kits/{kit_id}", json=KIT)).status_code == 200
