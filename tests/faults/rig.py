@@ -206,9 +206,9 @@ class Rig(Stack):
         return None if self.mutation or service.name in self.inside else super().forks_for(service)
 
     async def _migrate_and_create_topics(self) -> None:
-        for name in (SEATS, STAGES, PLATFORMS, EVENTS, CAFES, PROJECTIONS):
-            package = name.replace("-", "_")
-            await migrations.upgrade(self.postgres.url(package), package)
+        for service in self.services:
+            if service.name != LEDGER:
+                await migrations.upgrade(self.postgres.url(service.package), service.package)
         for statements in (migrations.DELIVERY_1, migrations.DELIVERY_2, migrations.DELIVERY_3, ledger.TABLES):
             self.postgres.psql(f"SET ROLE ledger; {statements}", LEDGER)
         for service in self.services:
