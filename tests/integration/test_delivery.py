@@ -23,6 +23,8 @@ from tests.integration.conftest import BoardOf, Seats, declare, eventually
 from tests.integration.referee import Record, folded_counts, read_topic, versions_by_key
 
 PROGRAMMES = "remediation-seats.programmes.v1"
+# Who reads it.
+READERS = ("projections", "dropout-observatory")
 
 
 def restart(stack: Stack, name: str) -> None:
@@ -263,7 +265,8 @@ async def test_a_record_that_kills_the_interpreter_is_set_aside_undecoded(
     _, partner = await seats.structure()
     programme_id = await seats.programme(partner, 3)
     await eventually(lambda: is_free(board, str(programme_id), 3))
-    await asyncio.to_thread(stack.children["projections"].stop)
+    for name in READERS:
+        await asyncio.to_thread(stack.children[name].stop)
     producer = AIOKafkaProducer(bootstrap_servers=stack.bootstrap_servers)
     await producer.start()
     for partition in range(4):
@@ -275,21 +278,16 @@ async def test_a_record_that_kills_the_interpreter_is_set_aside_undecoded(
         )
     await producer.stop()
     assert (await declare(partner, programme_id, 3, 1)).status_code == 200
-    await asyncio.to_thread(restart, stack, "projections")
+    for name in READERS:
+        await asyncio.to_thread(restart, stack, name)
     await eventually(lambda: is_free(board, str(programme_id), 2))
 
     async def all_set_aside() -> bool:
-        return bool(
-            (
-                await query(
-                    "projections", "SELECT count(*) AS n FROM dead_letter WHERE reason = 'kills_the_interpreter'"
-                )
-            )[0].n
-            == 4
-        )
+        sql = "SELECT count(*) AS n FROM dead_letter WHERE reason = 'kills_the_interpreter'"
+        return [(await query(name, sql))[0].n for name in READERS] == [4, 4]
 
     await eventually(all_set_aside)
-    assert stack.children["projections"].running
+    assert all(stack.children[name].running for name in READERS)
 
 
 async def test_one_trace_from_the_request_to_the_consumer(stack: Stack, seats: Seats) -> None:

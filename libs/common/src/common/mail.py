@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from datetime import datetime
 from email.charset import QP, Charset
@@ -244,6 +244,11 @@ async def unreached(tx: Transaction, addresses: Iterable[str | None]) -> set[str
         failed=list(FAILED),
     )
     return {row.recipient for row in rows}
+
+
+def reachable(address: str | None, lost: Collection[str]) -> bool | None:
+    """Whether mail gets there, as far as anybody knows; None where there is no address to write to."""
+    return address not in lost if address else None
 
 
 # -- what an operator does

@@ -11,7 +11,7 @@ from common.commands import command
 from common.failures import Refusal
 from common.http import Answer, answer, database_of
 from common.identity import Principal, caller_as
-from common.mail import unreached
+from common.mail import reachable, unreached
 from common.transaction import Transaction
 from events import event_handlers, event_store, handlers, party_store
 from events.bodies import CheckInsBody, EventBody, NeedBody, SessionBody
@@ -114,7 +114,7 @@ async def registrations(request: Request, session_id: UUID, principal: Organiser
                 "title": one.party_title,
                 "email": one.email,
                 "code": one.code,
-                "reachable": one.email not in lost if one.email else None,
+                "reachable": reachable(one.email, lost),
             }
             for one in rows
         ]

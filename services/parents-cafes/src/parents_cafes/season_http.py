@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from common.commands import command
 from common.http import Answer, answer, database_of
 from common.identity import Principal, caller_as
-from common.mail import unreached
+from common.mail import reachable, unreached
 from common.transaction import Transaction
 from parents_cafes import household_store, season_handlers, season_store, store, venue_store, words
 from parents_cafes.bodies import CafeBody, CheckInBody, FacilitatorBody, VenueBody
@@ -96,7 +96,7 @@ async def list_registrations(request: Request, cafe_id: UUID, principal: Caller)
     )
     return [
         {name: getattr(row, name) for name in (*names, "end_reason", "code", "household_title")}
-        | {"reachable": row.email not in lost}
+        | {"reachable": reachable(row.email, lost)}
         for row in rows
     ]
 

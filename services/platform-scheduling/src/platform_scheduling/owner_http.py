@@ -14,7 +14,7 @@ from common.commands import command
 from common.failures import Refusal
 from common.http import Answer, answer, database_of, problem, run_command
 from common.identity import Principal, caller_as
-from common.mail import unreached
+from common.mail import reachable, unreached
 from common.transaction import Transaction
 from platform_scheduling import handlers, photos, search, store, time_store
 from platform_scheduling.bodies import BlockBody, CalendarBody, PlatformBody, RefusalBody, SlotBody, WindowBody
@@ -161,7 +161,7 @@ async def received_bookings(request: Request, principal: Owner) -> list[dict[str
             | {
                 "requester_title": row.requester_title,
                 "purpose": row.purpose,
-                "reachable": row.contact_email not in lost,
+                "reachable": reachable(row.contact_email, lost),
             }
             for row in rows
         ]

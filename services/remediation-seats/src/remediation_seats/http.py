@@ -20,7 +20,7 @@ from common.failures import Refusal
 from common.http import Answer, answer, database_of, problem, run_command
 from common.identity import Principal, caller, caller_as
 from common.links import subject_of
-from common.mail import unreached
+from common.mail import reachable, unreached
 from common.spreadsheet import TABLE_BODY, UnreadableTable
 from common.transaction import Transaction
 from remediation_seats import declarations, handlers, presence, search, store
@@ -293,7 +293,7 @@ async def my_holds(request: Request) -> list[dict[str, Any]]:
             rows = await store.holds_of(tx, prescriber_id=principal.require("prescriber").subject)
             other = "structure_email"
         lost = await unreached(tx, (getattr(row, other) for row in rows))
-        return [_shown(row) | {"reachable": getattr(row, other) not in lost} for row in rows]
+        return [_shown(row) | {"reachable": reachable(getattr(row, other), lost)} for row in rows]
 
 
 @command("prescriber", api=router.post("/holds/{hold_id}/{action}"))

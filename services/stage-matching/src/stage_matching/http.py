@@ -12,7 +12,7 @@ from common.commands import command
 from common.failures import Refusal
 from common.http import Answer, answer, database_of
 from common.identity import Principal, caller, caller_as
-from common.mail import unreached
+from common.mail import reachable, unreached
 from common.transaction import Transaction
 from stage_matching import claims, handlers, hosts, requests, search, store
 from stage_matching.bodies import (
@@ -187,7 +187,7 @@ async def my_applications(request: Request, principal: Caller) -> list[dict[str,
             seeker_id = await store.lock_seeker(tx, account=principal.require("seeker").subject)
             rows, other = await store.applications_of(tx, seeker_id=seeker_id), "host_email"
         lost = await unreached(tx, (getattr(row, other) for row in rows))
-        return [_shown(row) | {"reachable": getattr(row, other) not in lost} for row in rows]
+        return [_shown(row) | {"reachable": reachable(getattr(row, other), lost)} for row in rows]
 
 
 @command("seeker", "school", api=router.post("/applications/{application_id}/{action}"))
