@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from common.embedded.stack import Stack
-from common.testing import url_of
+from common.testing import http_client, url_of
 from territory import reference
 from tests.integration.browsing import WIDTHS, assert_accessible, log_in, opened
 from tests.integration.forms import logged_in, problem_on
@@ -132,6 +132,14 @@ async def test_a_table_is_tried_and_then_kept(observatory: Observatory) -> None:
     nothing = await person.upload("/situations/tableau", "file", b"a;b\n")
     assert nothing.status_code == 422
     assert "Colonnes manquantes" in problem_on(nothing)
+
+
+async def test_its_pages_have_their_style(observatory: Observatory) -> None:
+    """A service without files of its own serves those that all share."""
+    async with http_client(base_url=observatory.url) as client:
+        for name in ("estuaire.css", "desk.js"):
+            assert (await client.get(f"/static/{name}")).status_code == 200
+        assert (await client.get("/static/observatory.js")).status_code == 404
 
 
 async def test_a_strangers_case_is_not_there(observatory: Observatory) -> None:

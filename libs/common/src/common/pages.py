@@ -126,8 +126,10 @@ def menu(navigation: Sequence[Any], path: str) -> Menu:
 
 @cache
 def _assets(package: str) -> dict[str, tuple[bytes, str]]:
+    """The files of a package by name; one that has no folder of its own has none."""
     folder = Path(str(files(package) / "static"))
-    return {path.name: (path.read_bytes(), _TYPES[path.suffix]) for path in folder.iterdir()}
+    paths = folder.iterdir() if folder.is_dir() else ()
+    return {path.name: (path.read_bytes(), _TYPES[path.suffix]) for path in paths}
 
 
 def count(number: int, word: str, words: str | None = None) -> str:
