@@ -20,7 +20,7 @@ from common.spreadsheet import TABLE_FILES
 
 PARIS = ZoneInfo("Europe/Paris")
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-_MONTHS = (
+MONTHS = (
     "janvier",
     "février",
     "mars",
@@ -75,6 +75,7 @@ class Pages:
             long_day=long_day,
             menu=menu,
             moment=moment,
+            month=month,
             when=when,
             FATES=FATES,
             **words,
@@ -158,7 +159,12 @@ def ago(then: datetime | None, now: datetime) -> str:
 
 def day(value: date) -> str:
     """ "1er février", with the year when it is not near."""
-    return f"{'1er' if value.day == 1 else value.day} {_MONTHS[value.month - 1]}"
+    return f"{'1er' if value.day == 1 else value.day} {MONTHS[value.month - 1]}"
+
+
+def month(value: date) -> str:
+    """ "février 2027"."""
+    return f"{MONTHS[value.month - 1]} {value.year}"
 
 
 def long_day(value: datetime) -> str:

@@ -235,14 +235,17 @@ async def reported_alike(tx: Transaction, account: str, likeness: str) -> Sequen
     )
 
 
+# Two cases that count, of two organisations, and that nobody said are two people; the account differs, so the case does.
+_ALIKE = """o.likeness = c.likeness AND o.account <> c.account AND c.withdrawn IS NULL AND o.withdrawn IS NULL AND NOT EXISTS (
+    SELECT 1 FROM distinction d
+    WHERE d.case_id = least(c.case_id, o.case_id) AND d.other_case_id = greatest(c.case_id, o.case_id))"""
+
+
 async def alike(tx: Transaction, case_id: UUID) -> Sequence[Row[Any]]:
     """Cases of other organisations that may be the same person, unless somebody said that they are not."""
     return await tx.fetch_all(
-        """SELECT o.case_id, o.code, o.source, o.reported_at, o.state FROM dropout_case c
-           JOIN dropout_case o ON o.likeness = c.likeness AND o.case_id <> c.case_id AND o.account <> c.account
-           WHERE c.case_id = :id AND c.withdrawn IS NULL AND o.withdrawn IS NULL AND NOT EXISTS (
-               SELECT 1 FROM distinction d
-               WHERE d.case_id = least(c.case_id, o.case_id) AND d.other_case_id = greatest(c.case_id, o.case_id))
+        f"""SELECT o.case_id, o.code, o.source, o.reported_at, o.state FROM dropout_case c JOIN dropout_case o ON {_ALIKE}
+           WHERE c.case_id = :id
            ORDER BY o.reported_at, o.case_id""",
         id=case_id,
     )
@@ -303,10 +306,7 @@ async def listed(
                    {", ".join("f." + name.strip() for name in _FACTS.split(","))},
                    (SELECT accompanier FROM case_step s WHERE s.case_id = c.case_id AND s.kind = 'ACCOMPANIED'
                         AND s.taken_back_at IS NULL ORDER BY happened_on DESC, step_id LIMIT 1) AS accompanier,
-                   EXISTS (SELECT 1 FROM dropout_case o WHERE o.likeness = c.likeness AND o.account <> c.account
-                        AND c.withdrawn IS NULL AND o.withdrawn IS NULL AND NOT EXISTS (
-                           SELECT 1 FROM distinction d WHERE d.case_id = least(c.case_id, o.case_id)
-                               AND d.other_case_id = greatest(c.case_id, o.case_id))) AS alike
+                   EXISTS (SELECT 1 FROM dropout_case o WHERE {_ALIKE}) AS alike
             FROM dropout_case c
             JOIN LATERAL (SELECT * FROM case_facts f WHERE f.case_id = c.case_id ORDER BY f.number DESC LIMIT 1) f ON true
             WHERE {SEEN} AND (c.state = ANY(:states) OR c.code = :code) AND (:code = '' OR c.code = :code)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from common.pages import PARIS, Pages, day
+from common.pages import MONTHS, PARIS, Pages, day
 from stage_matching.agreements import LATE_REASONS_FR
 from stage_matching.campaigns import STATES_FR as CAMPAIGN_STATES
 from stage_matching.messages import RefusalReason
@@ -102,9 +102,6 @@ DROPPED = {
     "nothing_near": "aucune offre de ce métier dans le rayon",
     "repeated": "ses offres étaient déjà dans un vœu précédent",
 }
-MONTHS = (
-    "janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août", "septembre", "octobre", "novembre", "décembre"
-)  # fmt: skip
 RADII_KM = (5, 10, 20, 30, 50, 100)
 
 
