@@ -54,6 +54,12 @@ async def _made_without_us(broker: str, name: str, **more: str) -> None:
     await admin.start()
     told = {**configuration(SEATS.of(name)), "message.timestamp.type": "CreateTime", **more}
     await admin.create_topics([NewTopic(name, 1, 1, topic_configs=told)])
+
+    async def shown() -> bool:
+        return name in await admin.list_topics()
+
+    # A broker on a busy machine knows of its topic a moment after it has made it.
+    await eventually(shown)
     await admin.close()
 
 

@@ -10,6 +10,7 @@ import os
 import shutil
 import ssl
 import tempfile
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
@@ -229,13 +230,29 @@ async def query(stack: Stack) -> AsyncIterator[Query]:
         await engine.dispose()
 
 
+class _ComesBack(httpx.AsyncHTTPTransport):
+    """Sends a command again when a service gives it up and says when to come back, as every client is told to do.
+
+    On a slow machine two hundred at once wait longer for a lock than a command may.
+    """
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        asked = time.monotonic()
+        while True:
+            answer = await super().handle_async_request(request)
+            if answer.status_code != 503 or request.method == "GET" or time.monotonic() - asked > PATIENCE_SECONDS:
+                return answer
+            await answer.aclose()
+            await asyncio.sleep(float(answer.headers["Retry-After"]))
+
+
 def http_client(**options: Any) -> httpx.AsyncClient:
     """A client that waits for an answer as long as a busy machine needs, and with hundreds of requests for its turn."""
+    limits = httpx.Limits(max_connections=60, keepalive_expiry=2)
     return httpx.AsyncClient(
         **{
-            "verify": _TLS,
+            "transport": _ComesBack(verify=_TLS, limits=limits),
             "timeout": httpx.Timeout(PATIENCE_SECONDS, pool=None),
-            "limits": httpx.Limits(max_connections=60, keepalive_expiry=2),
             **options,
         }
     )

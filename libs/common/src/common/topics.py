@@ -36,27 +36,30 @@ async def create_topics(
     try:
         present = set(await admin.list_topics())
         replicas = min(_REPLICAS_MAX, len((await admin.describe_cluster())["brokers"]))
-        missing = [_as_kafka_has_it(topic, replicas) for topic in topics if topic.name not in present]
+        missing = {topic.name: _as_kafka_has_it(topic, replicas) for topic in topics if topic.name not in present}
         if missing:
-            answer = await admin.create_topics(missing)
+            answer = await admin.create_topics(list(missing.values()))
             for name, code, *_ in answer.topic_errors:
                 if code and for_code(code) is not TopicAlreadyExistsError:
                     raise TopicRefused(f"Kafka refused the topic {name}: {for_code(code).__name__}")
+                if code:
+                    # Made by somebody else a moment ago, and not shown yet: it is configured below like those that were there.
+                    del missing[name]
+        deadline = time.monotonic() + wait_seconds_max
+        while not {topic.name for topic in topics} <= set(await admin.list_topics()):
+            if time.monotonic() > deadline:
+                raise Unavailable("Kafka did not show its new topics")
+            await asyncio.sleep(0.1)
         members = [
             family.of(found)
             for name in present
             for family in families
             if (found := family.parameter_in(name)) is not None
         ]
-        await _configure(admin, [*(topic for topic in topics if topic.name in present), *members])
-        deadline = time.monotonic() + wait_seconds_max
-        while not {topic.name for topic in topics} <= set(await admin.list_topics()):
-            if time.monotonic() > deadline:
-                raise Unavailable("Kafka did not show its new topics")
-            await asyncio.sleep(0.1)
+        await _configure(admin, [*(topic for topic in topics if topic.name not in missing), *members])
     finally:
         await admin.close()
-    return [topic.name for topic in missing]
+    return list(missing)
 
 
 async def _configure(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> None:
