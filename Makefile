@@ -58,6 +58,8 @@ service: .venv/.installed  ## make an empty service that starts: NAME=dropout-ob
 
 lock:  ## pin the dependencies again (needs make install once)
 	@.uv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q \
-	  --group embedded --group build --group dev pyproject.toml -o requirements.lock
+	  --group embedded --group build --group analytics --group dev pyproject.toml -o requirements.lock
 	@.uv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q \
 	  --group build -c requirements.lock pyproject.toml -o deploy/requirements.lock
+	@.uv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q \
+	  --group build --group analytics -c requirements.lock pyproject.toml -o services/dropout-observatory/requirements.lock

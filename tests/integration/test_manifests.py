@@ -18,11 +18,14 @@ import yaml
 from common import contracts, manifests, services
 from common.settings import Settings
 from common.telemetry import Metrics
+from dropout_observatory.lake.app import LakeMetrics, LakeSettings
 
 ROOT = Path(__file__).parents[2]
 BASE = ROOT / "deploy" / "k8s" / "base"
 KNOWN = contracts.load(ROOT / "schemas" / "avro")
 SERVICES = sorted(path.name for path in (ROOT / "services").iterdir() if (path / "pyproject.toml").exists())
+# What a service has beside the process that serves, and the settings that each reads.
+PROCESSES: dict[str, type[Settings]] = {"dropout-observatory-lake": LakeSettings}
 # What operators bring; their schemas are not the Kubernetes API's.
 CUSTOM = {
     ("kafka.strimzi.io/v1", "Kafka"),
@@ -95,8 +98,8 @@ def test_what_follows_from_services_yaml_is_up_to_date() -> None:
 def test_every_service_is_deployed_in_both_ways() -> None:
     """Compose and Kubernetes have the same services as the tree."""
     deployed = {d["metadata"]["name"] for _, d in documents() if d["kind"] == "StatefulSet"}
-    assert sorted(deployed) == SERVICES
-    assert set(SERVICES) <= compose()["services"].keys()
+    assert deployed == {*SERVICES, *PROCESSES}
+    assert deployed <= compose()["services"].keys()
     built = {service["build"]["args"]["SERVICE"] for service in compose()["services"].values() if "build" in service}
     assert sorted(built) == SERVICES
     databases = {d["spec"]["name"] for _, d in documents() if d["kind"] == "Database"}
@@ -115,17 +118,18 @@ def _environment_of_pods() -> Iterator[tuple[str, set[str]]]:
 
 def test_every_variable_is_a_setting_and_none_is_missing() -> None:
     """What a deployment sets, a service reads; what a service must be told, it is told."""
-    settings = {f"ESTUAIRE_{name.upper()}": field for name, field in Settings.model_fields.items()}
-    required = {name for name, field in settings.items() if field.is_required()}
     dockerfile = (ROOT / "deploy" / "Dockerfile").read_text()
-    in_image = set(re.findall(r"(ESTUAIRE_[A-Z_]+)=", dockerfile))
-    assert in_image - OF_THE_COMMAND <= settings.keys()
-    for name, given in _environment_of_pods():
-        assert given <= settings.keys(), (name, given - settings.keys())
-        assert required <= given | in_image, (name, required - given)
-    for name in SERVICES:
-        given = set(compose()["services"][name]["environment"])
-        assert given <= settings.keys() and required <= given | in_image, name
+    in_image = set(re.findall(r"(ESTUAIRE_[A-Z_]+)=", dockerfile)) - OF_THE_COMMAND
+    in_compose = compose()["services"]
+    assert {process.full_name for service in services.load() for process in service.processes} == PROCESSES.keys()
+    for name, in_pod in _environment_of_pods():
+        model = PROCESSES.get(name, Settings)
+        settings = {f"ESTUAIRE_{field.upper()}": info for field, info in model.model_fields.items()}
+        required = {variable for variable, info in settings.items() if info.is_required()}
+        assert in_image <= settings.keys()
+        for given in (in_pod, set(in_compose[name]["environment"])):
+            assert given <= settings.keys(), (name, given - settings.keys())
+            assert required <= given | in_image, (name, required - given)
 
 
 def roles_asked_for(source: str, names: Mapping[str, Any]) -> Iterator[str]:
@@ -197,11 +201,16 @@ def test_topics_and_rights_are_those_of_topics_yaml() -> None:
     assert "Write" in rights["remediation-seats", "remediation-seats.programmes.v1"]
     assert rights["projections", "remediation-seats.programmes.v1"] == ["Describe", "Read"]
     assert ("projections", "partners.seats.") not in rights
+    facts = {topic.name for topic in KNOWN.topics.values() if topic.is_facts}
+    assert {name for who, name in rights if who == "lake"} == facts
+    assert {name for who, name in rights if who == "analyst"} == {*facts, "analyst-"}
+    assert not any("case-links" in name for name in facts)
+    assert all("Write" not in rights[entry] for entry in rights if entry[0] in ("lake", "analyst"))
 
 
 def test_alerts_speak_of_metrics_that_exist() -> None:
     """Every name in an expression is one that a service exposes."""
-    families = list(Metrics().registry.collect())
+    families = [*Metrics().registry.collect(), *LakeMetrics().registry.collect()]
     known = {family.name + ("_total" if family.type == "counter" else "") for family in families}
     rule = next(d for _, d in documents() if d["kind"] == "PrometheusRule")
     names = re.findall(r"estuaire_[a-z_]+", " ".join(r["expr"] for g in rule["spec"]["groups"] for r in g["rules"]))
@@ -209,14 +218,16 @@ def test_alerts_speak_of_metrics_that_exist() -> None:
 
 
 def test_the_image_installs_what_is_tested() -> None:
-    """The image's lock is a part of the workspace's, hash by hash; what the Dockerfile copies is there."""
+    """The images' locks are a part of the workspace's, hash by hash; what the Dockerfile copies is there."""
 
     def pins(path: Path) -> dict[str, str]:
         entries = re.split(r"\n(?=[a-z0-9])", path.read_text())
         return {entry.split("==")[0]: entry.strip() for entry in entries if "==" in entry}
 
-    image, workspace = pins(ROOT / "deploy" / "requirements.lock"), pins(ROOT / "requirements.lock")
-    assert image and all(workspace.get(name) == entry for name, entry in image.items())
+    workspace = pins(ROOT / "requirements.lock")
+    for path in (ROOT / "deploy" / "requirements.lock", *(ROOT / "services").glob("*/requirements.lock")):
+        image = pins(path)
+        assert image and all(workspace.get(name) == entry for name, entry in image.items()), path
     for line in (ROOT / "deploy" / "Dockerfile").read_text().splitlines():
         if line.startswith("COPY") and "--from" not in line:
             for source in line.split()[1:-1]:

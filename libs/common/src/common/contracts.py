@@ -40,6 +40,11 @@ class Topic:
         return "{" in self.name
 
     @property
+    def is_facts(self) -> bool:
+        """Whether it is kept for ever, for rebuilds and for whoever analyses the facts."""
+        return self.retention_days < 0
+
+    @property
     def pattern(self) -> str:
         """The anchored expression that the names of a family's topics match."""
         literal = [re.escape(part) for part in _PARAMETER.split(self.name)]

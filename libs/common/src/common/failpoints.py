@@ -28,6 +28,11 @@ NAMES = frozenset(
         "consumer.after_commit",
         "consumer.after_offset",
         "rebuild.after_lot",
+        "lake.after_files",
+        "lake.before_commit",
+        "lake.after_commit",
+        "lake.after_merge",
+        "lake.after_merge_commit",
         "http.before_commit",
         "http.after_commit",
     }

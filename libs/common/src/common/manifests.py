@@ -29,19 +29,32 @@ def topics(contracts: Contracts) -> str:
 
 
 def users(contracts: Contracts, services: list[str]) -> str:
-    """A KafkaUser for every service, with what it may do and nothing else."""
+    """A KafkaUser for every service, and for who reads the facts, with what each may do and nothing else."""
+    of_all = {service: _acls(contracts, service) for service in services}
+    # Analysts' consumers name their groups `analyst-…`; the lake is in no group.
+    of_all |= {"lake": _reads_facts(contracts), "analyst": [*_reads_facts(contracts), _group("analyst-", "prefix")]}
     return _documents(
         {
             "apiVersion": _API,
             "kind": "KafkaUser",
-            "metadata": {"name": service, "labels": _LABELS},
+            "metadata": {"name": name, "labels": _LABELS},
             "spec": {
                 "authentication": {"type": "scram-sha-512"},
-                "authorization": {"type": "simple", "acls": _acls(contracts, service)},
+                "authorization": {"type": "simple", "acls": acls},
             },
         }
-        for service in services
+        for name, acls in of_all.items()
     )
+
+
+def _reads_facts(contracts: Contracts) -> list[dict[str, Any]]:
+    facts = [topic for topic in contracts.topics.values() if topic.is_facts]
+    return [{"resource": _resource(topic), "operations": ["Describe", "Read"]} for topic in facts]
+
+
+def _group(name: str, pattern: str) -> dict[str, Any]:
+    group = {"type": "group", "name": name, "patternType": pattern}
+    return {"resource": group, "operations": ["Describe", "Read"]}
 
 
 def _acls(contracts: Contracts, service: str) -> list[dict[str, Any]]:
@@ -54,8 +67,7 @@ def _acls(contracts: Contracts, service: str) -> list[dict[str, Any]]:
             operations = ["Describe", "Read"]
         if operations:
             found.append({"resource": _resource(topic), "operations": operations})
-    group = {"type": "group", "name": service, "patternType": "literal"}
-    return [*found, {"resource": group, "operations": ["Describe", "Read"]}]
+    return [*found, _group(service, "literal")]
 
 
 def _resource(topic: Topic) -> dict[str, str]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 import yaml
@@ -43,6 +43,35 @@ _TOPIC = """{name}.pipeline.v1:
 
 
 @dataclass(frozen=True)
+class ProcessSpec:
+    """A process of a service beside the one that serves, by the script's argument, such as `dropout-observatory lake`.
+
+    It has files of its own: `ESTUAIRE_<PROCESS>_URL` says where.
+    """
+
+    service: str
+    name: str
+    default_port: int
+    about: str
+    disk: str
+    resources: Mapping[str, str]
+
+    @property
+    def full_name(self) -> str:
+        """As it is deployed: `dropout-observatory-lake`."""
+        return f"{self.service}-{self.name}"
+
+    @property
+    def variable(self) -> str:
+        """What tells it where its files are."""
+        return f"ESTUAIRE_{self.name.upper()}_URL"
+
+    def port(self) -> int:
+        """Where it listens in an embedded run, for its probes and metrics."""
+        return int(os.environ.get(f"ESTUAIRE_{self.full_name.upper().replace('-', '_')}_PORT", self.default_port))
+
+
+@dataclass(frozen=True)
 class ServiceSpec:
     """A service: its name, which is also its script's, where it listens, its pages by label, icon and path, its roles."""
 
@@ -54,6 +83,12 @@ class ServiceSpec:
     about: str = ""
     host: str = ""
     resources: Mapping[str, str] = field(default_factory=dict)
+    processes: Sequence[ProcessSpec] = ()
+
+    @property
+    def ports(self) -> list[int]:
+        """Where its processes listen, if nothing says otherwise."""
+        return [self.default_port, *(process.default_port for process in self.processes)]
 
     @property
     def package(self) -> str:
@@ -75,7 +110,14 @@ class ServiceSpec:
 def load(root: Path = ROOT) -> list[ServiceSpec]:
     """Every service, in the order of the file."""
     entries = yaml.safe_load((root / "services" / "services.yaml").read_text())
-    return [ServiceSpec(name, entry.pop("port"), **entry) for name, entry in entries.items()]
+    return [
+        ServiceSpec(name, entry.pop("port"), processes=_processes(name, entry.pop("processes", {})), **entry)
+        for name, entry in entries.items()
+    ]
+
+
+def _processes(service: str, entries: Mapping[str, dict[str, Any]]) -> tuple[ProcessSpec, ...]:
+    return tuple(ProcessSpec(service, name, entry.pop("port"), **entry) for name, entry in entries.items())
 
 
 def generated(root: Path = ROOT) -> dict[Path, str]:
@@ -105,7 +147,7 @@ def add(name: str, root: Path = ROOT) -> list[Path]:
         raise ValueError(f"{name!r}: a service is named in kebab-case, such as stage-matching")
     if (root / "services" / name).exists() or importlib.util.find_spec(package) is not None:
         raise ValueError(f"{name}: there is a service or a library of this name")
-    taken = {service.default_port for service in known}
+    taken = {port for service in known for port in service.ports}
     port = next(port for port in itertools.count(_FIRST_PORT) if port not in taken)
     with (root / "services" / "services.yaml").open("a") as file:
         file.write(_ENTRY.format(name=name, port=port))

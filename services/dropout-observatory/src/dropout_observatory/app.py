@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from fastapi import APIRouter
 
 from common.app import run
@@ -24,5 +26,14 @@ service = Service(name="dropout-observatory", routes=routes, consumes=CONSUMES, 
 
 
 def main() -> None:
-    """The process."""
-    run(service)
+    """The process; `dropout-observatory lake` is the one that writes the lake."""
+    match sys.argv[1:]:
+        case []:
+            run(service)
+        case ["lake"]:
+            # Its libraries are large, and of no use to the pages.
+            from dropout_observatory.lake.app import main as write_lake
+
+            write_lake()
+        case other:
+            sys.exit(f"dropout-observatory: {' '.join(other)!r} is none of its processes; there is `lake`, or nothing")

@@ -148,3 +148,51 @@ class PolicyRow(ObservatoryTable, table=True):
     __tablename__ = "policy"
     valid_on: date = Field(primary_key=True)
     limits: dict[str, Any] = Field(sa_type=JSONB)
+
+
+class LakePosition(ObservatoryTable, table=True):
+    """Where the lake stands in a partition of a topic: everything from `first_offset` up to `next_offset` is in its files."""
+
+    __tablename__ = "lake_position"
+    topic: str = Field(primary_key=True)
+    partition: int = Field(primary_key=True)
+    first_offset: int = Field(sa_type=BigInteger)
+    next_offset: int = Field(sa_type=BigInteger)
+
+
+class LakePart(ObservatoryTable, table=True):
+    """A file of the lake: what no row names is not part of it."""
+
+    __tablename__ = "lake_part"
+    __table_args__ = (Index("parts_of_partition", "topic", "partition"),)
+    path: str = Field(primary_key=True)
+    dataset: str
+    # Version of the contract whose columns it has.
+    version: int
+    year: int
+    topic: str
+    partition: int
+    first_offset: int = Field(sa_type=BigInteger)
+    last_offset: int = Field(sa_type=BigInteger)
+    row_count: int = Field(sa_type=BigInteger)
+    byte_count: int = Field(sa_type=BigInteger)
+    sha256: str
+
+
+class LakeUnreadable(ObservatoryTable, table=True):
+    """A record that the lake could not read, as it is in the log; tried again whenever the lake starts."""
+
+    __tablename__ = "lake_unreadable"
+    topic: str = Field(primary_key=True)
+    partition: int = Field(primary_key=True)
+    offset: int = Field(primary_key=True, sa_type=BigInteger)
+    value: bytes | None
+    reason: str
+    detail: str
+
+
+class LakeOwner(ObservatoryTable, table=True):
+    """Who writes the lake: the process that started last. What another one still holds is refused."""
+
+    __tablename__ = "lake_owner"
+    owner_id: UUID = Field(primary_key=True)

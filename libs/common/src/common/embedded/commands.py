@@ -72,6 +72,8 @@ def _announce(stack: Any, began: float) -> None:
     console.print(f"\n[bold green]ready[/bold green] in {time.monotonic() - began:.0f} s\n")
     for service in stack.services:
         console.print(f"  {service.name:20} http://127.0.0.1:{service.port(settings)}")
+    for process in stack.processes():
+        console.print(f"  {process.full_name:20} {stack.files_of(process)}")
     console.print(f"  {'caught mail':20} http://127.0.0.1:{settings.mail_port}")
     console.print(f"  {'Kafka':20} {stack.bootstrap_servers}      registry http://127.0.0.1:{settings.registry_port}")
     personas = _personas(settings.home)
@@ -131,15 +133,17 @@ def status() -> None:
     settings = EmbeddedSettings()
     console.print(f"data in {settings.home}; " + ("running" if _running_pid(settings.home) else "not running"))
     unwell = False
-    for service in installed_services():
-        url = f"http://127.0.0.1:{service.port(settings)}"
+    ports = {service.name: service.port(settings) for service in installed_services()}
+    ports |= {process.full_name: process.port() for service in installed_services() for process in service.processes}
+    for name, port in ports.items():
+        url = f"http://127.0.0.1:{port}"
         try:
             answer = httpx.get(f"{url}/readyz", timeout=3)
             word = "ready" if answer.status_code == 200 else f"not ready: {answer.json().get('detail')}"
         except httpx.HTTPError as error:
             word = f"does not answer ({type(error).__name__})"
         unwell |= word != "ready"
-        console.print(f"  {service.name:20} {url}  {word}")
+        console.print(f"  {name:24} {url}  {word}")
     if unwell:
         raise typer.Exit(1)
 

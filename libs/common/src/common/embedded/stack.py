@@ -29,7 +29,7 @@ from common.embedded.postgres import Postgres
 from common.embedded.processes import Child, EmbeddedError, check_port_is_free, free_port
 from common.embedded.registry import Registry
 from common.failures import Unavailable, retried
-from common.services import ServiceSpec
+from common.services import ProcessSpec, ServiceSpec
 from common.settings import Settings
 from common.topics import TopicRefused, create_topics
 
@@ -146,6 +146,8 @@ class Stack:
                 check_port_is_free(getattr(settings, name), f"ESTUAIRE_{name.upper()}")
         for service in self.services:
             check_port_is_free(service.port(settings), f"ESTUAIRE_{service.package.upper()}_PORT")
+        for process in self.processes():
+            check_port_is_free(process.port(), f"ESTUAIRE_{process.full_name.upper().replace('-', '_')}_PORT")
         if self._forked:
             self.forks = Forks(home, [*(service.module for service in self.services), "common.cli"])
         self._say("starting PostgreSQL")
@@ -316,8 +318,36 @@ class Stack:
             self._say(f"starting {service.name}")
             self.children[service.name] = self.child_of(service)
             self.children[service.name].start()
+        for process in self.processes():
+            self._say(f"starting {process.full_name}")
+            self.children[process.full_name] = self._child_of_process(process)
+            self.children[process.full_name].start()
         for service in self.services:
             self.wait_ready(service)
+
+    def processes(self) -> list[ProcessSpec]:
+        """What services are made of beside the one that serves; tests start those that they speak of."""
+        return [] if self._forked else [process for service in self.services for process in service.processes]
+
+    def files_of(self, process: ProcessSpec) -> str:
+        """Where a process has its files: in the data directory, unless the environment says otherwise."""
+        return os.environ.get(process.variable, str(self.settings.home / process.name))
+
+    def _child_of_process(self, process: ProcessSpec) -> Child:
+        service = next(service for service in self.services if service.name == process.service)
+        return Child(
+            process.full_name,
+            [*self.command_of(service), process.name],
+            home=self.settings.home,
+            env={
+                **self.environment(service),
+                "ESTUAIRE_HTTP_PORT": str(process.port()),
+                process.variable: self.files_of(process),
+                # Somebody who tries the lake sees what has just happened.
+                "ESTUAIRE_LAKE_FLUSH_SECONDS": os.environ.get("ESTUAIRE_LAKE_FLUSH_SECONDS", "5"),
+                "ESTUAIRE_LAKE_COMPACT_SECONDS": os.environ.get("ESTUAIRE_LAKE_COMPACT_SECONDS", "60"),
+            },
+        )
 
     def wait_ready(self, service: ServiceSpec, timeout_seconds: float = 90) -> None:
         """Returns when the service's readiness probe says so."""
