@@ -62,7 +62,8 @@ async def test_the_page_of_bookings(platforms: Platforms, browser: Browser, widt
     platform_id = await platforms.platform(owner, title=title)
     async with opened(browser, width) as page:
         who = persona("partner", str(uuid4()))
-        await log_in(page, platforms.stack, platforms.url, f"/plateaux/{platform_id}", who)
+        await log_in(page, platforms.stack, platforms.url, "/mes-reservations", who)
+        await page.goto(f"{platforms.url}/plateaux/{platform_id}")
         await page.get_by_label("Personnes").fill("4")
         await page.get_by_label("Code d’une situation").fill("ABCDEFGHJ2")
         await page.get_by_role("button", name="Demander ce créneau").click()
