@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import count as count_from
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -180,8 +181,11 @@ async def test_a_group(events: Events, observatory: Observatory, query: Query) -
         registration_id = made.json()["registrations"][0]["registration_id"]
         (row,) = (await organiser.get(f"/v1/sessions/{session_id}/registrations")).json()
 
-        async def came(count: int) -> None:
-            reading = {"code": row["code"], "visitor_count": count, "at": datetime.now(UTC).isoformat()}
+        minutes = count_from(-60)
+
+        async def came(number: int) -> None:
+            at = datetime.now(UTC) + timedelta(minutes=next(minutes))
+            reading = {"code": row["code"], "visitor_count": number, "at": at.isoformat()}
             path = f"/v1/sessions/{session_id}/check-ins"
             receipts = (await organiser.post(path, json={"check_ins": [reading]})).json()["receipts"]
             assert [one["outcome"] for one in receipts] == ["accepted"]
