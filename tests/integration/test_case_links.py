@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -24,6 +25,7 @@ from dropout_observatory.messages import (
     PresenceAnswered,
     SeatCounts,
     SeatHeld,
+    StepSource,
     WithdrawalReason,
     YoungPersonAdmitted,
 )
@@ -38,6 +40,7 @@ from tests.integration.restating import restated
 from tests.integration.test_observatory import AGENCY, told
 
 LINKS, FACTS = "remediation-seats.case-links.v1", "remediation-seats.programmes.v1"
+linked = partial(links.linked, source=StepSource.SEAT_HOLD)
 _NO_SEATS = SeatCounts(total_count=0, taken_count=0, admitted_count=0, held_count=0, free_count=0, excess_count=0)
 
 
@@ -146,7 +149,7 @@ async def test_in_whatever_order_it_is_told(lake: Runtime, order: tuple[int, ...
     acts = (
         (links.seat_held, seat_held(hold_id, now - timedelta(days=2))),
         (links.admitted, arrived(hold_id, now)),
-        (links.linked, CaseLinked(occurred_at=now, aggregate_id=hold_id, case_code=code)),
+        (linked, CaseLinked(occurred_at=now, aggregate_id=hold_id, case_code=code)),
     )
     for place in (*order, *order):
         await heard(lake, *acts[place])
@@ -157,10 +160,10 @@ async def test_at_the_same_time(lake: Runtime) -> None:
     """Whoever tells the day and whoever tells the case wait for each other: nothing falls between them."""
     for _ in range(10):
         case_id, hold_id, now = await told(lake, report_body()), uuid4(), datetime.now(UTC)
-        linked = CaseLinked(occurred_at=now, aggregate_id=hold_id, case_code=await code_of(lake, case_id))
+        attached = CaseLinked(occurred_at=now, aggregate_id=hold_id, case_code=await code_of(lake, case_id))
         await asyncio.gather(
             heard(lake, links.seat_held, seat_held(hold_id, now)),
-            heard(lake, links.linked, linked),
+            heard(lake, linked, attached),
             heard(lake, links.admitted, arrived(hold_id, now)),
         )
         assert await kinds(lake, case_id) == {"OFFERED", "ADMITTED"}
@@ -181,7 +184,7 @@ async def test_another_case_or_none(lake: Runtime) -> None:
         (await code_of(lake, first), first),
     ]
     for code, where in expected:
-        await heard(lake, links.linked, CaseLinked(occurred_at=now, aggregate_id=hold_id, case_code=code))
+        await heard(lake, linked, CaseLinked(occurred_at=now, aggregate_id=hold_id, case_code=code))
         found = [case_id for case_id in (first, second, withdrawn) if "OFFERED" in await kinds(lake, case_id)]
         assert found == ([where] if where else [])
     await heard(lake, links.unlinked, CaseUnlinked(occurred_at=now, aggregate_id=hold_id))
@@ -191,8 +194,8 @@ async def test_another_case_or_none(lake: Runtime) -> None:
 async def test_what_a_structure_answers_is_learnt(lake: Runtime) -> None:
     """Not known, then there: the later answer counts; what a professional noted of the same is kept."""
     case_id, hold_id, now = await told(lake, report_body(left_month=month(8))), uuid4(), datetime.now(UTC)
-    linked = CaseLinked(occurred_at=now, aggregate_id=hold_id, case_code=await code_of(lake, case_id))
-    await heard(lake, links.linked, linked)
+    attached = CaseLinked(occurred_at=now, aggregate_id=hold_id, case_code=await code_of(lake, case_id))
+    await heard(lake, linked, attached)
 
     def said(reply: Reply, months: int = 3) -> PresenceAnswered:
         return PresenceAnswered(
@@ -324,12 +327,12 @@ async def test_who_is_asked_and_when(seats_runtime: Runtime) -> None:
 async def test_a_link_that_the_database_forgot(seats_runtime: Runtime) -> None:
     """It comes back from the log; one that the log has later is taken over."""
     hold_id, now = uuid4(), datetime.now(UTC)
-    linked = CaseLinked(occurred_at=now, aggregate_id=hold_id, aggregate_version=38, case_code="23456789AB")
+    attached = CaseLinked(occurred_at=now, aggregate_id=hold_id, aggregate_version=38, case_code="23456789AB")
     unlinked = CaseUnlinked(occurred_at=now, aggregate_id=hold_id, aggregate_version=39)
-    assert await restated(seats_runtime, AGGREGATES, LINKS, hold_id, linked) == [("CaseLinked", 41)]
+    assert await restated(seats_runtime, AGGREGATES, LINKS, hold_id, attached) == [("CaseLinked", 41)]
     async with seats_runtime.database.transaction() as tx:
-        assert await case_links.case_code_of(tx, hold_id) == "23456789AB"
-    records = await restated(seats_runtime, AGGREGATES, LINKS, hold_id, linked, unlinked)
+        assert await case_links.codes_of(tx, [hold_id]) == {hold_id: "23456789AB"}
+    records = await restated(seats_runtime, AGGREGATES, LINKS, hold_id, attached, unlinked)
     assert records[-1][0] == "CaseUnlinked"
 
 

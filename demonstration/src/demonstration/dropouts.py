@@ -14,6 +14,8 @@ from territory import reference
 
 SERVICE = "dropout-observatory"
 _A_DAY = 0.6
+# Of what is booked, confirmed or registered, what is for a case.
+_ATTACHED = 0.05
 # Most leave in autumn, hardly anybody in summer.
 _BY_MONTH = (1.0, 1.1, 1.2, 0.9, 0.7, 0.5, 0.2, 0.2, 1.0, 1.6, 1.6, 1.0)
 _LEVELS = (
@@ -135,6 +137,15 @@ class Dropouts:
             *(self._follow(case, step, day) for case, step in steps),
         )
         self._cases.sort(key=lambda case: case.number)
+
+    async def attach(self, service: str, attachable: list[tuple[str, str]]) -> None:
+        """Now and then a professional says which case something of another service is for."""
+        for persona, path in attachable:
+            chance = self._draw.random()
+            if chance < _ATTACHED and self.codes:
+                code = self.codes.pop(int(chance / _ATTACHED * len(self.codes)))
+                await self.caller.call(service, persona, "PUT", path, {"case_code": code})
+        attachable.clear()
 
     def _drawn(self, day: date) -> tuple[int, str, list[str], dict[str, Any]]:
         """Number, department, who reports it, what is said; two sources tell of the same person now and then."""

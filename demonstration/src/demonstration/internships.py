@@ -108,6 +108,8 @@ class Internships:
         self._hosts = {str(host.offer_id): host for host in hosts(seed)}
         self._open: list[dict[str, Any]] = []
         self._next_seeker = 0
+        # What a case may be attached to since the last time: who may, and where.
+        self.attachable: list[tuple[str, str]] = []
 
     async def register(self, first_day: date) -> None:
         """Every organisation describes itself and its offer for more than a year; most sign the charter."""
@@ -181,7 +183,9 @@ class Internships:
         if application["state"] == "accepted":
             self._open.remove(application)
             action = "confirmation" if chance < 0.85 else "withdrawal"
-            await self._call(application["seeker"], "POST", f"/v1/applications/{one}/{action}")
+            done = await self._call(application["seeker"], "POST", f"/v1/applications/{one}/{action}")
+            if done is not None and action == "confirmation":
+                self.attachable.append(("agency", f"/v1/applications/{one}/case"))
         elif chance < (1 - host.silence) * 0.35:
             if self._draw.random() < 0.7:
                 done = await self._call(host.persona, "POST", f"/v1/received-applications/{one}/acceptance")

@@ -93,6 +93,8 @@ class Outreach:
         self._draw = random.Random(seed + 11)  # noqa: S311 - a play, not a secret
         self._events: list[Event] = []
         self._number = 0
+        # What a case may be attached to since the last time: who may, and where.
+        self.attachable: list[tuple[str, str]] = []
 
     # -- what is planned
 
@@ -275,7 +277,10 @@ class Outreach:
 
     async def _send(self, event: Event, wishes: list[tuple[str, str, dict[str, Any]]]) -> None:
         for persona, collection, body in wishes:
-            await self._call(persona, "POST", f"/v1/events/{event.event_id}/{collection}", body)
+            answer = await self._call(persona, "POST", f"/v1/events/{event.event_id}/{collection}", body)
+            if answer is not None and collection == "groups":
+                one = answer["registrations"][0]["registration_id"]
+                self.attachable.append((persona, f"/v1/groups/{one}/case"))
 
     def _family(self, event: Event, public: list[Session]) -> dict[str, Any]:
         number, people = self._draw.randrange(100_000), self._draw.choice((1, 1, 2, 2, 3, 4))

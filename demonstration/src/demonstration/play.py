@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from common import clock
 from common.embedded.stack import Stack
-from demonstration import cast, dropouts, outreach
+from demonstration import cast, dropouts, internships, outreach
 from demonstration import workshops as platforms
 from demonstration.caller import Caller
 from demonstration.cast import Programme
@@ -128,6 +128,12 @@ class Demonstration:
                     self._parents.play_days(day),
                     self._dropouts.play_days(day),
                 )
+                for service, play in (
+                    (internships.SERVICE, self._internships),
+                    (platforms.SERVICE, self._workshops),
+                    (outreach.SERVICE, self._outreach),
+                ):
+                    await self._dropouts.attach(service, play.attachable)
                 bar.update(task, advance=_STEP_DAYS, description=f"{today - timedelta(days=back):%d/%m/%Y}  ")
         await self._set_clock(0)
         await asyncio.gather(

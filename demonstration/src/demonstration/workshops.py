@@ -123,6 +123,8 @@ class Workshops:
         self._draw = random.Random(seed + 9)  # noqa: S311
         self._workshops, self._groups = workshops(seed), groups(seed)
         self._open: list[dict[str, Any]] = []
+        # What a case may be attached to since the last time: who may, and where.
+        self.attachable: list[tuple[str, str]] = []
 
     async def register(self, first_day: date) -> None:
         """Every owner describes its platforms and offers time, on school days only."""
@@ -190,6 +192,7 @@ class Workshops:
         }
         answer = await self._call(group.persona, "POST", "/v1/bookings", body)
         if answer is not None:
+            self.attachable.append((group.persona, f"/v1/bookings/{answer['booking_id']}/case"))
             self._open.append(
                 {"id": answer["booking_id"], "on": on, "one": one, "group": group, "answered": one.automatic}
             )

@@ -35,7 +35,7 @@ from events.messages import (
 from events.state import Ask, Decision, Plan, Policy, Registration, Session
 from waiting_list.rules import LIVE, PARIS, Counts, RegistrationState, served
 
-POLICY = Policy(48, 12, 3, 18, 6, 12, 2, 24, 7, 5, 21)
+POLICY = Policy(48, 12, 3, 18, 6, 12, 2, 24, 7, 5, 21, 365)
 BEGINS = datetime(2027, 2, 4, 14, tzinfo=PARIS).astimezone(UTC)
 NOW = BEGINS - timedelta(days=20)
 PLAN = Plan("Conférence", SessionPurpose.CONFERENCE, BEGINS, BEGINS + timedelta(hours=2), capacity_count=10)

@@ -59,6 +59,7 @@ POLICY = Policy(
     late_cancellations_max=3,
     late_window_days=365,
     no_show_days=7,
+    case_link_days=365,
 )
 DESCRIPTION = Description(
     "Lycée", "Atelier", "76540", ("usinage",), (), 12, True, ("electrique",), BookingApproval.OWNER, {}

@@ -25,7 +25,7 @@ from remediation_seats.state import LIVE, Conditions, Decision, Declaration, Hol
 from territory.working_time import PARIS, add_working_days, public_holidays
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
-POLICY = Policy(2, 5, 3, 1, 3, 7, 30, 5, 120, 10, 90, 7, 2, 10, 30)
+POLICY = Policy(2, 5, 3, 1, 3, 7, 30, 5, 120, 10, 90, 7, 2, 10, 30, 365)
 OPEN = Conditions("CAP Menuisier", ("H2206",), None, 15, 18, EducationLevel.NO_DIPLOMA, False, True, None)
 
 

@@ -39,6 +39,7 @@ POLICY = Policy(
     presence_reminders_max=2,
     presence_reminder_days=10,
     presence_days=30,
+    case_link_days=365,
 )
 CONDITIONS = Conditions("Parcours", (), None, 15, 25, EducationLevel.NO_DIPLOMA, False, False, None)
 PEOPLE = [UUID(int=number, version=4) for number in range(1, 5)]

@@ -43,6 +43,7 @@ POLICY = Policy(
     span_weeks_max=12,
     silence_days=60,
     silence_expired_count=5,
+    case_link_days=365,
     label_months=36,
     minor_age=18,
     campaign=CAMPAIGN,

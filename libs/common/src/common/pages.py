@@ -16,6 +16,7 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
+from common.codes import normalised_code
 from common.spreadsheet import TABLE_FILES
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -76,6 +77,7 @@ class Pages:
             menu=menu,
             moment=moment,
             month=month,
+            normalised_code=normalised_code,
             when=when,
             FATES=FATES,
             **words,

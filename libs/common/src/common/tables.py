@@ -28,6 +28,8 @@ class CaseLinkColumns(SQLModel):
 
     subject_id: UUID = Field(primary_key=True)
     case_code: str | None = None
+    # Of the table of each service, so that it names no column, but the type of one.
+    attached_at: datetime = Field(sa_type=TIMESTAMP(timezone=True))
     version: int = Field(sa_type=BigInteger)
 
 

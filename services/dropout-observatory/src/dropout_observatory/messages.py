@@ -151,6 +151,9 @@ class StepSource(StrEnum):
     PROFESSIONAL = 'PROFESSIONAL'
     SEAT_HOLD = 'SEAT_HOLD'
     STRUCTURE_ANSWER = 'STRUCTURE_ANSWER'
+    APPLICATION = 'APPLICATION'
+    BOOKING = 'BOOKING'
+    GROUP_REGISTRATION = 'GROUP_REGISTRATION'
 
 
 class Accompanier(StrEnum):
@@ -313,6 +316,741 @@ class CaseWithdrawn(Message):
     duplicate_of: UUID | None = None
     """
     The case that stays, where two sources told the same; null for other reasons.
+    """
+
+
+class RegistrationEndReason(StrEnum):
+    """
+    Why a registration ended.
+    """
+
+    UNKNOWN = 'UNKNOWN'
+    CANCELLED_BY_REGISTRANT = 'CANCELLED_BY_REGISTRANT'
+    CANCELLED_BY_ORGANISER = 'CANCELLED_BY_ORGANISER'
+    OFFER_DECLINED = 'OFFER_DECLINED'
+    OFFER_EXPIRED = 'OFFER_EXPIRED'
+    ABSENCES = 'ABSENCES'
+    NOT_SERVED = 'NOT_SERVED'
+    SESSION_CANCELLED = 'SESSION_CANCELLED'
+
+
+class RegistrationEnded(Message):
+    """
+    A registration, an offer or a place in line is over before the session.
+    """
+
+    namespace = "estuaire.events"
+
+    registration_id: UUID
+    """
+    The registration.
+    """
+    reason: RegistrationEndReason
+    """
+    Given up by its party, by the organiser; an offer declined or not answered; released after absences in the same cycle; nobody left a seat before the cut-off; ended with its session, which SessionCancelled tells.
+    """
+    registered_count: int
+    """
+    Seats of this session that are registered now, attended or not.
+    """
+    offered_count: int
+    """
+    Seats that are held by an offer to somebody who waited.
+    """
+    waiting_count: int
+    """
+    Seats that those in line ask for.
+    """
+
+
+class PartyKind(StrEnum):
+    """
+    Who comes together.
+    """
+
+    UNKNOWN = 'UNKNOWN'
+    INDIVIDUAL = 'INDIVIDUAL'
+    GROUP = 'GROUP'
+
+
+class RegistrationMade(Message):
+    """
+    A party has its seats, at once, by the draw, or by accepting an offer.
+    """
+
+    namespace = "estuaire.events"
+
+    registration_id: UUID
+    """
+    The registration: one party in one session.
+    """
+    party_id: UUID
+    """
+    Who comes together, in all sessions of the event: a random id of this service.
+    """
+    party_kind: PartyKind
+    """
+    A person with those who come along, or a group of a school.
+    """
+    school_uai: str | None = None
+    """
+    UAI of the group's school; null for individuals.
+    """
+    seat_count: int
+    """
+    Seats that the party takes, all or none.
+    """
+    registered_count: int
+    """
+    Seats of this session that are registered now, attended or not.
+    """
+    offered_count: int
+    """
+    Seats that are held by an offer to somebody who waited.
+    """
+    waiting_count: int
+    """
+    Seats that those in line ask for.
+    """
+
+
+class RegistrationQueued(Message):
+    """
+    A party waits in line.
+    """
+
+    namespace = "estuaire.events"
+
+    registration_id: UUID
+    """
+    The registration: one party in one session.
+    """
+    party_id: UUID
+    """
+    Who comes together, in all sessions of the event: a random id of this service.
+    """
+    party_kind: PartyKind
+    """
+    A person with those who come along, or a group of a school.
+    """
+    school_uai: str | None = None
+    """
+    UAI of the group's school; null for individuals.
+    """
+    seat_count: int
+    """
+    Seats that the party takes, all or none.
+    """
+    registered_count: int
+    """
+    Seats of this session that are registered now, attended or not.
+    """
+    offered_count: int
+    """
+    Seats that are held by an offer to somebody who waited.
+    """
+    waiting_count: int
+    """
+    Seats that those in line ask for.
+    """
+
+
+class RegistrationResized(Message):
+    """
+    A party comes with more or fewer people.
+    """
+
+    namespace = "estuaire.events"
+
+    registration_id: UUID
+    """
+    The registration.
+    """
+    seat_count: int
+    """
+    Seats that it takes from now on.
+    """
+    registered_count: int
+    """
+    Seats of this session that are registered now, attended or not.
+    """
+    offered_count: int
+    """
+    Seats that are held by an offer to somebody who waited.
+    """
+    waiting_count: int
+    """
+    Seats that those in line ask for.
+    """
+
+
+class RegistrationsRestated(Message):
+    """
+    Which registrations the session has, after its database was restored; others that were told are gone.
+    """
+
+    namespace = "estuaire.events"
+
+    registration_ids: list[UUID]
+    """
+    Registrations, offers and places in line.
+    """
+    held: bool
+    """
+    Whether its attendance was counted.
+    """
+    attended_count: int
+    """
+    People checked in.
+    """
+    registered_count: int
+    """
+    Seats of this session that are registered now, attended or not.
+    """
+    offered_count: int
+    """
+    Seats that are held by an offer to somebody who waited.
+    """
+    waiting_count: int
+    """
+    Seats that those in line ask for.
+    """
+
+
+class SeatsOffered(Message):
+    """
+    Seats that came back are held for a party that waited.
+    """
+
+    namespace = "estuaire.events"
+
+    registration_id: UUID
+    """
+    The registration: one party in one session.
+    """
+    party_id: UUID
+    """
+    Who comes together, in all sessions of the event: a random id of this service.
+    """
+    party_kind: PartyKind
+    """
+    A person with those who come along, or a group of a school.
+    """
+    school_uai: str | None = None
+    """
+    UAI of the group's school; null for individuals.
+    """
+    seat_count: int
+    """
+    Seats that the party takes, all or none.
+    """
+    expires_at: AwareDatetime
+    """
+    Until when the offer holds them, UTC.
+    """
+    registered_count: int
+    """
+    Seats of this session that are registered now, attended or not.
+    """
+    offered_count: int
+    """
+    Seats that are held by an offer to somebody who waited.
+    """
+    waiting_count: int
+    """
+    Seats that those in line ask for.
+    """
+
+
+class SessionCancelled(Message):
+    """
+    The session does not take place; every registration in it is over.
+    """
+
+    namespace = "estuaire.events"
+
+
+class SessionPurpose(StrEnum):
+    """
+    What one does in a session.
+    """
+
+    UNKNOWN = 'UNKNOWN'
+    OPENING = 'OPENING'
+    CONFERENCE = 'CONFERENCE'
+    WORKSHOP = 'WORKSHOP'
+    VISIT = 'VISIT'
+    ARRIVAL = 'ARRIVAL'
+    MEETING = 'MEETING'
+
+
+class Admission(StrEnum):
+    """
+    Who may register.
+    """
+
+    UNKNOWN = 'UNKNOWN'
+    EVERYONE = 'EVERYONE'
+    INDIVIDUALS = 'INDIVIDUALS'
+    GROUPS = 'GROUPS'
+
+
+class Allocation(StrEnum):
+    """
+    How seats are given.
+    """
+
+    UNKNOWN = 'UNKNOWN'
+    FIRST_COME = 'FIRST_COME'
+    LOTTERY = 'LOTTERY'
+
+
+class SessionDescribed(Message):
+    """
+    A time slot of an event, whole: when, for whom, how many seats. The key is the session's id.
+    """
+
+    namespace = "estuaire.events"
+
+    for_event_id: UUID
+    """
+    The event that it belongs to.
+    """
+    title: str
+    """
+    Public title.
+    """
+    purpose: SessionPurpose
+    """
+    Opening hours, a conference, a workshop, a visit, an arrival slot of school groups, or a meeting.
+    """
+    starts_at: AwareDatetime
+    """
+    Begin, UTC.
+    """
+    ends_at: AwareDatetime
+    """
+    End, UTC; after its begin.
+    """
+    hall: str | None = None
+    """
+    Room or hall.
+    """
+    admission: Admission
+    """
+    Everyone, individuals only, or groups of schools only.
+    """
+    capacity_count: int | None = None
+    """
+    Seats; null when one comes without registering.
+    """
+    allocation: Allocation
+    """
+    First come first served, or by a draw.
+    """
+    open: bool
+    """
+    Whether one may register: the event is confirmed.
+    """
+    registered_count: int
+    """
+    Seats of this session that are registered now, attended or not.
+    """
+    offered_count: int
+    """
+    Seats that are held by an offer to somebody who waited.
+    """
+    waiting_count: int
+    """
+    Seats that those in line ask for.
+    """
+
+
+class SessionHeld(Message):
+    """
+    The session is over and its attendance is counted.
+    """
+
+    namespace = "estuaire.events"
+
+    attended_count: int | None = None
+    """
+    People who came; null when nobody counted them.
+    """
+    female_count: int | None = None
+    """
+    Women and girls among them where the party said so; null when too few to be told.
+    """
+    male_count: int | None = None
+    """
+    Men and boys among them where the party said so; null when too few to be told.
+    """
+
+
+class VisitorsCheckedIn(Message):
+    """
+    People of a party are there; a later message of the same registration replaces the number.
+    """
+
+    namespace = "estuaire.events"
+
+    registration_id: UUID
+    """
+    The registration.
+    """
+    visitor_count: int
+    """
+    How many of its people came; none corrects a mistake.
+    """
+    attended_count: int
+    """
+    People checked in to the session, in all.
+    """
+
+
+class BookingOrigin(StrEnum):
+    """
+    How a booking came.
+    """
+
+    UNKNOWN = 'UNKNOWN'
+    PERSON = 'PERSON'
+    EVENT = 'EVENT'
+
+
+class BookingApproved(Message):
+    """
+    A booking is approved.
+    """
+
+    namespace = "estuaire.platform_scheduling"
+
+    booking_id: UUID
+    """
+    The booking.
+    """
+    requester_id: UUID
+    """
+    Who books: a random id of this service that stands for an account or for an organiser of events.
+    """
+    origin: BookingOrigin
+    """
+    Whether a person asked on a page or by the API, or the events service for an event.
+    """
+    unit_number: int
+    """
+    Unit of the platform that it takes, from 1 on.
+    """
+    starts_at: AwareDatetime
+    """
+    Begin of the slot, UTC.
+    """
+    ends_at: AwareDatetime
+    """
+    End of the slot, UTC; after its begin.
+    """
+    group_size: int
+    """
+    People who come, at least one.
+    """
+
+
+class BookingEndReason(StrEnum):
+    """
+    Why a booking ended.
+    """
+
+    UNKNOWN = 'UNKNOWN'
+    DONE = 'DONE'
+    REFUSED = 'REFUSED'
+    EXPIRED = 'EXPIRED'
+    CANCELLED_BY_REQUESTER = 'CANCELLED_BY_REQUESTER'
+    CANCELLED_BY_OWNER = 'CANCELLED_BY_OWNER'
+    CANCELLED_BY_EVENT = 'CANCELLED_BY_EVENT'
+    NO_SHOW = 'NO_SHOW'
+
+
+class BookingRefusalReason(StrEnum):
+    """
+    Why the owner refused.
+    """
+
+    UNKNOWN = 'UNKNOWN'
+    MAINTENANCE = 'MAINTENANCE'
+    SUPERVISION = 'SUPERVISION'
+    SAFETY = 'SAFETY'
+    PURPOSE = 'PURPOSE'
+    OTHER = 'OTHER'
+
+
+class BookingEnded(Message):
+    """
+    A booking takes its slot no longer, or has taken place. A no-show may follow the end of a booking that was taken for done.
+    """
+
+    namespace = "estuaire.platform_scheduling"
+
+    booking_id: UUID
+    """
+    The booking.
+    """
+    reason: BookingEndReason
+    """
+    Why it ended.
+    """
+    refusal_reason: BookingRefusalReason | None = None
+    """
+    Why the owner refused; null otherwise.
+    """
+    late: bool
+    """
+    Whether it was cancelled later than the policy asks.
+    """
+
+
+class BookingHeld(Message):
+    """
+    A booking holds its slot until the owner has answered.
+    """
+
+    namespace = "estuaire.platform_scheduling"
+
+    booking_id: UUID
+    """
+    The booking.
+    """
+    requester_id: UUID
+    """
+    Who books: a random id of this service that stands for an account or for an organiser of events.
+    """
+    origin: BookingOrigin
+    """
+    Whether a person asked on a page or by the API, or the events service for an event.
+    """
+    unit_number: int
+    """
+    Unit of the platform that it takes, from 1 on.
+    """
+    starts_at: AwareDatetime
+    """
+    Begin of the slot, UTC.
+    """
+    ends_at: AwareDatetime
+    """
+    End of the slot, UTC; after its begin.
+    """
+    group_size: int
+    """
+    People who come, at least one.
+    """
+    expires_at: AwareDatetime
+    """
+    When it ends by itself if the owner is silent, UTC.
+    """
+
+
+class BookingMoved(Message):
+    """
+    A booking was moved to another slot.
+    """
+
+    namespace = "estuaire.platform_scheduling"
+
+    booking_id: UUID
+    """
+    The booking.
+    """
+    unit_number: int
+    """
+    Unit of the platform that it takes, from 1 on.
+    """
+    starts_at: AwareDatetime
+    """
+    Begin of the slot, UTC.
+    """
+    ends_at: AwareDatetime
+    """
+    End of the slot, UTC; after its begin.
+    """
+    group_size: int
+    """
+    People who come, at least one.
+    """
+    expires_at: AwareDatetime | None = None
+    """
+    When it ends by itself if the owner is silent about the new slot, UTC; null when it stays approved.
+    """
+
+
+class BookingRequested(Message):
+    """
+    A booking waits in line: somebody else's option holds the slot, and this one takes nothing yet.
+    """
+
+    namespace = "estuaire.platform_scheduling"
+
+    booking_id: UUID
+    """
+    The booking.
+    """
+    requester_id: UUID
+    """
+    Who books: a random id of this service that stands for an account or for an organiser of events.
+    """
+    origin: BookingOrigin
+    """
+    Whether a person asked on a page or by the API, or the events service for an event.
+    """
+    starts_at: AwareDatetime
+    """
+    Begin of the slot, UTC.
+    """
+    ends_at: AwareDatetime
+    """
+    End of the slot, UTC; after its begin.
+    """
+    group_size: int
+    """
+    People who come, at least one.
+    """
+    expires_at: AwareDatetime
+    """
+    When it ends by itself, UTC.
+    """
+
+
+class BookingsRestated(Message):
+    """
+    After this service's database was restored to an earlier point: these are the live bookings of the platform, each told anew next; any other that was told of is gone.
+    """
+
+    namespace = "estuaire.platform_scheduling"
+
+    booking_ids: list[UUID]
+    """
+    The live bookings.
+    """
+
+
+class Equipment(Part):
+    """
+    A kind of equipment.
+    """
+
+    equipment_code: str
+    """
+    Code in the glossary's list of equipment, such as usinage.
+    """
+    title: str
+    """
+    French title of the equipment.
+    """
+    rome_codes: list[str]
+    """
+    ROME codes of the trades that use it.
+    """
+
+
+class BookingApproval(StrEnum):
+    """
+    Who approves a booking.
+    """
+
+    UNKNOWN = 'UNKNOWN'
+    OWNER = 'OWNER'
+    AUTOMATIC = 'AUTOMATIC'
+
+
+class PlatformDescribed(Message):
+    """
+    A technical platform was published or its description changed; carries the whole description.
+    """
+
+    namespace = "estuaire.platform_scheduling"
+
+    owner_uai: str | None = None
+    """
+    UAI of the school that owns it; null when the owner is not a school.
+    """
+    owner_siret: str | None = None
+    """
+    SIRET of the organisation that owns it; null when the owner is a school.
+    """
+    owner_title: str
+    """
+    Public title of the owner.
+    """
+    title: str
+    """
+    Public title of the platform.
+    """
+    commune_code: str
+    """
+    INSEE code of its commune.
+    """
+    equipment: list[Equipment]
+    """
+    What it is equipped for.
+    """
+    rncp_codes: list[str]
+    """
+    Certifications (RNCP) that it serves, as the owner gave them.
+    """
+    capacity_count: int
+    """
+    People whom one unit takes at a time.
+    """
+    unit_count: int
+    """
+    Units that can be booked side by side.
+    """
+    accessible: bool
+    """
+    Whether a wheelchair user can work there.
+    """
+    habilitation_codes: list[str]
+    """
+    Safety habilitations that the person in charge of a group must hold.
+    """
+    approval: BookingApproval
+    """
+    Whether the owner answers each request or a free slot is approved at once.
+    """
+    withdrawn: bool
+    """
+    Whether it is no longer offered.
+    """
+    fictitious: bool
+    """
+    Whether it is part of a demonstration.
+    """
+
+
+class OfferedWeek(Part):
+    """
+    Time offered in one ISO week.
+    """
+
+    iso_week: str
+    """
+    ISO week, such as 2027-W06, of Paris time.
+    """
+    offered_minutes: int
+    """
+    Minutes of the owner's windows less what the owner blocked, summed over the units.
+    """
+
+
+class TimeOffered(Message):
+    """
+    The time that the owner offers has changed in some weeks; weeks that are not listed are unchanged. Why it changed stays hidden.
+    """
+
+    namespace = "estuaire.platform_scheduling"
+
+    weeks: list[OfferedWeek]
+    """
+    The weeks that changed.
     """
 
 
@@ -646,4 +1384,335 @@ class YoungPersonAdmitted(Message):
     seats: SeatCounts
     """
     Counts after this message.
+    """
+
+
+class ApplicationOrigin(StrEnum):
+    """
+    How an application came about.
+    """
+
+    UNKNOWN = 'UNKNOWN'
+    DIRECT = 'DIRECT'
+    CAMPAIGN = 'CAMPAIGN'
+
+
+class WeekSeats(Part):
+    """
+    Seats of one ISO week of an offer, after the message that carries it.
+    """
+
+    iso_week: str
+    """
+    ISO week, as 2027-W06.
+    """
+    seats_count: int
+    """
+    Seats that the host offers in this week.
+    """
+    taken_count: int
+    """
+    Seats of accepted and confirmed applications.
+    """
+    free_count: int
+    """
+    seats - taken.
+    """
+
+
+class ApplicationAccepted(Message):
+    """
+    A host accepted an application, or a campaign matched a seeker: a seat is taken in each week until the seeker confirms.
+    """
+
+    namespace = "estuaire.stage_matching"
+
+    application_id: UUID
+    """
+    Identity of the application.
+    """
+    seeker_id: UUID
+    """
+    Random identity that this service gave the seeker; stands for nobody elsewhere.
+    """
+    origin: ApplicationOrigin
+    """
+    How the application came about.
+    """
+    campaign_id: UUID | None = None
+    """
+    The campaign that made the match; null for a direct application.
+    """
+    iso_weeks: list[str]
+    """
+    The consecutive ISO weeks of the internship.
+    """
+    confirm_due_at: AwareDatetime
+    """
+    When the seat is given back unless the seeker confirms.
+    """
+    weeks: list[WeekSeats]
+    """
+    Every week of the offer after this message.
+    """
+
+
+class ApplicationConfirmed(Message):
+    """
+    The seeker confirmed: the internship will take place.
+    """
+
+    namespace = "estuaire.stage_matching"
+
+    application_id: UUID
+    """
+    Identity of the application.
+    """
+    seeker_id: UUID
+    """
+    Random identity that this service gave the seeker; stands for nobody elsewhere.
+    """
+    origin: ApplicationOrigin
+    """
+    How the application came about.
+    """
+    campaign_id: UUID | None = None
+    """
+    The campaign that made the match; null for a direct application.
+    """
+    iso_weeks: list[str]
+    """
+    The consecutive ISO weeks of the internship.
+    """
+    weeks: list[WeekSeats]
+    """
+    Every week of the offer after this message.
+    """
+
+
+class ApplicationEndReason(StrEnum):
+    """
+    Why an application ended before its internship.
+    """
+
+    UNKNOWN = 'UNKNOWN'
+    REFUSED = 'REFUSED'
+    HOST_SILENT = 'HOST_SILENT'
+    SEEKER_SILENT = 'SEEKER_SILENT'
+    WITHDRAWN = 'WITHDRAWN'
+    CONFIRMED_ELSEWHERE = 'CONFIRMED_ELSEWHERE'
+    HOST_SUSPENDED = 'HOST_SUSPENDED'
+    AGREEMENT_CANCELLED = 'AGREEMENT_CANCELLED'
+
+
+class RefusalReason(StrEnum):
+    """
+    Why a host refuses.
+    """
+
+    UNKNOWN = 'UNKNOWN'
+    NO_TUTOR = 'NO_TUTOR'
+    ACTIVITY = 'ACTIVITY'
+    DATES = 'DATES'
+    SAFETY = 'SAFETY'
+    SEATS_TAKEN = 'SEATS_TAKEN'
+    OTHER = 'OTHER'
+
+
+class ApplicationEnded(Message):
+    """
+    An application ended; a seat that it had taken is free again.
+    """
+
+    namespace = "estuaire.stage_matching"
+
+    application_id: UUID
+    """
+    Identity of the application.
+    """
+    seeker_id: UUID
+    """
+    Random identity that this service gave the seeker; stands for nobody elsewhere.
+    """
+    origin: ApplicationOrigin
+    """
+    How the application came about.
+    """
+    campaign_id: UUID | None = None
+    """
+    The campaign that made the match; null for a direct application.
+    """
+    reason: ApplicationEndReason
+    """
+    Why.
+    """
+    refusal_reason: RefusalReason | None = None
+    """
+    The host's reason when it refused.
+    """
+    seat_freed: bool
+    """
+    True when the application had taken a seat.
+    """
+    weeks: list[WeekSeats]
+    """
+    Every week of the offer after this message.
+    """
+
+
+class ApplicationSeen(Message):
+    """
+    The host opened an application.
+    """
+
+    namespace = "estuaire.stage_matching"
+
+    application_id: UUID
+    """
+    Identity of the application.
+    """
+    weeks: list[WeekSeats]
+    """
+    Every week of the offer after this message.
+    """
+
+
+class Audience(StrEnum):
+    """
+    Situation of a seeker.
+    """
+
+    UNKNOWN = 'UNKNOWN'
+    PUPIL = 'PUPIL'
+    STUDENT = 'STUDENT'
+    YOUNG_IN_INSERTION = 'YOUNG_IN_INSERTION'
+    ADULT_IN_RETRAINING = 'ADULT_IN_RETRAINING'
+    JOB_SEEKER = 'JOB_SEEKER'
+
+
+class ApplicationSubmitted(Message):
+    """
+    A seeker applied for an offer; no seat is taken yet.
+    """
+
+    namespace = "estuaire.stage_matching"
+
+    application_id: UUID
+    """
+    Identity of the application.
+    """
+    seeker_id: UUID
+    """
+    Random identity that this service gave the seeker; stands for nobody elsewhere.
+    """
+    audience: Audience
+    """
+    The seeker's situation.
+    """
+    department_code: str
+    """
+    Department where the seeker lives.
+    """
+    iso_weeks: list[str]
+    """
+    The consecutive ISO weeks of the internship.
+    """
+    answer_due_at: AwareDatetime
+    """
+    When the application lapses unless the host answers.
+    """
+    weeks: list[WeekSeats]
+    """
+    Every week of the offer after this message.
+    """
+
+
+class OfferKind(StrEnum):
+    """
+    Kind of internship.
+    """
+
+    UNKNOWN = 'UNKNOWN'
+    OBSERVATION = 'OBSERVATION'
+    IMMERSION = 'IMMERSION'
+    MINI_STAGE = 'MINI_STAGE'
+    TRAINING_PLACEMENT = 'TRAINING_PLACEMENT'
+
+
+class ReserveCategory(StrEnum):
+    """
+    Under what a seat can be reserved, in the order in which reserved seats are filled.
+    """
+
+    UNKNOWN = 'UNKNOWN'
+    PRIORITY_EDUCATION = 'PRIORITY_EDUCATION'
+    JOB_SEEKER = 'JOB_SEEKER'
+    UNDERREPRESENTED_SEX = 'UNDERREPRESENTED_SEX'
+
+
+class ReservedSeats(Part):
+    """
+    Seats of an offer kept for one category in campaigns.
+    """
+
+    category: ReserveCategory
+    """
+    The category.
+    """
+    seats_count: int
+    """
+    How many seats.
+    """
+
+
+class OfferDescribed(Message):
+    """
+    An offer was published or its description changed; carries the whole description.
+    """
+
+    namespace = "estuaire.stage_matching"
+
+    host_id: UUID
+    """
+    The organisation.
+    """
+    title: str
+    """
+    Public title.
+    """
+    kind: OfferKind
+    """
+    Kind of internship.
+    """
+    rome_codes: list[str]
+    """
+    ROME codes of the trades shown.
+    """
+    commune_code: str
+    """
+    INSEE code of the commune where it takes place.
+    """
+    audiences: list[Audience]
+    """
+    Who may apply.
+    """
+    age_min: int
+    """
+    Least age in years, by the law or by the host.
+    """
+    reserved: list[ReservedSeats]
+    """
+    Seats kept for a category in campaigns.
+    """
+    partner_uais: list[str]
+    """
+    Schools whose pupils the host takes first in campaigns.
+    """
+    suspended: bool
+    """
+    True while the host takes no applications for it.
+    """
+    weeks: list[WeekSeats]
+    """
+    Every week of the offer after this message.
     """

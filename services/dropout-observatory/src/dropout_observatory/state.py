@@ -76,7 +76,7 @@ class Step:
     accompanier: Accompanier | None = None
     presence: Presence | None = None
     outcome: Outcome | None = None
-    # What it was learnt from, a hold of the seats service: told to nobody, or a case could be joined to its hold.
+    # What it was learnt from, such as a hold of the seats service: told to nobody, or a case could be joined to its hold.
     subject_id: UUID | None = None
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import Row
@@ -269,12 +269,13 @@ async def note_subject(
 ) -> Row[Any]:
     """When something was offered to somebody, and when they arrived; with the case that is attached, if one is.
 
-    Its row stays locked, so that whoever tells the days and whoever tells the case see each other, in whatever order.
+    The day that was told first stays: what is live is told anew after a restore. The row stays locked, so that whoever
+    tells the days and whoever tells the case see each other, in whatever order.
     """
     row = await tx.fetch_one(
         """INSERT INTO followed_subject (subject_id, offered_on, admitted_on) VALUES (:id, :offered_on, :admitted_on)
-           ON CONFLICT (subject_id) DO UPDATE SET offered_on = COALESCE(excluded.offered_on, followed_subject.offered_on),
-               admitted_on = COALESCE(excluded.admitted_on, followed_subject.admitted_on)
+           ON CONFLICT (subject_id) DO UPDATE SET offered_on = COALESCE(followed_subject.offered_on, excluded.offered_on),
+               admitted_on = COALESCE(followed_subject.admitted_on, excluded.admitted_on)
            RETURNING *""",
         id=subject_id,
         offered_on=offered_on,
@@ -282,6 +283,16 @@ async def note_subject(
     )
     assert row is not None
     return row
+
+
+async def is_followed(tx: Transaction, subject_id: UUID) -> bool:
+    """Whether something that may have a case was told of."""
+    return await tx.fetch_one("SELECT 1 FROM followed_subject WHERE subject_id = :id", id=subject_id) is not None
+
+
+async def take_back_day(tx: Transaction, subject_id: UUID, name: Literal["offered_on", "admitted_on"]) -> None:
+    """What was told of a subject was not so."""
+    await tx.execute(f"UPDATE followed_subject SET {name} = NULL WHERE subject_id = :id", id=subject_id)
 
 
 async def link(tx: Transaction, subject_id: UUID, code: str | None) -> None:

@@ -113,7 +113,7 @@ class CaseStep(ObservatoryTable, table=True):
     accompanier: str | None = None
     presence: str | None = None
     outcome: str | None = None
-    # The hold that it was learnt from, if it was.
+    # What it was learnt from, if it was: a hold, an application, a booking, a group.
     subject_id: UUID | None = None
     recorded_at: datetime = instant()
     taken_back_at: datetime | None = instant(nullable=True)
@@ -129,7 +129,7 @@ class Distinction(ObservatoryTable, table=True):
 
 
 class FollowedSubject(ObservatoryTable, table=True):
-    """A hold of the seats service: when the seat was held, when somebody arrived, which case it is for.
+    """A hold, an application, a booking or a group: when it was offered, when somebody arrived, which case it is for.
 
     For whom, no topic of facts tells; `case_id` is none where no case is attached, and for a code that is nobody's.
     """

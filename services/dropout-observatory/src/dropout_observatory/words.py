@@ -84,6 +84,9 @@ STEP_SOURCES = {
     "PROFESSIONAL": "",
     "SEAT_HOLD": "appris d’une place retenue",
     "STRUCTURE_ANSWER": "répondu par la structure",
+    "APPLICATION": "appris d’une candidature à un stage",
+    "BOOKING": "appris d’un plateau réservé",
+    "GROUP_REGISTRATION": "appris d’un groupe venu à un évènement",
 }
 WITHDRAWALS = {
     "MISTAKE": "Signalée par erreur",

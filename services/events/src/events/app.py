@@ -34,6 +34,7 @@ def background(runtime: Runtime) -> list[Callable[[], Awaitable[None]]]:
             runtime,
             handlers.settle_due,
             handlers.release_after_absences,
+            handlers.forget_case_codes,
             kit_handlers.end_unanswered,
             kit_handlers.write_of_late,
             ambassador_handlers.pass_over_silent,

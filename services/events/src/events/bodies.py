@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, HttpUrl, StringConstraints, TypeAdapter, model_validator
 
 from common.bodies import Body, Day, Email, Instant, Text, known
+from common.case_links import CaseCode
 from events.ambassadors import AmbassadorDescription
 from events.kits import KitDescription
 from events.messages import (
@@ -195,6 +196,8 @@ class GroupBody(PeopleBody):
     """A school registers a group; its UAI is in the token."""
 
     title: Text
+    # Of the dropout observatory, where it is for one of its cases.
+    case_code: CaseCode | None = None
 
 
 class CheckInBody(Body):

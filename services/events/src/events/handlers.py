@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Literal
 from uuid import UUID
 
+from common import case_links
 from common.codes import normalised_code
 from common.failures import Refusal
 from common.sweepers import NIL, Sweeper
@@ -64,10 +65,11 @@ async def register(
     *,
     wait: bool,
     overlapping: bool = False,
+    case_code: str | None = None,
 ) -> Refusal | Registered:
     """Registers a party for one session, or for several of an event: all of them, in line where full if it waits, or none.
 
-    What is at the same hour is asked about last, unless it is accepted.
+    What is at the same hour is asked about last, unless it is accepted. A case may be attached to a group.
     """
     person_id = await party_store.lock_person(tx, applicant.email)
     event = await event_store.find_event(tx, event_id)
@@ -114,8 +116,12 @@ async def register(
         return refusal
     for session, decision in zip(sessions, decisions, strict=True):
         await store.save(tx, session, decision, policy)
-    made = {decision.session.session_id: decision.registration for decision in decisions}
-    return Registered(party_id, {key: one for key, one in made.items() if one is not None})
+    kept = {decision.session.session_id: decision.registration for decision in decisions}
+    made = {key: one for key, one in kept.items() if one is not None}
+    if case_code is not None:
+        for one in made.values():
+            await case_links.attach(tx, one.registration_id, case_code)
+    return Registered(party_id, made)
 
 
 async def _at_one_hour(
@@ -151,6 +157,18 @@ async def resize(tx: Transaction, party_id: UUID, registration_id: UUID, seat_co
     return await _of_party(
         tx, party_id, registration_id, lambda s, one, policy, now: domain.resize(s, one, seat_count, policy, now)
     )
+
+
+async def attach_case(
+    tx: Transaction, party_id: UUID, registration_id: UUID, *, case_code: str | None
+) -> Refusal | None:
+    """A school says which case of the observatory a group is for, or that it is for none; whatever became of it."""
+    found = await party_store.find_registration(tx, registration_id)
+    if found is None or found.party_id != party_id:
+        return NOT_FOUND
+    await store.lock_session(tx, found.session_id)
+    await case_links.attach(tx, registration_id, case_code)
+    return None
 
 
 async def _of_party(tx: Transaction, party_id: UUID, registration_id: UUID, rule: OnRegistration) -> Refusal | None:
@@ -256,6 +274,10 @@ async def _release_after_absences(tx: Transaction, found: tuple[UUID, UUID]) -> 
 
 # Nothing that reads or decides depends on their having run.
 settle_due = Sweeper("settle_due", store.SESSIONS.due, _settle)
+forget_case_codes = case_links.forgetting(
+    "SELECT registration_id AS subject_id, s.ends_at AS over_at FROM registration JOIN session s USING (session_id)",
+    store.policy_at,
+)
 release_after_absences = Sweeper("release_after_absences", _too_often_absent, _release_after_absences, first=(NIL, NIL))
 # Whether somebody waits beside free seats, whatever has happened: there should be nobody.
 heal = Sweeper("heal", store.SESSIONS.with_free_seats_and_a_line, _settle)

@@ -6,12 +6,14 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import JSONResponse, Response
 
+from common.case_links import CaseBody
 from common.commands import command
 from common.failures import Refusal
 from common.http import Answer, answer, database_of, tagged
@@ -152,10 +154,19 @@ async def register(tx: Transaction, principal: Principal, event_id: UUID, body: 
     return await _registered(tx, event_id, body, applicant)
 
 
-async def _registered(tx: Transaction, event_id: UUID, body: PeopleBody, applicant: Applicant) -> Answer:
+async def _registered(
+    tx: Transaction, event_id: UUID, body: PeopleBody, applicant: Applicant, case_code: str | None = None
+) -> Answer:
     """Registers an applicant: 201 with what became of each session, or why not."""
-    seats = dict.fromkeys(body.session_ids, body.seat_count)
-    result = await handlers.register(tx, applicant, event_id, seats, wait=body.wait, overlapping=body.overlapping)
+    result = await handlers.register(
+        tx,
+        applicant,
+        event_id,
+        dict.fromkeys(body.session_ids, body.seat_count),
+        wait=body.wait,
+        overlapping=body.overlapping,
+        case_code=case_code,
+    )
     if isinstance(result, Refusal):
         return answer(result, None)
     shown = [
@@ -174,7 +185,7 @@ async def register_group(tx: Transaction, principal: Principal, event_id: UUID, 
 
     409 `overlaps` lists what the class of this name has at the same hour; the same request with `overlapping` goes on.
     """
-    return await _registered(tx, event_id, body, _group_of(principal, body))
+    return await _registered(tx, event_id, body, _group_of(principal, body), body.case_code)
 
 
 @router.get("/groups")
@@ -195,6 +206,12 @@ async def cancel_group(tx: Transaction, principal: Principal, registration_id: U
 async def accept_group(tx: Transaction, principal: Principal, registration_id: UUID) -> Answer:
     """A school takes the seats that its group was offered."""
     return await _on_group(tx, principal, registration_id, handlers.accept)
+
+
+@command("school", api=router.put("/groups/{registration_id}/case"))
+async def attach_case(tx: Transaction, principal: Principal, registration_id: UUID, body: CaseBody) -> Answer:
+    """Which case of the dropout observatory a group is for; null for none. The observatory alone is told."""
+    return await _on_group(tx, principal, registration_id, partial(handlers.attach_case, case_code=body.case_code))
 
 
 async def _on_group(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from common import case_links
 from common.identity import PERSON
 from common.personal_data import forget_contact, forget_mails_and_answers, rows_about
 from common.transaction import Transaction
@@ -83,6 +84,8 @@ async def erase_parties(tx: Transaction, party_ids: list[UUID]) -> int:
     for row in sorted(rows, key=lambda row: row.session_id):
         if row.state in ("waiting", "offered", "registered") and row.starts_at > now:
             await handlers.cancel(tx, row.party_id, row.registration_id)
+    # A group's case is somebody else's, of whom the observatory keeps what it has learnt.
+    await case_links.forget(tx, [row.registration_id for row in rows])
     await tx.execute("UPDATE registration SET owed = NULL WHERE party_id = ANY(:ids)", ids=party_ids)
     await tx.execute("UPDATE party SET title = NULL WHERE party_id = ANY(:ids)", ids=party_ids)
     await tx.execute(

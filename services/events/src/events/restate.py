@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from common import case_links
 from common.messages import Message
 from common.reconcile import Aggregates, LastMessages
 from common.transaction import Transaction
@@ -112,4 +113,5 @@ AGGREGATES = (
     Aggregates("events.platform-requests.v1", table="platform_request", key="request_id", restate=restate_request),
     Aggregates("events.kits.v1", table="kit", restate=restate_kit),
     Aggregates("events.ambassadors.v1", table="ambassador", restate=restate_ambassador),
+    Aggregates("events.case-links.v1", table="case_link", key="subject_id", restate=case_links.restate),
 )

@@ -8,6 +8,7 @@ from uuid import UUID
 from fastapi import Request
 from fastapi.responses import Response
 
+from common import case_links
 from common.commands import Sent, Words
 from common.desk import Desk, Routes, done
 from common.identity import Principal
@@ -15,7 +16,12 @@ from events import event_store, http, overlaps, party_store, publication
 from events.event_store import description_of
 from events.http import AHEAD_MAX, uai_of
 
-_FIELDS = {"title": "classe ou groupe", "seat_count": "nombre de personnes", "session_ids": "créneau"}
+_FIELDS = {
+    "title": "classe ou groupe",
+    "seat_count": "nombre de personnes",
+    "session_ids": "créneau",
+    "case_code": "code de la situation",
+}
 
 
 class SchoolDesk(Desk):
@@ -34,6 +40,12 @@ class SchoolDesk(Desk):
             "/mes-groupes/{registration_id}/annulation": http.cancel_group.form(
                 then=lambda _: done("/mes-groupes", "Groupe annulé."), refused=self.groups_of
             ),
+            "/mes-groupes/{registration_id}/situation": http.attach_case.form(
+                read=lambda sent: case_links.typed_in(sent.typed),
+                then=lambda _: done("/mes-groupes", "C’est noté."),
+                refused=self.groups_of,
+                words=Words(_FIELDS),
+            ),
             "/mes-groupes/{registration_id}/acceptation": http.accept_group.form(
                 then=lambda _: done("/mes-groupes", "Les places sont à vous."), refused=self.groups_of
             ),
@@ -50,6 +62,7 @@ class SchoolDesk(Desk):
         async with self.database.transaction() as tx:
             now, uai = await tx.now(), uai_of(principal)
             mine = await party_store.registrations(tx, school_uai=uai)
+            cases = await case_links.codes_of(tx, [row.registration_id for row in mine])
             beside = overlaps.beside(await overlaps.had_by(tx, now, school_uai=uai))
             rows = await event_store.sessions(tx, now, since=now, until=now + AHEAD_MAX, only_public=True)
         titles = {row.event_id: description_of(row) for row in rows}
@@ -73,6 +86,7 @@ class SchoolDesk(Desk):
             sent=sent,
             live=live,
             beside=beside,
+            cases=cases,
             over=[row for row in reversed(mine) if row not in live][:20],
             # Those that receive groups above all come first.
             events=publication.by_event(sorted(slots, key=lambda row: row.admission != "GROUPS")),
@@ -92,6 +106,7 @@ def _group_typed(sent: Sent) -> dict[str, Any]:
         "male_count": sent.typed.get("garcons") or 0,
         "session_ids": [slot] if slot else [],
         "wait": sent.typed.get("attente") == "1",
+        **case_links.typed_in(sent.typed),
         "overlapping": sent.typed.get("overlapping") == "yes",
     }
 

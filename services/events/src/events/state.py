@@ -41,6 +41,7 @@ class Policy:
     check_in_days: int
     ambassador_answer_working_days: int
     kit_days_max: int
+    case_link_days: int
 
     @property
     def terms(self) -> Terms:

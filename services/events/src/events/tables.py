@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Index, MetaData, Uuid, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, ExcludeConstraint
 from sqlmodel import Field, SQLModel, String
 
-from common.tables import instant
+from common.tables import CaseLinkColumns, instant
 from waiting_list.tables import Queued, queue_constraints
 
 metadata = MetaData()
@@ -251,6 +251,12 @@ class VisitRow(EventsTable, table=True):
     ambassador_id: UUID | None = None
     due_at: datetime | None = instant(nullable=True)
     asked: list[UUID] = Field(sa_type=ARRAY(Uuid))
+
+
+class CaseLinkRow(EventsTable, CaseLinkColumns, table=True):
+    """Which case of the dropout observatory a group is for."""
+
+    __tablename__ = "case_link"
 
 
 class PolicyRow(EventsTable, table=True):

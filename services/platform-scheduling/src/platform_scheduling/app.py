@@ -18,7 +18,7 @@ from platform_scheduling.settings import SchedulingSettings
 
 def background(runtime: Runtime) -> list[Callable[[], Awaitable[None]]]:
     """What time makes due."""
-    return sweeping(runtime, handlers.settle_due, handlers.open_further, notices.remind)
+    return sweeping(runtime, handlers.settle_due, handlers.open_further, handlers.forget_case_codes, notices.remind)
 
 
 def routes(runtime: Runtime) -> APIRouter:

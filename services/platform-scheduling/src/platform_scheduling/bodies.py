@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, field_validator, model_validator
 
 from common.bodies import Body, Text, known, near
+from common.case_links import CaseCode
 from platform_scheduling.messages import BookingApproval, BookingRefusalReason
 from platform_scheduling.state import Ask, Busy, Description, Span
 from platform_scheduling.windows import LENGTH_MINUTES_MAX, Window, checked_rule
@@ -171,6 +172,8 @@ class BookingBody(MoveBody):
     habilitation_codes: list[Habilitation] = Field(default_factory=list, max_length=10)
     purpose: Paragraph = ""
     in_line: bool = False
+    # Of the dropout observatory, where it is for one of its cases.
+    case_code: CaseCode | None = None
 
     def ask(self) -> Ask:
         """As the rules have it; the handler fills in who asks."""

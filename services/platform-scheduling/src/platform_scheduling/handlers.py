@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
+from common import case_links
 from common.commitments import ask
 from common.failures import Refusal
 from common.sweepers import Sweeper
@@ -291,8 +292,12 @@ async def book(
     ask: Ask,
     purpose: str,
     overlapping: bool = False,
+    case_code: str | None = None,
 ) -> Refusal | Booking:
-    """Somebody asks for a slot of a platform; what they have elsewhere at the same hour is asked about, unless it is accepted."""
+    """Somebody asks for a slot of a platform; what they have elsewhere at the same hour is asked about, unless it is accepted.
+
+    A case may be attached.
+    """
     requester_id = await store.lock_requester(tx, account=account, title=title, contact=contact)
     platform = await store.lock_platform(tx, platform_id, ask.span)
     if platform is None or platform.version == 0:
@@ -311,6 +316,7 @@ async def book(
     assert decision.booking is not None
     if purpose:
         await store.set_purpose(tx, decision.booking.booking_id, purpose)
+    await case_links.attach(tx, decision.booking.booking_id, case_code)
     return decision.booking
 
 
@@ -319,6 +325,19 @@ async def cancel(tx: Transaction, who: Acting, booking_id: UUID) -> Refusal | No
     return await _on_booking(
         tx, who, booking_id, lambda p, one, policy, now: domain.cancel(p, one, who.actor, policy, now)
     )
+
+
+async def attach_case(tx: Transaction, account: str, booking_id: UUID, case_code: str | None) -> Refusal | None:
+    """The requester says which case of the observatory a booking is for, or that it is for none; whatever became of it."""
+    found = await store.find_booking(tx, booking_id)
+    if found is None:
+        return NOT_FOUND
+    requester = await store.find_requester(tx, account)
+    if requester is None or requester.requester_id != found[0].requester_id:
+        return NOT_YOURS
+    await store.lock_platform(tx, found[1])
+    await case_links.attach(tx, booking_id, case_code)
+    return None
 
 
 async def move(
@@ -418,6 +437,9 @@ async def _open(tx: Transaction, platform_id: UUID, *, windows_too: bool = True)
 # Nothing that reads or decides depends on their having run.
 settle_due = Sweeper("settle_due", store.platforms_due, _settle)
 open_further = Sweeper("open_further", _to_open, _open)
+forget_case_codes = case_links.forgetting(
+    "SELECT booking_id AS subject_id, ended_at AS over_at FROM booking", store.policy_at
+)
 
 
 # -- the lines around every rule

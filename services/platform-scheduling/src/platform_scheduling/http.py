@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
 from fastapi.responses import Response
 
 from common.bodies import YEARS
+from common.case_links import CaseBody
 from common.commands import command
 from common.failures import Refusal
 from common.http import Answer, answer, database_of, tagged
@@ -135,6 +136,13 @@ async def requester_moves(tx: Transaction, principal: Principal, booking_id: UUI
     return await moved(tx, booking_id, body, Acting(account=account_of(principal)), overlapping=body.overlapping)
 
 
+@command(*REQUESTERS, api=router.put("/bookings/{booking_id}/case"))
+async def attach_case(tx: Transaction, principal: Principal, booking_id: UUID, body: CaseBody) -> Answer:
+    """Which case of the dropout observatory a booking is for; null for none. The observatory alone is told."""
+    refusal = await handlers.attach_case(tx, account_of(principal), booking_id, body.case_code)
+    return answer(refusal, {"booking_id": booking_id})
+
+
 async def moved(tx: Transaction, booking_id: UUID, body: SlotBody, who: Acting, *, overlapping: bool = False) -> Answer:
     """Moves a booking for one of its parties."""
     refusal = await handlers.move(tx, who, booking_id, body.span(), overlapping=overlapping)
@@ -191,6 +199,7 @@ async def book_as(tx: Transaction, principal: Principal, body: BookingBody) -> R
         ask=body.ask(),
         purpose=body.purpose,
         overlapping=body.overlapping,
+        case_code=body.case_code,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from common import case_links
 from common.transaction import Transaction
 from platform_scheduling import handlers, store
 from platform_scheduling.handlers import Acting
@@ -20,6 +21,8 @@ async def erase_requester(tx: Transaction, person: str) -> int | None:
     for one in sorted(bookings, key=lambda one: one.platform_id):
         if one.due_at is not None and one.starts_at > now:
             await handlers.cancel(tx, Acting(account=row.account), one.booking_id)
+    # The cases are other people's, of whom the observatory keeps what it has learnt.
+    await case_links.forget(tx, [one.booking_id for one in bookings])
     ids = [str(one.booking_id) for one in bookings]
     await tx.execute("UPDATE booking SET purpose = NULL WHERE requester_id = :id", id=row.requester_id)
     await tx.execute(

@@ -11,6 +11,7 @@ from fastapi import Request
 from fastapi.responses import Response
 from pydantic import Field, field_validator
 
+from common import case_links
 from common.bodies import YEARS
 from common.commands import Form, Sent, Words
 from common.desk import Desk, Routes, done
@@ -32,6 +33,7 @@ FIELDS = {
     "purpose": "projet",
     "starts_at": "début",
     "ends_at": "fin",
+    "case_code": "code de la situation",
 }
 WORDS = Words(FIELDS)
 
@@ -74,6 +76,12 @@ class RequesterDesk(Desk):
             "/mes-reservations/{booking_id}/deplacement": http.requester_moves.form(
                 read=lambda sent: moved_to(sent) | _overlapping(sent),
                 then=lambda _: done("/mes-reservations", "Réservation déplacée."),
+                refused=self.booked,
+                words=WORDS,
+            ),
+            "/mes-reservations/{booking_id}/situation": http.attach_case.form(
+                read=lambda sent: case_links.typed_in(sent.typed),
+                then=lambda _: done("/mes-reservations", "C’est noté."),
                 refused=self.booked,
                 words=WORDS,
             ),
@@ -198,6 +206,7 @@ class RequesterDesk(Desk):
                 if requester is not None
                 else []
             )
+            cases = await case_links.codes_of(tx, [row.booking_id for row in rows])
             calendar = tx.address(f"/calendriers/{requester.feed_secret}.ics") if requester is not None else None
         # An option whose time is over is shown so, whether it was settled or not.
         live = [row for row in rows if row.due_at is not None and row.due_at > now]
@@ -212,6 +221,7 @@ class RequesterDesk(Desk):
             late_hours=policy.late_cancellation_hours,
             late_from=now + timedelta(hours=policy.late_cancellation_hours),
             calendar=calendar,
+            cases=cases,
         )
 
 
@@ -236,6 +246,7 @@ def _booking_typed(sent: Sent) -> dict[str, Any]:
         "habilitation_codes": sent.fields.getlist("habilitation"),
         "purpose": sent.typed.get("projet", "").replace("\r\n", "\n"),
         "in_line": sent.typed.get("file") == "1",
+        **case_links.typed_in(sent.typed),
         **_overlapping(sent),
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
+from common import case_links
 from common.messages import Message
 from common.reconcile import Aggregates, LastMessages
 from common.transaction import Transaction
@@ -63,4 +64,5 @@ AGGREGATES = (
         key="request_id",
         restate=platform_requests.restate,
     ),
+    Aggregates("platform-scheduling.case-links.v1", table="case_link", key="subject_id", restate=case_links.restate),
 )

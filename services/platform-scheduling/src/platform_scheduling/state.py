@@ -51,6 +51,7 @@ class Policy:
     late_cancellations_max: int
     late_window_days: int
     no_show_days: int
+    case_link_days: int
 
     def of(self, access: Mapping[str, int]) -> Policy:
         """With what one owner has set otherwise for a platform."""

@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Column, Index, LargeBinary, 
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP, ExcludeConstraint
 from sqlmodel import Field, SQLModel, String
 
-from common.tables import instant
+from common.tables import CaseLinkColumns, instant
 
 metadata = MetaData()
 
@@ -198,6 +198,12 @@ class PlatformRequest(SchedulingTable, table=True):
     state: str
     reason: str | None = None
     version: int = Field(sa_type=BigInteger)
+
+
+class CaseLinkRow(SchedulingTable, CaseLinkColumns, table=True):
+    """Which case of the dropout observatory a booking is for."""
+
+    __tablename__ = "case_link"
 
 
 class PolicyRow(SchedulingTable, table=True):

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from common.app import run
 from common.runtime import Runtime, Service
 from common.sweepers import sweeping
-from remediation_seats.handlers import settle_due
+from remediation_seats.handlers import forget_case_codes, settle_due
 from remediation_seats.http import router
 from remediation_seats.notices import remind_silent
 from remediation_seats.pages import routes as page_routes
@@ -20,7 +20,7 @@ from remediation_seats.restate import AGGREGATES
 
 def background(runtime: Runtime) -> list[Callable[[], Awaitable[None]]]:
     """What time makes due."""
-    return sweeping(runtime, settle_due, remind_silent, ask_presence, give_up)
+    return sweeping(runtime, settle_due, remind_silent, ask_presence, give_up, forget_case_codes)
 
 
 def routes(runtime: Runtime) -> APIRouter:

@@ -219,6 +219,10 @@ async def _settle(tx: Transaction, programme_id: UUID) -> None:
 
 
 settle_due = Sweeper("settle_due", store.programmes_due, _settle)
+# An admission ends a hold, too; within these days the questions that follow it have been answered.
+forget_case_codes = case_links.forgetting(
+    "SELECT hold_id AS subject_id, ended_at AS over_at FROM hold", store.policy_at
+)
 
 
 def _release_all(programme: Programme, young_person_id: UUID, now: datetime) -> Decision:

@@ -13,7 +13,7 @@ from fastapi.responses import Response
 from pydantic import AfterValidator, EmailStr, Field, StringConstraints, model_validator
 
 from common.bodies import Body, Text, known
-from common.case_links import CaseCode
+from common.case_links import CaseBody, CaseCode
 from common.codes import CODE_LENGTH, normalised_code
 from common.commands import command
 from common.failures import Refusal
@@ -115,12 +115,6 @@ class HoldBody(Body):
     needs_wheelchair_access: bool = False
     # Of the dropout observatory, where the young person is one of its cases.
     case_code: CaseCode | None = None
-
-
-class CaseBody(Body):
-    """The case that a hold is for, or none."""
-
-    case_code: CaseCode | None
 
 
 class ConfirmationBody(Body):

@@ -10,6 +10,7 @@ from fastapi import Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import Field
 
+from common import case_links
 from common.bodies import Body
 from common.commands import Form, Sent, Words, command
 from common.desk import Desk, Routes, done
@@ -70,7 +71,7 @@ class PrescriberDesk(Desk):
                 then=lambda _: done("/mes-retenues", "Place rendue."), refused=self.holds, action="withdrawal"
             ),
             "/mes-retenues/{hold_id}/situation": http.attach_case.form(
-                read=lambda sent: {"case_code": sent.typed.get("situation", "").strip() or None},
+                read=lambda sent: case_links.typed_in(sent.typed),
                 then=lambda _: done("/mes-retenues", "C’est noté."),
                 refused=self.holds,
                 words=WORDS,
@@ -138,7 +139,7 @@ class PrescriberDesk(Desk):
             rows = await store.holds_of(tx, prescriber_id=principal.subject)
             lost = await unreached(tx, (row.structure_email for row in rows))
             policy = await store.policy_at(tx, now)
-            cases = await store.case_codes(tx, [row.hold_id for row in rows])
+            cases = await case_links.codes_of(tx, [row.hold_id for row in rows])
             alerts = [alert for alert, _ in await notices.alerts(tx, now, prescriber_id=principal.subject)]
         live = [row for row in rows if row.due_at is not None and row.due_at > now]
         return self.page(
@@ -204,8 +205,7 @@ def _young_person_of(typed: Form) -> dict[str, Any]:
 def _hold_of(sent: Sent) -> dict[str, Any]:
     typed = sent.typed
     facts = {"programme_id": typed.get("programme_id", ""), "young_person_code": typed.get("code", "").strip() or None}
-    facts["case_code"] = typed.get("situation", "").strip() or None
-    return facts | _young_person_of(typed)
+    return facts | case_links.typed_in(typed) | _young_person_of(typed)
 
 
 def _held(sent: Sent) -> Response:

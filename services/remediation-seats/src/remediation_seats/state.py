@@ -36,6 +36,7 @@ class Policy:
     presence_reminders_max: int
     presence_reminder_days: int
     presence_days: int
+    case_link_days: int
 
 
 @dataclass(frozen=True)

@@ -302,15 +302,6 @@ async def holds_of(
     )
 
 
-async def case_codes(tx: Transaction, hold_ids: Sequence[UUID]) -> dict[UUID, str]:
-    """The cases of the observatory that are attached to holds, for the prescriber who attached them."""
-    rows = await tx.fetch_all(
-        "SELECT subject_id, case_code FROM case_link WHERE subject_id = ANY(:ids) AND case_code IS NOT NULL",
-        ids=list(hold_ids),
-    )
-    return {row.subject_id: row.case_code for row in rows}
-
-
 async def _save_hold(tx: Transaction, hold: Hold) -> None:
     values = asdict(hold) | {
         "due_at": hold.due_at if hold.state in LIVE else None,

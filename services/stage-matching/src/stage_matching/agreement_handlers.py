@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 from uuid import UUID
 
+from common import case_links
 from common.failures import Refusal
 from common.sweepers import Sweeper
 from common.transaction import Transaction
@@ -159,4 +160,20 @@ async def _complete(tx: Transaction, agreement_id: UUID) -> None:
     await agreement_store.save(tx, settled, messages)
 
 
+async def attach_case(tx: Transaction, acts_as: str, application_id: UUID, case_code: str | None) -> Refusal | None:
+    """Whoever accompanies says which case of the observatory an application is for, or that it is for none; whatever became of it."""
+    one = await store.find_application(tx, application_id)
+    if one is None:
+        return NOT_FOUND
+    await store.lock_seeker_id(tx, one.seeker_id)
+    if acts_as not in await agreement_store.accompanying(tx, application_id):
+        return NOT_YOURS
+    await case_links.attach(tx, application_id, case_code)
+    return None
+
+
+_OVER = """SELECT a.application_id AS subject_id,
+        CASE WHEN a.state = 'confirmed' THEN CAST(g.ends_on + 1 AS timestamp) AT TIME ZONE 'Europe/Paris' ELSE a.ended_at END AS over_at
+    FROM application a LEFT JOIN agreement g USING (application_id)"""
+forget_case_codes = case_links.forgetting(_OVER, store.policy_at)
 complete_due = Sweeper("complete_due", agreement_store.agreements_due, _complete)

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, HTTPException, Request
 
+from common.case_links import CaseBody
 from common.commands import command
 from common.http import Answer, answer, database_of
 from common.identity import Principal
@@ -103,6 +104,17 @@ async def act_on_agreement(
         tx, agreement_id, role, acts[action], party_id, by, seen_sha256=sha256 or None
     )
     return answer(refusal, {"agreement_id": agreement_id})
+
+
+@command("school", "prescriber", "agency", api=router.put("/applications/{application_id}/case"))
+async def attach_case(tx: Transaction, principal: Principal, application_id: UUID, body: CaseBody) -> Answer:
+    """Which case of the dropout observatory an application is for; null for none. The observatory alone is told.
+
+    Whoever accompanies the internship says so, or the school of a campaign's pupil.
+    """
+    acts_as = accompanist_of(principal)
+    refusal = await agreement_handlers.attach_case(tx, acts_as, application_id, body.case_code)
+    return answer(refusal, {"application_id": application_id})
 
 
 @command("host", "seeker")

@@ -11,6 +11,7 @@ from uuid import UUID
 from fastapi import Request
 from fastapi.responses import Response
 
+from common import case_links
 from common.commands import Endpoint, Sent, Words
 from common.desk import Desk, Routes, done
 from common.identity import Principal
@@ -39,6 +40,7 @@ WORDS = Words(
         "tutor_name": "tuteur",
         "rules": "règles",
         "hours": "jours et heures",
+        "case_code": "code de la situation",
     }
 )
 
@@ -64,6 +66,14 @@ class AgreementDesk(Desk):
             ),
             "/conventions/{agreement_id}/lien-parent": agreement_http.write_to_guardian.form(
                 then=_told("Le lien est parti à l’adresse du parent, et à nulle autre."), refused=self.one
+            ),
+            "/conventions/{agreement_id}/situation": agreement_http.attach_case.form(
+                read=lambda sent: case_links.typed_in(sent.typed),
+                then=_told("C’est noté."),
+                refused=self.one,
+                words=WORDS,
+                where={"agreement_id": UUID},
+                hidden={"application_id": "application_id"},
             ),
             "/conventions/{agreement_id}/papier": agreement_http.record_paper.form(
                 then=_told("Signature sur papier enregistrée."), refused=self.one, hidden=hidden | {"party": "party"}
@@ -101,6 +111,8 @@ class AgreementDesk(Desk):
             row = await agreement_http.agreement_of(tx, principal, agreement_id)
             role = (await agreement_http.party_of(tx, principal))[0]
             acts = await agreement_store.acts_of(tx, agreement_id)
+            # Whoever accompanies attached it; no other party learns of it.
+            cases = await case_links.codes_of(tx, [row.application_id]) if role == "school" else {}
             today = (await tx.now()).astimezone(PARIS).date()
         agreement = agreement_store.from_row(row)
         phase = agreement.phase(today)
@@ -120,6 +132,8 @@ class AgreementDesk(Desk):
             may=may,
             reasons=late,
             guardian_awaited=_guardian_awaited(row),
+            accompanies=role == "school",
+            case_code=cases.get(row.application_id, ""),
             papers=_papers(row) if "record paper" in may else {},
         )
 

@@ -300,6 +300,18 @@ async def accompanied(tx: Transaction, acts_as: str, limit: int = 500) -> Sequen
     )
 
 
+async def accompanying(tx: Transaction, application_id: UUID) -> frozenset[str]:
+    """As whom professionals may act on an application: who accompanies its internship, or the school of a campaign's pupil."""
+    row = await tx.fetch_one(
+        """SELECT array_remove(ARRAY[g.accompanied_by, r.uai], NULL) AS acting FROM application a
+               LEFT JOIN agreement g USING (application_id)
+               LEFT JOIN request r ON r.seeker_id = a.seeker_id AND r.campaign_id = a.campaign_id
+           WHERE a.application_id = :id""",
+        id=application_id,
+    )
+    return frozenset(row.acting if row is not None else ())
+
+
 async def acts_of(tx: Transaction, agreement_id: UUID) -> Sequence[Row[Any]]:
     """Everything that was done with an agreement, the oldest first."""
     return await tx.fetch_all("SELECT * FROM agreement_act WHERE agreement_id = :id ORDER BY number", id=agreement_id)

@@ -33,6 +33,7 @@ def background(runtime: Runtime) -> list[Callable[[], Awaitable[None]]]:
             runtime,
             handlers.settle_due,
             agreement_handlers.complete_due,
+            agreement_handlers.forget_case_codes,
             handlers.release_of_suspended,
             campaigns.end_left_behind,
             notices.remind,

@@ -12,6 +12,7 @@ from fastapi import HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel
 
+from common import case_links
 from common.commands import Endpoint, Sent, Words, command
 from common.desk import Desk, Routes, done, table_file
 from common.failures import Refusal
@@ -20,7 +21,7 @@ from common.identity import Principal
 from common.pages import count
 from common.spreadsheet import written_table
 from common.transaction import Transaction
-from stage_matching import campaign_http, campaign_store, campaigns, http
+from stage_matching import agreement_http, campaign_http, campaign_store, campaigns, http
 from stage_matching.campaign_http import (
     LEADERS,
     CampaignBody,
@@ -36,7 +37,7 @@ from territory import reference
 _LIST_MAX = 1000
 _SHOWN_REFUSED_MAX = 200
 WORDS = Words(
-    {"title": "titre", "scope": "portée"},
+    {"title": "titre", "scope": "portée", "case_code": "code de la situation"},
     {"literal_error": "choisissez une classe ou l’établissement"},
 )
 
@@ -50,16 +51,13 @@ class CampaignDesk(Desk):
         def acts(action: str, said: str) -> Endpoint:
             return campaign_http.act.form(then=_told(said), refused=self.one, action=action)
 
+        def recorded(sent: Sent) -> Response:
+            return done("/campagnes/{campaign_id}/eleves/{request_id}".format(**sent.path), "C’est enregistré.")
+
+        where, hidden = {"campaign_id": UUID, "request_id": UUID}, {"application_id": "application_id"}
+
         def answers(action: str) -> Endpoint:
-            return http.seeker_acts.form(
-                then=lambda sent: done(
-                    "/campagnes/{campaign_id}/eleves/{request_id}".format(**sent.path), "C’est enregistré."
-                ),
-                refused=self.result,
-                where={"campaign_id": UUID, "request_id": UUID},
-                hidden={"application_id": "application_id"},
-                action=action,
-            )
+            return http.seeker_acts.form(then=recorded, refused=self.result, where=where, hidden=hidden, action=action)
 
         return {
             "/campagnes": open_new.form(then=_opened, refused=self.all, words=WORDS),
@@ -73,6 +71,14 @@ class CampaignDesk(Desk):
             ),
             "/campagnes/{campaign_id}/eleves": try_table.form(read=_table_typed, refused=self.one),
             "/campagnes/{campaign_id}/eleves/envoi": keep_table.form(then=_kept, refused=self.one),
+            "/campagnes/{campaign_id}/eleves/{request_id}/situation": agreement_http.attach_case.form(
+                read=lambda sent: case_links.typed_in(sent.typed),
+                then=recorded,
+                refused=self.result,
+                words=WORDS,
+                where=where,
+                hidden=hidden,
+            ),
             "/campagnes/{campaign_id}/eleves/{request_id}/confirmation": answers("confirmation"),
             "/campagnes/{campaign_id}/eleves/{request_id}/retrait": answers("withdrawal"),
         }
@@ -182,6 +188,8 @@ class CampaignDesk(Desk):
         async with self.database.transaction() as tx:
             titles = await campaign_store.titles(tx, campaign_id, [wish for wish in rows[0].wishes if len(wish) > 5])
             proposals = await campaign_store.proposals(tx, campaign_id, rows[0].seeker_id)
+            own = [one.application_id for one in proposals] if "school" in principal.roles else []
+            cases = await case_links.codes_of(tx, own)
         return self.page(
             request,
             "pupil.html",
@@ -193,6 +201,7 @@ class CampaignDesk(Desk):
             titles=titles,
             proposals=proposals,
             may_answer="school" in principal.roles,
+            cases=cases,
         )
 
     async def _results(

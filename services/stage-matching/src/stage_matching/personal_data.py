@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from common import case_links
 from common.transaction import Transaction
 from stage_matching import agreement_store, handlers, requests, store
 from stage_matching.handlers import Acting
@@ -19,6 +20,8 @@ async def erase_seeker(tx: Transaction, person: str) -> int | None:
     for one in sorted(applications, key=lambda one: one.offer_id):
         if one.due_at is not None:
             await handlers.withdraw(tx, Acting(account=row.account), one.application_id)
+        # No case of the observatory is theirs by what is left.
+        await case_links.attach(tx, one.application_id, None)
     await requests.withdraw(tx, row.seeker_id)
     await tx.execute("UPDATE application SET letter = NULL WHERE seeker_id = :id", id=row.seeker_id)
     await tx.execute(

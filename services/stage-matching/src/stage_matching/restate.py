@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
+from common import case_links
 from common.messages import Message
 from common.reconcile import Aggregates, LastMessages
 from common.transaction import Transaction
@@ -91,4 +92,5 @@ AGGREGATES = (
     Aggregates("stage-matching.campaigns.v1", table="campaign", restate=restate_campaign),
     Aggregates("stage-matching.requests.v1", table="request", restate=restate_request),
     Aggregates("stage-matching.agreements.v1", table="agreement", restate=restate_agreement),
+    Aggregates("stage-matching.case-links.v1", table="case_link", key="subject_id", restate=case_links.restate),
 )

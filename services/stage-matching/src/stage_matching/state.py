@@ -36,6 +36,7 @@ class Policy:
     silence_expired_count: int
     label_months: int
     minor_age: int
+    case_link_days: int
     campaign: CampaignPolicy
     # By audience, who accompanies: the first that the seeker named; AGENCY is always there, NOBODY for adults only.
     accompanied_by: Mapping[str, Sequence[str]] = field(default_factory=dict)

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSMULTIRANGE, ExcludeConstraint
 from sqlmodel import Field, SQLModel, String
 
-from common.tables import instant
+from common.tables import CaseLinkColumns, instant
 
 metadata = MetaData()
 
@@ -366,6 +366,12 @@ class FreedSeat(MatchingTable, table=True):
     campaign_id: UUID = Field(foreign_key="campaign.campaign_id")
     offer_id: UUID = Field(foreign_key="offer.offer_id")
     iso_weeks: list[str] = Field(sa_type=ARRAY(String))
+
+
+class CaseLinkRow(MatchingTable, CaseLinkColumns, table=True):
+    """Which case of the dropout observatory an application is for."""
+
+    __tablename__ = "case_link"
 
 
 class PolicyRow(MatchingTable, table=True):
