@@ -7,7 +7,7 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,17 @@ from typing import Any
 import psutil
 
 from common.embedded.stack import EmbeddedSettings, Stack
+from common.services import ServiceSpec
 
 PARALLEL = 4
 
 
 @contextmanager
-def started() -> Iterator[Stack]:
-    """A stack on free ports, thrown away at the end."""
+def started(services: Sequence[ServiceSpec] | None = None) -> Iterator[Stack]:
+    """A stack on free ports, thrown away at the end; of all services, if none are named."""
     home = Path(tempfile.mkdtemp(prefix="estuaire-bench-"))
     home.chmod(0o755)  # PostgreSQL runs under an account of its own when root runs the benchmark
-    stack = Stack(EmbeddedSettings.on_free_ports(home))
+    stack = Stack(EmbeddedSettings.on_free_ports(home), services=services)
     stack.start()
     try:
         yield stack
