@@ -91,6 +91,8 @@ def test_compose_follows_its_specification() -> None:
 def test_what_follows_from_services_yaml_is_up_to_date() -> None:
     """Deployment, lint rules and list of services are what the templates make of the entries; every folder has one."""
     assert sorted(service.name for service in services.load()) == SERVICES
+    ports = [port for service in services.load() for port in service.ports]
+    assert len(ports) == len(set(ports)), "two of them listen at one port"
     for path, text in services.generated().items():
         assert path.read_text() == text, f"{path.name}: make services"
 

@@ -66,9 +66,9 @@ class ProcessSpec:
         """What tells it where its files are."""
         return f"ESTUAIRE_{self.name.upper()}_URL"
 
-    def port(self) -> int:
+    def port(self, settings: EmbeddedSettings) -> int:
         """Where it listens in an embedded run, for its probes and metrics."""
-        return int(os.environ.get(f"ESTUAIRE_{self.full_name.upper().replace('-', '_')}_PORT", self.default_port))
+        return _port(settings, self.full_name, self.default_port)
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,11 @@ class ServiceSpec:
     host: str = ""
     resources: Mapping[str, str] = field(default_factory=dict)
     processes: Sequence[ProcessSpec] = ()
+
+    @property
+    def process_names(self) -> list[str]:
+        """The processes that it has beside the one that serves."""
+        return [process.full_name for process in self.processes]
 
     @property
     def ports(self) -> list[int]:
@@ -102,9 +107,16 @@ class ServiceSpec:
 
     def port(self, settings: EmbeddedSettings) -> int:
         """Where it listens in an embedded run."""
-        return settings.service_ports.get(self.name) or int(
-            os.environ.get(f"ESTUAIRE_{self.package.upper()}_PORT", self.default_port)
-        )
+        return _port(settings, self.name, self.default_port)
+
+
+def port_variable(name: str) -> str:
+    """The environment variable that moves one of them to another port."""
+    return f"ESTUAIRE_{name.upper().replace('-', '_')}_PORT"
+
+
+def _port(settings: EmbeddedSettings, name: str, default: int) -> int:
+    return settings.service_ports.get(name) or int(os.environ.get(port_variable(name), default))
 
 
 def load(root: Path = ROOT) -> list[ServiceSpec]:

@@ -134,7 +134,9 @@ def status() -> None:
     console.print(f"data in {settings.home}; " + ("running" if _running_pid(settings.home) else "not running"))
     unwell = False
     ports = {service.name: service.port(settings) for service in installed_services()}
-    ports |= {process.full_name: process.port() for service in installed_services() for process in service.processes}
+    ports |= {
+        process.full_name: process.port(settings) for service in installed_services() for process in service.processes
+    }
     for name, port in ports.items():
         url = f"http://127.0.0.1:{port}"
         try:

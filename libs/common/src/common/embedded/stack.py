@@ -29,7 +29,7 @@ from common.embedded.postgres import Postgres
 from common.embedded.processes import Child, EmbeddedError, check_port_is_free, free_port
 from common.embedded.registry import Registry
 from common.failures import Unavailable, retried
-from common.services import ProcessSpec, ServiceSpec
+from common.services import ProcessSpec, ServiceSpec, port_variable
 from common.settings import Settings
 from common.topics import TopicRefused, create_topics
 
@@ -63,7 +63,8 @@ class EmbeddedSettings(BaseSettings):
     def on_free_ports(cls, home: Path) -> EmbeddedSettings:
         """For tests, which run beside a running system."""
         ports: dict[str, Any] = {name: free_port() for name in cls.model_fields if name.endswith("_port")}
-        return cls(home=home, service_ports={service.name: free_port() for service in installed_services()}, **ports)
+        listening = [one for service in installed_services() for one in (service.name, *service.process_names)]
+        return cls(home=home, service_ports={name: free_port() for name in listening}, **ports)
 
 
 def installed_services() -> list[ServiceSpec]:
@@ -145,9 +146,9 @@ class Stack:
             if name.endswith("_port") and not name.startswith(("kafka", "registry", "postgres")):
                 check_port_is_free(getattr(settings, name), f"ESTUAIRE_{name.upper()}")
         for service in self.services:
-            check_port_is_free(service.port(settings), f"ESTUAIRE_{service.package.upper()}_PORT")
+            check_port_is_free(service.port(settings), port_variable(service.name))
         for process in self.processes():
-            check_port_is_free(process.port(), f"ESTUAIRE_{process.full_name.upper().replace('-', '_')}_PORT")
+            check_port_is_free(process.port(settings), port_variable(process.full_name))
         if self._forked:
             self.forks = Forks(home, [*(service.module for service in self.services), "common.cli"])
         self._say("starting PostgreSQL")
@@ -341,7 +342,7 @@ class Stack:
             home=self.settings.home,
             env={
                 **self.environment(service),
-                "ESTUAIRE_HTTP_PORT": str(process.port()),
+                "ESTUAIRE_HTTP_PORT": str(process.port(self.settings)),
                 process.variable: self.files_of(process),
                 # Somebody who tries the lake sees what has just happened.
                 "ESTUAIRE_LAKE_FLUSH_SECONDS": os.environ.get("ESTUAIRE_LAKE_FLUSH_SECONDS", "5"),
