@@ -13,6 +13,8 @@ from common.commitments import ACCEPTS
 from common.embedded.stack import Stack
 
 _TOKEN_SECONDS = 3000
+# A first start on a small machine has all its work at once: what is slow is not given up.
+_PATIENCE_SECONDS = 600
 _PARALLEL_MAX = 8
 
 
@@ -27,7 +29,7 @@ class Caller:
         self._client: httpx.AsyncClient | None = None
 
     async def __aenter__(self) -> Caller:
-        self._client = httpx.AsyncClient(timeout=60)
+        self._client = httpx.AsyncClient(timeout=_PATIENCE_SECONDS)
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -54,7 +54,7 @@ class Lattice:
                 for measure in filter(None, (table.measure, table.of)):
                     self._add(measure, [dimensions[name] for name in table.dimensions], totals, rows)
             for table in (one for one in release.tables if one.kind == "rate"):
-                for key in release.figures[table.name]:
+                for key in sorted(release.figures[table.name]):
                     part, whole = cell_id(release, table, key), cell_id(release, table, key, table.of)
                     others = (f"¬{table.measure}/{table.of}", part[1])
                     rows[Row(((self.column(whole), -1), (self.column(part), 1), (self.column(others), 1)), 0, 0)] = None

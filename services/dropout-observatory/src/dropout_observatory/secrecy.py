@@ -15,8 +15,9 @@ from dropout_observatory.lattice import Bound, Lattice, Reading, Row, few
 from dropout_observatory.release import Cell, CellId, Figure, Key, Release, Table, cell_id
 
 _ROUNDS_MAX = 1000
-# After so many what is withheld stays so: a few numbers more than the least, and an end.
+# After so many what is withheld stays so, which makes an end of it, and a few numbers more than the least are spared afterwards.
 _FREE_ROUNDS_MAX = 12
+_SPARED_MAX = 300
 _TOLERANCE = 1e-9
 # Of CP-SAT's own clock, the same on every machine. What it has by then is a valid choice, perhaps not the least.
 _CHOICE_SECONDS_MAX = 20.0
@@ -189,7 +190,7 @@ class _Protection:
             hidden = self._chosen(hidden if turn > _FREE_ROUNDS_MAX else frozenset())
             cuts = next((found for found in self._looked(hidden) if found), None)
             if cuts is None:
-                return self._published(hidden)
+                return self._published(self._spared(hidden) if turn > _FREE_ROUNDS_MAX else hidden)
             self.cuts |= dict.fromkeys(cuts)
         raise UnprotectableError(f"no choice after {_ROUNDS_MAX} rounds")
 
@@ -216,6 +217,16 @@ class _Protection:
         if solver.solve(model) not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
             raise UnprotectableError("what must be withheld contradicts itself")
         return frozenset(place for place, chosen in enumerate(withheld) if solver.value(chosen))
+
+    def _spared(self, hidden: frozenset[int]) -> frozenset[int]:
+        """The same without those that need not be withheld after all, the dearest first; of so many at most that it ends."""
+        may = sorted((-self.items[place].cost, place) for place in hidden if not self.items[place].must)
+        for _, place in may[:_SPARED_MAX]:
+            follows = self.items[place].follows
+            fewer = hidden - {place}
+            if (follows is None or self.number[follows] not in fewer) and not any(self._looked(fewer)):
+                hidden = fewer
+        return hidden
 
     def _looked(self, hidden: frozenset[int]) -> Iterator[list[Cut]]:
         """A cut for each cell that somebody narrows; what is easily seen first, and more only where there is none of it."""
