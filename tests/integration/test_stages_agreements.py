@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID, uuid4
 
 import httpx
@@ -318,6 +318,35 @@ async def test_an_interrupted_internship_leaves_the_weeks_to_come(fresh_runtime:
             assert await agreement_handlers.act_on_agreement(tx, agreement_id, "seeker", "interrupt", None) is None
             rows = await tx.fetch_all("SELECT iso_week FROM confirmed_week")
             assert [row.iso_week for row in rows] == [three[0]]
+
+
+@pytest.mark.parametrize(("act", "days", "unread"), [("cancel", -30, "host"), ("interrupt", -2, None)])
+async def test_who_ends_an_agreement_tells_the_others(
+    fresh_runtime: FreshRuntime, act: Literal["cancel", "interrupt"], days: int, unread: str | None
+) -> None:
+    """School, parent and host read who ended it and where; the host of a cancelled one reads of its seat. A second act tells nobody."""
+    async with fresh_runtime("stage_matching") as runtime:
+        async with runtime.database.transaction() as tx:
+            agreement_id = await lived(tx, guardian_email="parent@example.org")
+        await at(runtime, agreement_id, days)
+        async with runtime.database.transaction() as tx:
+            # Known only since the agreement was drawn up: it is written to all the same.
+            await agreement_store.know_accompanist(tx, SCHOOL, "Lycée", "school@example.org")
+        for _ in range(2):
+            async with runtime.database.transaction() as tx:
+                await agreement_handlers.act_on_agreement(tx, agreement_id, "seeker", act, None)
+        async with runtime.database.transaction() as tx:
+            found = await tx.fetch_all("SELECT recipient, body FROM mail WHERE message_key LIKE 'ended:%'")
+            told = {row.recipient: row.body for row in found}
+            assert len(found) == len(told)
+            assert told.keys() == {f"{who}@example.org" for who in {"school", "parent", "host"} - {unread}}
+            assert all("(par : stagiaire)" in body for body in told.values())
+            assert "/convention/" in told["parent@example.org"]
+            assert await erase_seeker(tx, "seeker") == 1
+            left = await tx.fetch_all(
+                "SELECT recipient FROM mail WHERE recipient IN ('seeker@example.org', 'parent@example.org')"
+            )
+            assert left == []
 
 
 async def at(runtime: Runtime, agreement_id: UUID, days: int) -> None:

@@ -227,7 +227,8 @@ def _why_not_ask(platform: Platform, ask: Ask, conduct: Conduct, limits: Policy,
     most = 1 if conduct.late_count >= limits.late_cancellations_max else limits.bookings_per_requester_max
     if conduct.live_count >= most:
         why = f" ({conduct.late_count} annulations tardives ou absences récentes)" if most == 1 else ""
-        detail = f"Vous avez {conduct.live_count} réservations en cours, le plus permis est {most}{why}."
+        running = "réservation" if conduct.live_count == 1 else "réservations"
+        detail = f"Vous avez {conduct.live_count} {running} en cours, le plus permis est {most}{why}."
         return Refusal("too_many_bookings", detail, {"live_count": conduct.live_count, "max": most})
     return None
 

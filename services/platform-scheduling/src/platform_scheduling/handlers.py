@@ -165,7 +165,8 @@ async def block(
         if one.state in HOLDING and one.span.overlaps(busy.span) and busy.unit_number in (None, one.unit_number)
     ]
     if taken:
-        detail = f"{len(taken)} réservations tombent à ce moment : refusez-les ou annulez-les d’abord."
+        fall = "réservation tombe" if len(taken) == 1 else "réservations tombent"
+        detail = f"{len(taken)} {fall} à ce moment : à refuser ou annuler d’abord."
         return Refusal("booked", detail, {"bookings": taken})
     if await time_store.block_count(tx, platform_id, await tx.now()) >= _BLOCKS_MAX:
         return Refusal("too_many_blocks", f"Au plus {_BLOCKS_MAX} périodes gardées.")

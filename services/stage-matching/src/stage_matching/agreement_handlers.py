@@ -61,6 +61,8 @@ async def act_on_agreement(
         party = agreement.party_of(paper_of or role)
         assert party is not None
         await agreement_store.record(tx, agreement, action, party.value, by)
+        if agreement.state in ("interrupted", "cancelled"):
+            await notices.write_of_its_end(tx, agreement, await agreement_store.terms_of(tx, agreement), party)
     if refusal is None and agreement.state == "interrupted":
         # Who left, or was sent home, may find another host for the weeks to come.
         await store.free_weeks(tx, one.application_id, weeks.following(today))

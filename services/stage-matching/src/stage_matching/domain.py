@@ -191,7 +191,7 @@ def _why_not_submit(
     if refusal := why_not_admitted(offer.description, seeker, policy):
         return refusal
     if confirmed_weeks & set(iso_weeks):
-        return Refusal("already_confirmed", "Un stage est déjà confirmé pour une de ces semaines.")
+        return Refusal("already_confirmed", "Un stage est déjà confirmé à certaines de ces heures.")
     if any(one.seeker_id == seeker.seeker_id and one.state in LIVE for one in offer.applications):
         return Refusal("already_applied", "Une candidature est déjà en cours pour cette offre.")
     if live_of_seeker >= policy.applications_per_seeker_max:

@@ -242,7 +242,7 @@ async def confirm(tx: Transaction, who: Acting, application_id: UUID) -> Refusal
     if one.state == "accepted":
         _, taken = await store.live_of_seeker(tx, one.seeker_id, await tx.now(), terms.presence(one.iso_weeks, hours))
         if taken & set(one.iso_weeks):
-            return Refusal("already_confirmed", "Un stage est déjà confirmé pour une de ces semaines.")
+            return Refusal("already_confirmed", "Un stage est déjà confirmé à certaines de ces heures.")
         request = await store.request_of(tx, one.seeker_id)
         age = requests.age_in(request, one.iso_weeks[0])
         problem = terms.why_not_hours(hours, terms.limit_for(age, policy.hours))

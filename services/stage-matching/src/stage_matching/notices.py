@@ -25,6 +25,7 @@ from stage_matching.messages import (
 )
 from stage_matching.state import Decision
 from stage_matching.terms import Party, Terms, what_changed
+from stage_matching.words import AGREEMENT_STATES, PARTIES
 from territory import reference
 
 # Links of an earlier use, which a seeker could see, stand for nobody any longer.
@@ -65,7 +66,10 @@ async def _tell_changed(tx: Transaction, application_id: UUID, why: str) -> None
         agreement = await agreement_store.lock(tx, row.agreement_id)
         terms = await agreement_store.terms_of(tx, agreement)
         may = "La convention tient : si vous voulez y mettre fin, c’est ici :"
-        told = [(one.email, may, _page_of(tx, agreement, one)) for one in terms.parties if one.party != "HOST"]
+        reached = await _reached(tx, terms)
+        told: list[tuple[str | None, str, str]] = [
+            (email, may, _page_of(tx, agreement, one)) for one, email in reached if one.party != "HOST"
+        ]
     else:
         recipient, page = _learner(tx, row)
         may = "La candidature tient. Si l’offre ne convient plus, retirez-la ici :"
@@ -167,15 +171,13 @@ async def write_to_leader(tx: Transaction, campaign: Any) -> None:
 
 async def ask_for_signature(tx: Transaction, agreement: Agreement, terms: Terms) -> None:
     """A new agreement: whoever accompanies is told, and a guardian is sent the link, which nobody else is ever shown."""
-    for party in terms.parties:
-        if party.email is None:
-            continue
+    for party, email in await _reached(tx, terms):
         if party.party == AgreementParty.GUARDIAN.value:
-            await write_to_guardian(tx, agreement, party.email)
+            await write_to_guardian(tx, agreement, email)
         elif party.party not in (AgreementParty.SEEKER.value, AgreementParty.HOST.value):
             await tx.mail(
                 message_key=f"drafted:{agreement.agreement_id}",
-                recipient=party.email,
+                recipient=email,
                 subject=f"Convention à signer : {terms.title}",
                 body=f"Une convention que vous accompagnez attend votre signature.\n\n{tx.address(_page(agreement))}",
             )
@@ -206,17 +208,41 @@ def _page_of(tx: Transaction, agreement: Agreement, party: Party) -> str:
 async def write_of_changed_terms(tx: Transaction, agreement: Agreement, before: Terms, after: Terms) -> None:
     """Each party is told what changed, that every signature fell, and is asked again."""
     lines = [f"- {name} : « {old} » devient « {new} »" for name, old, new in what_changed(before, after)]
-    for party in after.parties:
-        if party.email is not None:
-            page = _page_of(tx, agreement, party)
+    for party, email in await _reached(tx, after):
+        page = _page_of(tx, agreement, party)
+        await tx.mail(
+            message_key=f"terms:{agreement.agreement_id}:{agreement.terms_version}:{party.party}",
+            recipient=email,
+            subject=f"Convention changée, à signer à nouveau : {before.title}",
+            body="La convention de stage a changé ; les signatures données sont annulées.\n\n"
+            + "\n".join(lines)
+            + f"\n\nRelisez-la et signez la nouvelle version :\n\n{page}",
+        )
+
+
+async def write_of_its_end(tx: Transaction, agreement: Agreement, terms: Terms, ended_by: AgreementParty) -> None:
+    """Each party but the one that ended it is told who did, and where it is read; the host of a cancelled one hears of its seat."""
+    word = AGREEMENT_STATES[agreement.state]
+    seat_told = {AgreementParty.HOST.value} if agreement.state == "cancelled" else set()
+    for party, email in await _reached(tx, terms):
+        if party.party not in {ended_by.value, *seat_told}:
             await tx.mail(
-                message_key=f"terms:{agreement.agreement_id}:{agreement.terms_version}:{party.party}",
-                recipient=party.email,
-                subject=f"Convention changée, à signer à nouveau : {before.title}",
-                body="La convention de stage a changé ; les signatures données sont annulées.\n\n"
-                + "\n".join(lines)
-                + f"\n\nRelisez-la et signez la nouvelle version :\n\n{page}",
+                message_key=f"ended:{agreement.agreement_id}:{party.party}",
+                recipient=email,
+                subject=f"Convention {word} : {terms.title}",
+                body=f"La convention de stage chez {terms.host_name}, du {terms.starts_on:%d/%m/%Y} au {terms.ends_on:%d/%m/%Y}, est {word} "
+                f"(par : {PARTIES[ended_by.value]}).\nCe qui était signé reste lisible ici :\n\n{_page_of(tx, agreement, party)}",
             )
+
+
+async def _reached(tx: Transaction, terms: Terms) -> list[tuple[Party, str]]:
+    """The parties that can be written to, each with its address; who accompanies may have become known after the copy was made."""
+    rows = await tx.fetch_all(
+        "SELECT acts_as, contact_email FROM accompanist WHERE acts_as = ANY(:ids) AND contact_email IS NOT NULL",
+        ids=[party.acts_as for party in terms.parties],
+    )
+    since = {row.acts_as: row.contact_email for row in rows}
+    return [(party, email) for party in terms.parties if (email := party.email or since.get(party.acts_as)) is not None]
 
 
 # The next reminder of an application is due so many days after it was submitted or accepted; beyond the last is none.
