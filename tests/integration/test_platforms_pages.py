@@ -233,7 +233,7 @@ async def test_photos_calendar_and_wrong_files(platforms: Platforms, browser: Br
             FilePayload(name="x.ics", mimeType="text/calendar", buffer=calendar(event))
         )
         await page.get_by_role("button", name="Lire l’agenda").click()
-        await expect(page.get_by_role("status")).to_contain_text("1 réservations tombent dessus")
+        await expect(page.get_by_role("status")).to_contain_text("1\u202fréservation tombe dessus")
         await page.goto(f"{platforms.url}/mes-plateaux")
         await expect(page.get_by_text("Votre agenda importé est occupé")).to_be_visible()
         await page.goto(edit)

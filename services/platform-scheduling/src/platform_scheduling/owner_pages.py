@@ -17,6 +17,7 @@ from common.desk import Desk, Routes, done
 from common.http import Answer, answer
 from common.identity import Principal
 from common.mail import unreached
+from common.pages import count
 from common.transaction import Transaction
 from platform_scheduling import handlers, owner_http, photos, store, time_store
 from platform_scheduling.bodies import Note, PlatformBody
