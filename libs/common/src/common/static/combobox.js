@@ -22,7 +22,7 @@
     const choose = (o) => { input.value = o.dataset.value; close(); said.textContent = ''; input.dispatchEvent(new Event('change', { bubbles: true })); };
     const show = (found) => {
       // Typed to its end, nothing is left to choose: a list would only cover what comes next.
-      if (found.length === 1 && found[0].value === input.value.trim()) { said.textContent = ''; return close(); }
+      if (found.some((one) => one.value === input.value.trim())) { said.textContent = ''; return close(); }
       list.replaceChildren(...found.map(({ value, text }, i) => {
         const o = document.createElement('li');
         o.id = `${list.id}-${i}`; o.setAttribute('role', 'option'); o.setAttribute('aria-selected', 'false'); o.dataset.value = value; o.textContent = text;
