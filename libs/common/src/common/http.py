@@ -288,7 +288,10 @@ def add_problem_handlers(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         # The value itself is not repeated: it may be personal, and answers are logged by proxies.
         errors = [
-            {"field": ".".join(str(part) for part in e["loc"][1:]) or "body", "problem": str(e["msg"]).removeprefix("Value error, ")}
+            {
+                "field": ".".join(str(part) for part in e["loc"][1:]) or "body",
+                "problem": str(e["msg"]).removeprefix("Value error, "),
+            }
             for e in error.errors()
         ]
         detail = " ; ".join(f"{e['field']} : {e['problem']}" for e in errors[:5])

@@ -220,7 +220,9 @@ def _changed(said: str, anchor: str) -> Callable[[Sent], Response]:
 def _calendar_taken(sent: Sent) -> Response:
     said = f"Calendrier lu : {sent.content['span_count']} créneaux occupés d’ici un an."
     if in_the_way := sent.content["bookings_in_the_way"]:
-        said += f" {count(len(in_the_way), 'réservation tombe', 'réservations tombent')} dessus : voyez « Mes plateaux »."
+        said += (
+            f" {count(len(in_the_way), 'réservation tombe', 'réservations tombent')} dessus : voyez « Mes plateaux »."
+        )
     return _changed(said, "calendrier")(sent)
 
 
