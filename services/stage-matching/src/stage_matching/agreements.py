@@ -91,13 +91,21 @@ TRANSITIONS: dict[tuple[Role, AgreementState], frozenset[str]] = {
     for state in get_args(AgreementState)
 }
 
-_STATES_FR: dict[AgreementState, str] = {
+STATES_FR: dict[AgreementState, str] = {
     "drafted": "à signer",
     "signed": "signée",
     "validated": "validée",
     "completed": "terminée",
     "interrupted": "interrompue",
     "cancelled": "annulée",
+}
+PARTIES_FR = {
+    "SEEKER": "stagiaire",
+    "GUARDIAN": "parent",
+    "HOST": "organisme",
+    "SCHOOL": "établissement",
+    "PRESCRIBER": "prescripteur",
+    "AGENCY": "agence",
 }
 PARTIES: dict[Role, tuple[AgreementParty, ...]] = {
     "seeker": (AgreementParty.SEEKER,),
@@ -290,7 +298,7 @@ def _not_allowed(agreement: Agreement, role: Role, act: Act, today: date, reason
             return Refusal("internship_not_begun", "Le stage n’a pas commencé : annulez-le plutôt.")
         if other:
             return Refusal("internship_over", "Le stage est terminé : cette action n’est plus possible.")
-        detail = f"La convention est « {_STATES_FR[agreement.state]} » : cette action n’est pas possible."
+        detail = f"La convention est « {STATES_FR[agreement.state]} » : cette action n’est pas possible."
         return Refusal("agreement_state", detail, {"state": agreement.state})
     reasons = LATE_FOR["sign" if act == "record paper" else act] if phase == AFTER else ()
     if phase == AFTER and reason not in reasons:

@@ -14,7 +14,7 @@ from common.pages import count, moment
 from common.sweepers import Sweeper
 from common.transaction import Transaction
 from stage_matching import agreement_store, claims, store
-from stage_matching.agreements import Agreement
+from stage_matching.agreements import PARTIES_FR, STATES_FR, Agreement
 from stage_matching.messages import (
     AgreementParty,
     ApplicationAccepted,
@@ -25,7 +25,6 @@ from stage_matching.messages import (
 )
 from stage_matching.state import Decision
 from stage_matching.terms import Party, Terms, what_changed
-from stage_matching.words import AGREEMENT_STATES, PARTIES
 from territory import reference
 
 # Links of an earlier use, which a seeker could see, stand for nobody any longer.
@@ -222,7 +221,7 @@ async def write_of_changed_terms(tx: Transaction, agreement: Agreement, before: 
 
 async def write_of_its_end(tx: Transaction, agreement: Agreement, terms: Terms, ended_by: AgreementParty) -> None:
     """Each party but the one that ended it is told who did, and where it is read; the host of a cancelled one hears of its seat."""
-    word = AGREEMENT_STATES[agreement.state]
+    word = STATES_FR[agreement.state]
     seat_told = {AgreementParty.HOST.value} if agreement.state == "cancelled" else set()
     for party, email in await _reached(tx, terms):
         if party.party not in {ended_by.value, *seat_told}:
@@ -231,7 +230,7 @@ async def write_of_its_end(tx: Transaction, agreement: Agreement, terms: Terms, 
                 recipient=email,
                 subject=f"Convention {word} : {terms.title}",
                 body=f"La convention de stage chez {terms.host_name}, du {terms.starts_on:%d/%m/%Y} au {terms.ends_on:%d/%m/%Y}, est {word} "
-                f"(par : {PARTIES[ended_by.value]}).\nCe qui était signé reste lisible ici :\n\n{_page_of(tx, agreement, party)}",
+                f"(par : {PARTIES_FR[ended_by.value]}).\nCe qui était signé reste lisible ici :\n\n{_page_of(tx, agreement, party)}",
             )
 
 

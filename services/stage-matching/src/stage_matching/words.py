@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from common.pages import MONTHS, PARIS, Pages, day
-from stage_matching.agreements import LATE_REASONS_FR
+from stage_matching.agreements import LATE_REASONS_FR, PARTIES_FR
 from stage_matching.campaigns import STATES_FR as CAMPAIGN_STATES
 from stage_matching.messages import RefusalReason
 from stage_matching.requests import age_in
@@ -60,14 +60,7 @@ AGREEMENT_STATES = {
     "interrupted": "interrompue",
     "cancelled": "annulée",
 }
-PARTIES = {
-    "SEEKER": "stagiaire",
-    "GUARDIAN": "parent",
-    "HOST": "organisme",
-    "SCHOOL": "établissement",
-    "PRESCRIBER": "prescripteur",
-    "AGENCY": "agence",
-}
+PARTIES = PARTIES_FR
 HOWS = {"account": "par son compte", "link": "par le lien reçu à son adresse", "paper": "sur papier"}
 ACTS = {"sign": "signée", "validate": "validée", "interrupt": "interrompue", "cancel": "annulée"}
 CATEGORIES = {
