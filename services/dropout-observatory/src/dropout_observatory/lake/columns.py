@@ -61,12 +61,6 @@ class Dataset:
         fields = [_column(field, named) for field in self.versions[-1]["fields"]]
         return pa.schema([*PLACE, *fields])
 
-    @cached_property
-    def defaults(self) -> dict[str, Any]:
-        """Of each field that a later version added, what a row has that was written before, as a plain value."""
-        first = {field["name"] for field in self.versions[0]["fields"]}
-        return {field["name"]: field["default"] for field in self.versions[-1]["fields"] if field["name"] not in first}
-
     def table(self, places: list[tuple[str, int, int]], rows: list[dict[str, Any]]) -> pa.Table:
         """Decoded rows (see `plain`) with the topic, partition and offset of each, as a table of these columns."""
         of_place = list(zip(*places, strict=True)) or [(), (), ()]

@@ -164,10 +164,8 @@ class Sink:
         async with self._database.transaction() as tx:
             aside = await ledger.unreadable(tx)
         for record in aside:
-            place = TopicPartition(record.topic, record.partition)
-            stored = _Stored(record.topic, record.partition, record.offset, record.value)
-            await self._learn([stored])
-            read = await asyncio.to_thread(self._read, {place: [stored]})
+            await self._learn([record])
+            read = await asyncio.to_thread(self._read, {TopicPartition(record.topic, record.partition): [record]})
             if read.files:
                 await self._commit(read, {}, readable=[record])
 
@@ -230,7 +228,8 @@ class Sink:
             if now - compacted_at >= self._compact_seconds:
                 await self.compact()
                 compacted_at = time.monotonic()
-                await self._look_for_partitions()
+                if await self._look_for_partitions():
+                    buffer = {}  # everything since the stored positions is read again
             if done:
                 return
 
@@ -247,10 +246,12 @@ class Sink:
     def _lag(self) -> int:
         return sum(map(self._left, self._expected))
 
-    async def _look_for_partitions(self) -> None:
-        """A topic may be given more partitions; then everything is assigned anew."""
-        if set(await self._partitions()) - self._expected.keys():
+    async def _look_for_partitions(self) -> bool:
+        """A topic may be given more partitions; then everything is assigned anew, at what is stored. Whether it was."""
+        grown = bool(set(await self._partitions()) - self._expected.keys())
+        if grown:
             await self._position()
+        return grown
 
     async def _flush(self, buffer: Mapping[TopicPartition, list[ConsumerRecord]]) -> None:
         for records in buffer.values():
@@ -328,16 +329,13 @@ class Sink:
 
     # -- compaction
 
-    async def compact(self) -> int:
-        """Makes few large files of many small ones, with the newest columns; no row changes. Returns how many it replaced."""
+    async def compact(self) -> None:
+        """Makes few large files of many small ones, with the newest columns; no row changes."""
         assert self._owner_id is not None
         async with self._database.transaction() as tx:
             known = await ledger.parts(tx)
-        replaced = 0
         for merge in to_merge(known, self._by_name, self._file_rows_max):
             await self._merge(merge)
-            replaced += len(merge.parts)
-        return replaced
 
     async def _merge(self, merge: Merge) -> None:
         assert self._owner_id is not None
@@ -354,16 +352,6 @@ class Sink:
         await self._write_manifest()
         for part in merge.parts:
             await asyncio.to_thread(self.folder.remove, part.path)
-
-
-@dataclass(frozen=True)
-class _Stored:
-    """A record that was set aside, as the log had it."""
-
-    topic: str
-    partition: int
-    offset: int
-    value: bytes | None
 
 
 async def _reach(name: str) -> None:
