@@ -208,6 +208,11 @@ async def test_every_search_reads_a_place_or_asks(stack: Stack, service: str) ->
     # The chosen one is sent beside the text, and comes last.
     chosen = await client.get(path, params={"commune": [AMBIGUOUS, "Martigny (50)"]})
     assert fields_on(chosen) == [("Martigny (50)", False, set())]
+    # Without a script a tick stays when another text is written: what was written last is what is meant.
+    asked = {"commune-avant": AMBIGUOUS}
+    for text, label in ((AMBIGUOUS, "Martigny (50)"), ("Le Havre", "Le Havre (76)"), (" ", "Martigny (50)")):
+        page = await client.get(path, params=asked | {"commune": [text, "Martigny (50)"]})
+        assert fields_on(page) == [(label, False, set())], text
     nothing = await client.get(path, params={"commune": "\x00 "})
     assert fields_on(nothing) == [("", False, set())]
 
@@ -234,6 +239,10 @@ async def test_every_form_keeps_what_was_typed_and_offers_choices(stack: Stack) 
             page = await sender.send(form.path, **form.fields, commune=text)
             assert page.status_code == 422, (form.path, page.text)
             assert (text, True, choices) in fields_on(page), (form.path, fields_on(page))
+            assert (f'name="commune-avant" value="{html.escape(text)}"' in page.text) is bool(choices), form.path
+        rewritten = {"commune-avant": AMBIGUOUS, "commune": [UNKNOWN, "Martigny (50)"]}
+        page = await sender.send(form.path, **form.fields, **rewritten)
+        assert (page.status_code, (UNKNOWN, True, set()) in fields_on(page)) == (422, True), form.path
         for texts in ([AMBIGUOUS, "Martigny (50)"], "76600"):
             answer = await sender.send(form.path, **form.fields, commune=texts)
             assert answer.status_code == form.status, (form.path, texts, answer.text)

@@ -24,6 +24,7 @@ from common.commitments import ACCEPTS
 from common.http import KEY_REUSED, Answer, run_command, run_once
 from common.identity import Identity, Principal, caller_as
 from common.overlaps import OVERLAPS
+from common.query import texts
 from common.spreadsheet import refused_line
 from common.transaction import Transaction
 
@@ -57,8 +58,8 @@ class Sent:
 
     @property
     def typed(self) -> Form:
-        """The fields that are texts; of those that come several times, the last."""
-        return {name: value for name, value in self.fields.items() if isinstance(value, str)}
+        """The fields that are texts."""
+        return texts(self.fields)
 
     async def file(self, name: str) -> bytes:
         """What is in a file that was chosen; `ValueError` says to choose one."""

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from common.pages import count
+from common.query import texts
 from projections.region_map import Territory
 from projections.rows import Row
 from territory import places, reference
@@ -56,7 +57,7 @@ class Filters:
         territory = query.get("territoire", "")
         age = query.get("age", "")
         shown = query.get("n", "")
-        commune = places.find(query.get("commune", ""))
+        commune = places.find(texts(query).get("commune", ""))
         sort = query.get("tri", "")
         return cls(
             territory=territory if territory in reference.departments() or territory in reference.epcis() else "",
