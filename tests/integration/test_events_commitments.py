@@ -18,7 +18,7 @@ from common.pages import PARIS
 from common.runtime import Runtime
 from common.testing import FreshRuntime, Query, accepting, swept
 from common.transaction import Transaction
-from events import ambassador_handlers, event_handlers, handlers, kit_handlers, kits, notices
+from events import ambassador_handlers, event_handlers, handlers, kit_handlers, kits, notices, party_store, words
 from events.ambassador_store import Asker
 from events.ambassadors import Visit
 from events.bodies import AmbassadorBody, EventBody, KitBody, NeedBody, SessionBody
@@ -315,7 +315,9 @@ async def test_a_party_that_no_longer_fits_is_told_so(fresh_runtime: FreshRuntim
             (mail,) = await tx.fetch_all(
                 "SELECT subject, body FROM mail WHERE recipient = 'couple@example.org' ORDER BY id DESC LIMIT 1"
             )
+            (row,) = [row for row in await party_store.registrations(tx, session_id=session_id) if row.seat_count == 2]
         assert mail.subject.startswith("Inscription close") and "moins de places" in mail.body
+        assert "moins de places" in words.ended(row)
         assert "nous vous écrivons" not in mail.body
 
 

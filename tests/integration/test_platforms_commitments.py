@@ -295,8 +295,11 @@ async def test_software_is_shown_what_would_break_and_goes_on(platforms: Platfor
     assert (await owner.get(path)).json()["capacity_count"] == 6
     repeated = await owner.put(path, json=cut, params={ACCEPTS: again.json()[ACCEPTS]}, headers=key)
     assert (repeated.status_code, repeated.headers["idempotent-replay"]) == (200, "true")
-    rows = await query(SERVICE, "SELECT booking_id, state FROM booking WHERE platform_id = :id", id=platform_id)
-    assert {str(row.booking_id): row.state for row in rows} == {booking_id: "cancelled", later: "refused"}
+    rows = await query(SERVICE, "SELECT booking_id, state, broken_by FROM booking WHERE platform_id = :id", id=platform_id)
+    assert {str(row.booking_id): (row.state, row.broken_by) for row in rows} == {
+        booking_id: ("cancelled", [Change.CAPACITY]),
+        later: ("refused", [Change.CAPACITY]),
+    }
 
 
 async def test_who_fits_moves_up_where_a_group_no_longer_fits(platforms: Platforms) -> None:
@@ -340,8 +343,13 @@ async def test_a_person_is_shown_what_would_break_and_chooses(platforms: Platfor
     fields_again = offered_again(page)
     done = await form.client.post(f"/mes-plateaux/{platform_id}", data=fields_again)
     assert done.status_code == 303
-    (row,) = await query(SERVICE, "SELECT state FROM booking WHERE booking_id = :id", id=UUID(booking_id))
+    (row,) = await query(SERVICE, "SELECT requester_id, state FROM booking WHERE booking_id = :id", id=UUID(booking_id))
     assert row.state == "cancelled"
+    # Whose it was reads who ended it, and why, as long as it is listed.
+    login = await query(SERVICE, "SELECT account FROM requester WHERE requester_id = :id", id=row.requester_id)
+    me = {**who, "sub": login[0].account, "label": login[0].account, "roles": ["prescriber"], "structure_id": None}
+    mine = await logged_in(platforms.stack, platforms.url, "/mes-reservations", me)
+    assert "Annulée par le plateau. Le plateau n’est plus proposé." in (await mine.client.get("/mes-reservations")).text
     assert (await form.client.post(f"/mes-plateaux/{platform_id}", data=fields_again)).status_code == 303
 
 

@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common import failpoints
-from common.bodies import choices_of
+from common.bodies import choices_of, problem_words
 from common.failures import Refusal, is_unavailable, until_it_stands
 from common.identity import Principal
 from common.pages import Pages
@@ -290,7 +290,7 @@ def add_problem_handlers(app: FastAPI) -> None:
         errors = [
             {
                 "field": ".".join(str(part) for part in e["loc"][1:]) or "body",
-                "problem": str(e["msg"]).removeprefix("Value error, "),
+                "problem": problem_words(e, exact=True),
             }
             for e in error.errors()
         ]

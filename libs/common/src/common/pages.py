@@ -80,6 +80,7 @@ class Pages:
             normalised_code=normalised_code,
             when=when,
             FATES=FATES,
+            alike=alike,
             **words,
         )
 
@@ -183,7 +184,15 @@ def moment(value: datetime) -> str:
 
 def when(iso: str) -> str:
     """When a commitment takes place, as an answer has it: a day, or an instant in Paris."""
-    return moment(datetime.fromisoformat(iso)) if "T" in iso else day(date.fromisoformat(iso))
+    return moment(datetime.fromisoformat(iso)) if "T" in iso else f"le {day(date.fromisoformat(iso))}"
+
+
+def alike(commitments: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], int]]:
+    """Commitments of an answer with how many read the same, in their order."""
+    found: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for one in commitments:
+        found.setdefault((one["what"], one["when"], one["becomes"]), []).append(one)
+    return [(same[0], len(same)) for same in found.values()]
 
 
 def hour(value: datetime) -> str:

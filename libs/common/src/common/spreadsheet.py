@@ -13,26 +13,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from common.bodies import choices_of
+from common.bodies import choices_of, problem_words
 from common.failures import Refusal
-
-_PROBLEMS = {
-    "missing": "manque",
-    "extra_forbidden": "champ inconnu",
-    "int_parsing": "un nombre entier est attendu",
-    "int_type": "un nombre entier est attendu",
-    "int_from_float": "un nombre entier est attendu",
-    "greater_than_equal": "trop petit ou trop ancien",
-    "less_than_equal": "trop grand",
-    "string_too_short": "manque",
-    "string_too_long": "trop long",
-    "string_pattern_mismatch": "format incorrect",
-    "enum": "valeur inconnue",
-    "literal_error": "valeur inconnue",
-    "too_short": "manque",
-    "too_long": "trop de valeurs",
-    "uuid_parsing": "identifiant illisible",
-}
 
 Line = dict[str, str] | Refusal
 
@@ -196,7 +178,7 @@ def refused_line(error: ValidationError, fields: Mapping[str, str], problems: Ma
     said = []
     for problem in error.errors():
         name = str(problem["loc"][0]) if problem["loc"] else ""
-        words = {**_PROBLEMS, **problems}.get(problem["type"], str(problem["msg"]).removeprefix("Value error, "))
+        words = problem_words(problem, problems)
         said.append(f"{fields.get(name, name)} : {words}" if name else words)
     return Refusal("invalid_line", " ; ".join(dict.fromkeys(said))[:500], choices_of(error.errors()))
 

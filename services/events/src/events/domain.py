@@ -161,7 +161,7 @@ def register(session: Session, ask: Ask, conduct: Conduct, policy: Policy, now: 
     detail = (
         f"« {session.plan.title} » est complet.{advice}"
         if left == 0
-        else (f"« {session.plan.title} » n’a plus que {left} place{'s' if left > 1 else ''}.{advice}")
+        else f"« {session.plan.title} » n’a plus {f'que {left} places' if left > 1 else 'qu’une place'}.{advice}"
     )
     return Decision(session, refusal=Refusal("full", detail, facts_of(session, free_count=left, can_wait=can_wait)))
 

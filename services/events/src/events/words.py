@@ -84,6 +84,14 @@ AMBASSADOR_KINDS = {"AMBASSADOR": "Ambassadeur d’un métier", "PARENT_WITNESS"
 _WEEKDAYS = ("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche")
 
 
+def ended(row: Any) -> str:
+    """Why a party's registration is over, from its row with its session's; a party outgrew a session that has fewer seats now."""
+    outgrown = row.capacity_count is not None and row.seat_count > row.capacity_count
+    if row.end_reason == "CANCELLED_BY_ORGANISER" and outgrown:
+        return "la séance a désormais moins de places que vous n’en demandiez"
+    return END_REASONS.get(row.end_reason, STATES["ended"])
+
+
 def where(what: Description) -> str:
     """Where one goes, in a line."""
     place = ", ".join(
@@ -124,7 +132,7 @@ pages = Pages(
         "PARIS": PARIS,
         "STATES": STATES,
         "EVENT_STATES": EVENT_STATES,
-        "END_REASONS": END_REASONS,
+        "ended": ended,
         "NEED_STATES": NEED_STATES,
         "PLATFORM_REASONS": PLATFORM_REASONS,
         "PURPOSES": PURPOSES,

@@ -83,6 +83,11 @@ SAID = {
 _STATES = {"requested": "en file d’attente", "tentative": "en attente de réponse", "approved": "acceptée"}
 
 
+def said(changes: Sequence[str]) -> str:
+    """What an owner changed, to whom it concerns; empty for nothing."""
+    return " ".join(SAID[Change(change)] for change in changes)
+
+
 def kind_of(one: Booking, now: datetime) -> Kind:
     """Where a live booking is in its life."""
     if one.span.starts_at <= now:
@@ -116,7 +121,7 @@ class Broken:
     @property
     def said(self) -> str:
         """Why, to whom it concerns."""
-        return " ".join(SAID[change] for change in self.changes)
+        return said(self.changes)
 
     @property
     def commitment(self) -> Commitment:

@@ -138,7 +138,8 @@ def give_up(decision: Decision, broken: Sequence[Broken], now: datetime) -> Deci
     """
     for one in broken:
         if one.fate is Fate.ENDS:
-            booking, reason = one.booking, BookingEndReason.CANCELLED_BY_OWNER
+            booking = replace(one.booking, broken_by=tuple(change.value for change in one.changes))
+            reason = BookingEndReason.CANCELLED_BY_OWNER
             if booking.state != "approved":
                 booking, reason = (
                     replace(booking, refusal_reason=BookingRefusalReason.OTHER),
@@ -390,7 +391,7 @@ def _answer_due(span: Span, limits: Policy, now: datetime) -> datetime:
 
 
 def _end(platform: Platform, one: Booking, state: BookingState, reason: BookingEndReason, at: datetime) -> Decision:
-    one = replace(one, state=state, ended_at=at, due_at=None, revision=one.revision + 1)
+    one = replace(one, state=state, ended_at=at, due_at=None, end_reason=reason, revision=one.revision + 1)
     message = BookingEnded(
         occurred_at=at, booking_id=one.booking_id, reason=reason, refusal_reason=one.refusal_reason, late=one.late
     )

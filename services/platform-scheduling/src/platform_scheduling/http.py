@@ -248,7 +248,9 @@ def shown_booking(row: Any) -> dict[str, Any]:
         "requested_at",
         "due_at",
         "ended_at",
+        "end_reason",
         "refusal_reason",
+        "broken_by",
         "late",
         "revision",
     )

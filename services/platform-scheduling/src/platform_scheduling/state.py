@@ -10,7 +10,7 @@ from uuid import UUID
 
 from common.failures import Refusal
 from common.messages import Message
-from platform_scheduling.messages import BookingApproval, BookingOrigin, BookingRefusalReason
+from platform_scheduling.messages import BookingApproval, BookingEndReason, BookingOrigin, BookingRefusalReason
 
 BookingState = Literal["requested", "tentative", "approved", "done", "refused", "expired", "cancelled", "no_show"]
 
@@ -113,6 +113,9 @@ class Booking:
     late: bool = False
     refusal_reason: BookingRefusalReason | None = None
     ended_at: datetime | None = None
+    end_reason: BookingEndReason | None = None
+    # What its owner changed so that it ended, as codes of `commitments.Change`.
+    broken_by: tuple[str, ...] = ()
 
     @property
     def occupied(self) -> Span:

@@ -14,7 +14,7 @@ from sqlalchemy import Row
 from common.policy import limits_at
 from common.transaction import Transaction
 from platform_scheduling import time_store
-from platform_scheduling.messages import BookingApproval, BookingOrigin, BookingRefusalReason
+from platform_scheduling.messages import BookingApproval, BookingEndReason, BookingOrigin, BookingRefusalReason
 from platform_scheduling.state import Booking, Busy, Conduct, Decision, Description, Platform, Policy, Span, Unit
 
 _LISTS = ("equipment_codes", "rncp_codes", "habilitation_codes")
@@ -45,6 +45,8 @@ _BOOKING_COLUMNS = (
     "late",
     "refusal_reason",
     "ended_at",
+    "end_reason",
+    "broken_by",
 )
 _LIVE = "b.state IN ('requested', 'tentative', 'approved')"
 
@@ -150,6 +152,8 @@ async def _save_booking(tx: Transaction, platform_id: UUID, one: Booking, unit_i
         "ends_at": one.span.ends_at,
         "origin": one.origin.value,
         "refusal_reason": one.refusal_reason and one.refusal_reason.value,
+        "end_reason": one.end_reason and one.end_reason.value,
+        "broken_by": list(one.broken_by),
         "changed_at": now,
     }
     await tx.execute(
@@ -318,6 +322,8 @@ def _booking(row: Row[Any]) -> Booking:
             "unit_number": row.unit_number,
             "origin": BookingOrigin(row.origin),
             "refusal_reason": BookingRefusalReason(row.refusal_reason) if row.refusal_reason else None,
+            "end_reason": BookingEndReason(row.end_reason) if row.end_reason else None,
+            "broken_by": tuple(row.broken_by),
         }
     )
 

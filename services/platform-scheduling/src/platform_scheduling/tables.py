@@ -183,6 +183,8 @@ class BookingRow(SchedulingTable, table=True):
     late: bool
     refusal_reason: str | None = None
     ended_at: datetime | None = instant(nullable=True)
+    end_reason: str | None = None
+    broken_by: list[str] = Field(sa_column=Column(ARRAY(String), nullable=False, server_default=text("'{}'")))
     changed_at: datetime = instant()
     purpose: str | None = None
     reminder_count: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})

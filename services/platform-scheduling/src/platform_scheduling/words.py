@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from common.bodies import YEARS
 from common.pages import PARIS, Pages, day
+from platform_scheduling import commitments
 from platform_scheduling.messages import BookingRefusalReason
 from platform_scheduling.state import Span
 from platform_scheduling.windows import LENGTH_MINUTES_MAX
@@ -22,6 +23,12 @@ STATES = {
     "expired": "Expirée sans réponse",
     "cancelled": "Annulée",
     "no_show": "Personne n’est venu",
+}
+# Of those states that may be somebody's doing, whose it was.
+ENDS = {
+    "CANCELLED_BY_REQUESTER": "Annulée par vous",
+    "CANCELLED_BY_OWNER": "Annulée par le plateau",
+    "CANCELLED_BY_EVENT": "Annulée, l’évènement n’en a plus besoin",
 }
 REFUSALS = {
     BookingRefusalReason.MAINTENANCE: "Maintenance ou travaux",
@@ -94,6 +101,8 @@ pages = Pages(
         "PARIS": PARIS,
         "STATES": STATES,
         "REFUSALS": REFUSALS,
+        "ENDS": ENDS,
+        "broken_by": commitments.said,
         "APPROVALS": APPROVALS,
         "DURATIONS": DURATIONS,
         "RADII_KM": RADII_KM,

@@ -9,7 +9,7 @@ What is confirmed is under an agreement, which is a copy: another description of
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -20,7 +20,7 @@ from common.failures import Refusal
 from stage_matching.domain import why_not_admitted
 from stage_matching.state import SEATED, WAITING, Application, Description, Offer, Policy, Seeker
 from stage_matching.terms import age_from
-from territory.weeks import week_of
+from territory.weeks import monday, week_of
 from territory.working_time import PARIS
 
 
@@ -106,6 +106,8 @@ class Broken:
     kind: Kind
     fate: Fate
     changes: Sequence[Change]
+    # Of the offer, where several are concerned.
+    title: str = ""
 
     @property
     def said(self) -> str:
@@ -115,10 +117,9 @@ class Broken:
     @property
     def commitment(self) -> Commitment:
         """As the host, or the agency, may see it."""
-        one = self.application
-        return Commitment(
-            "application", one.application_id, None, f"{_WHAT[self.kind]}, {', '.join(one.iso_weeks)}", self.fate
-        )
+        one, titled = self.application, f", « {self.title} »" if self.title else ""
+        first = monday(one.iso_weeks[0])
+        return Commitment("application", one.application_id, first, f"{_WHAT[self.kind]}{titled}", self.fate)
 
 
 def broken(
@@ -153,7 +154,8 @@ def _excluded(before: Description, after: Description, seeker: Seeker, policy: P
 def by_suspension(offer: Offer, change: Change, now: datetime) -> list[Broken]:
     """The live applications that the suspension of their host ends, or leaves otherwise than they were made; not what is past."""
     this_week = week_of(now.astimezone(PARIS).date())
-    return [found for one in offer.applications if one.iso_weeks[-1] >= this_week for found in _of(one, [change])]
+    concerned = [one for one in offer.applications if one.iso_weeks[-1] >= this_week]
+    return [replace(found, title=offer.description.title) for one in concerned for found in _of(one, [change])]
 
 
 def of_campaign(campaign_id: UUID, title: str) -> Commitment:
