@@ -295,7 +295,9 @@ async def test_software_is_shown_what_would_break_and_goes_on(platforms: Platfor
     assert (await owner.get(path)).json()["capacity_count"] == 6
     repeated = await owner.put(path, json=cut, params={ACCEPTS: again.json()[ACCEPTS]}, headers=key)
     assert (repeated.status_code, repeated.headers["idempotent-replay"]) == (200, "true")
-    rows = await query(SERVICE, "SELECT booking_id, state, broken_by FROM booking WHERE platform_id = :id", id=platform_id)
+    rows = await query(
+        SERVICE, "SELECT booking_id, state, broken_by FROM booking WHERE platform_id = :id", id=platform_id
+    )
     assert {str(row.booking_id): (row.state, row.broken_by) for row in rows} == {
         booking_id: ("cancelled", [Change.CAPACITY]),
         later: ("refused", [Change.CAPACITY]),

@@ -122,6 +122,21 @@ async def test_changed_terms_are_asked_again(stages: Stages) -> None:
     assert (await seeker.get(agreement)).json()["terms_version"] == 2  # nothing changed, nothing falls
     refused = await host.put(f"{agreement}/terms", json={"hours": [{"weekday": 1, "starts": "06:00", "ends": "20:00"}]})
     assert refused.json()["reason"] == "hours"
+    # What was signed first stays readable, by its parties alone, and nobody acts on it.
+    before = (await seeker.get(agreement, params={"version": 1})).json()
+    assert (before["terms"]["title"], before["terms_sha256"]) == ("Atelier bois", first)
+    assert (before["terms_version"], before["current_version"]) == (1, 2)
+    assert (await seeker.get(agreement, params={"version": 3})).status_code == 404
+    path = f"/conventions/{one['agreement_id']}"
+    school = await logged_in(stages.stack, stages.url, path, somebody("school", SCHOOL))
+    page = (await school.client.get(f"{path}?version=1")).text
+    assert "Atelier bois" in page and "Ancienne version" in page and "/signature" not in page
+    current = (await school.client.get(path)).text
+    assert "Atelier métal" in current and "Ancienne version" not in current and "/signature" in current
+    printed = await school.client.get(f"{path}/convention.pdf?version=1")
+    assert printed.status_code == 200 and "convention-v1.pdf" in printed.headers["content-disposition"]
+    rival = await logged_in(stages.stack, stages.url, "/campagnes", somebody("school", OTHER_SCHOOL))
+    assert (await rival.client.get(f"{path}?version=1")).status_code == 404
 
 
 async def test_nobody_but_host_and_who_accompanies_changes_terms(stages: Stages) -> None:
@@ -272,6 +287,18 @@ async def test_a_guardian_without_address_signs_on_paper(stages: Stages) -> None
     me = await stages.client("own-parent", "seeker")
     refused = await me.put("/v1/request", json=request_body(guardian_email="own-parent+papa@example.org"))
     assert refused.json()["reason"] == "guardian_is_seeker"
+
+
+async def test_who_asks_for_the_link_twice_a_day_is_told_that_it_left(stages: Stages, query: Query) -> None:
+    """To the parent's address, once a day; the second asker is refused with when, since nothing is written."""
+    parent = f"parent-{uuid4().hex[:8]}@example.org"
+    pupil, _, _, one = await confirmed(stages, uai=SCHOOL, guardian_email=parent)
+    link = f"/v1/agreements/{one['agreement_id']}/guardian-link"
+    assert (await pupil.post(link)).status_code == 200
+    again = await pupil.post(link)
+    assert (again.status_code, again.json()["reason"]) == (409, "written_today")
+    # The first was sent when the agreement was drawn up.
+    assert len(await query(SERVICE, "SELECT 1 FROM mail WHERE recipient = :parent", parent=parent)) == 2
 
 
 async def test_a_forgotten_seeker_leaves_the_hash(fresh_runtime: FreshRuntime) -> None:

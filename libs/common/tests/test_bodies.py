@@ -54,7 +54,7 @@ WRONG = (None, "", "x", "xxxx", "X1", [], ["a", "b"], {}, 0, 10, 1.5, True, "nan
 @pytest.mark.parametrize("value", WRONG, ids=repr)
 def test_no_mistake_is_told_in_the_words_of_a_library(value: Any) -> None:
     """Whatever stands in whatever field, in JSON or as a form has it: French, and for software what is allowed."""
-    for body in ({name: value for name in Body.model_fields}, {"unknown": value}, value):
+    for body in (dict.fromkeys(Body.model_fields, value), {"unknown": value}, value):
         try:
             TypeAdapter(Body).validate_python(body)
         except ValidationError as error:

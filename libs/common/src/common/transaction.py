@@ -172,9 +172,9 @@ class Transaction:
         await savepoint.commit()
         return True
 
-    async def mail(self, *, message_key: str, recipient: str, subject: str, body: str) -> None:
-        """Stores one mail; a second one with the same key and recipient is dropped."""
-        await self.execute(
+    async def mail(self, *, message_key: str, recipient: str, subject: str, body: str) -> bool:
+        """Stores one mail and says so; a second one with the same key and recipient is dropped."""
+        stored_count = await self.execute(
             """INSERT INTO mail (message_key, recipient, subject, body, attempt_count)
                VALUES (:message_key, :recipient, :subject, :body, 0) ON CONFLICT (message_key, recipient) DO NOTHING""",
             message_key=message_key,
@@ -183,6 +183,7 @@ class Transaction:
             body=body,
         )
         self.mailed_count += 1
+        return stored_count == 1
 
 
 _INSERT_OUTBOX = text(

@@ -140,7 +140,12 @@ async def write_to_guardian(tx: Transaction, agreement_id: UUID, role: Role, par
         )
     if AgreementParty.GUARDIAN not in agreement.missing or agreement.state != "drafted":
         return Refusal("agreement_state", "Cette convention n’attend pas la signature du parent.")
-    await notices.write_to_guardian(tx, agreement, known.email, on=(await tx.now()).date())
+    today = (await tx.now()).astimezone(PARIS).date()
+    if not await notices.write_to_guardian(tx, agreement, known.email, on=today):
+        return Refusal(
+            "written_today",
+            "Le lien est déjà reparti aujourd’hui à l’adresse du parent : demain, il peut l’être encore.",
+        )
     return None
 
 

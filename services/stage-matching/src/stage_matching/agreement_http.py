@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, HTTPException, Query, Request
 
 from common.case_links import CaseBody
 from common.commands import command
@@ -22,6 +22,8 @@ from stage_matching.http import Caller, host_of, school_of
 
 # Who may be a party of an agreement.
 SIGNATORIES = ("host", "school", "seeker", "prescriber", "agency")
+# Which terms are shown; without it the current ones.
+Version = Annotated[int | None, Query(ge=1, le=2**31 - 1)]
 
 router = APIRouter(prefix="/v1")
 
@@ -44,10 +46,10 @@ async def accompanied_agreements(request: Request, principal: Caller) -> list[di
 
 
 @router.get("/agreements/{agreement_id}")
-async def agreement(request: Request, agreement_id: UUID, principal: Caller) -> dict[str, Any]:
-    """The signed copy, its hash, and who did what, for its parties."""
+async def agreement(request: Request, agreement_id: UUID, principal: Caller, version: Version = None) -> dict[str, Any]:
+    """The signed copy, or one of an earlier version, its hash, and who did what, for its parties."""
     async with database_of(request).transaction() as tx:
-        row = await agreement_of(tx, principal, agreement_id)
+        row = await agreement_of(tx, principal, agreement_id, version)
         acts = await agreement_store.acts_of(tx, agreement_id)
     return shown_agreement(row, acts)
 
@@ -150,13 +152,20 @@ def accompanist_of(principal: Principal) -> str:
     return f"prescriber/{principal.require('prescriber').account}"
 
 
-async def agreement_of(tx: Transaction, principal: Principal, agreement_id: UUID) -> Any:
-    """An agreement for one of its parties; 404 for everybody else."""
+async def agreement_of(tx: Transaction, principal: Principal, agreement_id: UUID, version: int | None = None) -> Any:
+    """An agreement for one of its parties, on its current terms or those of a version; 404 for everybody else."""
     role, party_id = await party_of(tx, principal)
     found = await agreement_store.find(tx, agreement_id)
     if found is None or party_id not in found.parties_by_id[role]:
         raise HTTPException(404, NOT_FOUND.detail)
-    return await agreement_store.whole(tx, agreement_id)
+    return found_version(await agreement_store.whole(tx, agreement_id, version))
+
+
+def found_version(row: Any) -> Any:
+    """The row of an agreement on the terms of a version; 404 where it has none such."""
+    if row is None:
+        raise HTTPException(404, "Cette version de la convention n’existe pas.")
+    return row
 
 
 def shown_agreement(row: Any, acts: Any) -> dict[str, Any]:
@@ -171,6 +180,7 @@ def shown_agreement(row: Any, acts: Any) -> dict[str, Any]:
         "parties",
         "starts_on",
         "ends_on",
+        "current_version",
         "terms_version",
         "terms_sha256",
     )

@@ -17,7 +17,7 @@ from common.desk import Desk, Routes, done
 from common.identity import Principal
 from common.pages import PARIS
 from stage_matching import agreement_http, agreement_store
-from stage_matching.agreement_http import SIGNATORIES
+from stage_matching.agreement_http import SIGNATORIES, Version
 from stage_matching.agreement_print import pdf
 from stage_matching.agreements import LATE_FOR, LIFECYCLE, PARTIES, Role
 from stage_matching.terms import parsed
@@ -91,24 +91,31 @@ class AgreementDesk(Desk):
             rows = await agreement_store.accompanied(tx, str(acts_as))
         return self.page(request, "agreements.html", principal, rows=[(row, parsed(row.content)) for row in rows])
 
-    async def agreement(self, request: Request, agreement_id: UUID) -> Response:
-        """The signed copy."""
-        return await self.one(request, self.who(request, *SIGNATORIES), agreement_id)
+    async def agreement(self, request: Request, agreement_id: UUID, version: Version = None) -> Response:
+        """The signed copy, or that of an earlier version, on which nobody acts any more."""
+        return await self.one(request, self.who(request, *SIGNATORIES), agreement_id, version=version)
 
-    async def printed(self, request: Request, agreement_id: UUID) -> Response:
+    async def printed(self, request: Request, agreement_id: UUID, version: Version = None) -> Response:
         """The same on paper."""
         principal = self.who(request, *SIGNATORIES)
         async with self.database.transaction() as tx:
-            row = await agreement_http.agreement_of(tx, principal, agreement_id)
+            row = await agreement_http.agreement_of(tx, principal, agreement_id, version)
             acts = await agreement_store.acts_of(tx, agreement_id)
         return await pdf_of(row, acts)
 
     async def one(
-        self, request: Request, principal: Principal, agreement_id: UUID, *, sent: Sent | None = None, **_: Any
+        self,
+        request: Request,
+        principal: Principal,
+        agreement_id: UUID,
+        *,
+        version: int | None = None,
+        sent: Sent | None = None,
+        **_: Any,
     ) -> Response:
         """The page, or the same after a form that was refused."""
         async with self.database.transaction() as tx:
-            row = await agreement_http.agreement_of(tx, principal, agreement_id)
+            row = await agreement_http.agreement_of(tx, principal, agreement_id, version)
             role = (await agreement_http.party_of(tx, principal))[0]
             acts = await agreement_store.acts_of(tx, agreement_id)
             # Whoever accompanies attached it; no other party learns of it.
@@ -117,7 +124,7 @@ class AgreementDesk(Desk):
         agreement = agreement_store.from_row(row)
         phase = agreement.phase(today)
         own = agreement.party_of(role)
-        may = set(LIFECYCLE.may(row.state, role, phase))
+        may = set(LIFECYCLE.may(row.state, role, phase)) if row.terms_version == row.current_version else set()
         if own is not None and own.value in row.signed:
             may.discard("sign")
         late = {path: LATE_FOR.get(act, ()) if phase == "after" else () for path, (_, act, _) in _ACTS.items()}
@@ -162,7 +169,11 @@ def _guardian_awaited(row: Any) -> bool:
     """Whether a guardian who has an address has yet to sign."""
     guardian = parsed(row.content).party("GUARDIAN")
     return (
-        row.state == "drafted" and guardian is not None and guardian.email is not None and "GUARDIAN" not in row.signed
+        row.terms_version == row.current_version
+        and row.state == "drafted"
+        and guardian is not None
+        and guardian.email is not None
+        and "GUARDIAN" not in row.signed
     )
 
 

@@ -31,7 +31,7 @@ def told(terms: Terms, row: Any, acts: Sequence[Any]) -> str:
             "heading": f"Convention de stage : {terms.title}",
             "host_name": terms.host_name,
             "state": f"État : {state}.",
-            "version_line": f"Version {row.terms_version} de la convention {row.agreement_id}",
+            "version_line": f"Version {row.terms_version} de la convention {row.agreement_id}{_replaced(row)}",
             "sha256": row.terms_sha256,
             "terms": [[name, value] for name, value in _terms(terms) if value],
             "parties": [
@@ -75,6 +75,10 @@ def _signature(party: str, row: Any, acts: Sequence[Any]) -> str:
         if (act.act, act.party, act.terms_version) == ("sign", party, row.terms_version):
             return f"{words.stamp(act.acted_at)}, {words.HOWS[act.how]}{_why(act)}"
     return "à venir"
+
+
+def _replaced(row: Any) -> str:
+    return "" if row.terms_version == row.current_version else f", remplacée par la version {row.current_version}"
 
 
 def _why(act: Any) -> str:

@@ -268,14 +268,16 @@ async def record(tx: Transaction, agreement: Agreement, act: str, party: str, by
     )
 
 
-async def whole(tx: Transaction, agreement_id: UUID) -> Row[Any] | None:
-    """An agreement with its current terms as text, unlocked: what its page shows."""
+async def whole(tx: Transaction, agreement_id: UUID, version: int | None = None) -> Row[Any] | None:
+    """An agreement with its current terms as text, or those of an earlier version, unlocked: what its page shows."""
     return await tx.fetch_one(
-        """SELECT g.*, t.content, t.made_at, t.erased_at,
+        """SELECT g.agreement_id, g.application_id, g.parties, g.starts_on, g.ends_on, g.state, g.signed, g.version, g.accompanied_by,
+               g.terms_version AS current_version, t.version AS terms_version, t.sha256 AS terms_sha256, t.content, t.made_at, t.erased_at,
                (SELECT s.account FROM application a JOIN seeker s USING (seeker_id) WHERE a.application_id = g.application_id) AS account
-           FROM agreement g JOIN agreement_terms t ON t.agreement_id = g.agreement_id AND t.version = g.terms_version
-           WHERE g.agreement_id = :id""",
+           FROM agreement g JOIN agreement_terms t USING (agreement_id)
+           WHERE g.agreement_id = :id AND t.version = COALESCE(CAST(:version AS integer), g.terms_version)""",
         id=agreement_id,
+        version=version,
     )
 
 

@@ -182,10 +182,13 @@ async def ask_for_signature(tx: Transaction, agreement: Agreement, terms: Terms)
             )
 
 
-async def write_to_guardian(tx: Transaction, agreement: Agreement, email: str, on: date | None = None) -> None:
-    """The link by which a guardian signs, to their own address; again at most once a day, when somebody asks for it."""
+async def write_to_guardian(tx: Transaction, agreement: Agreement, email: str, on: date | None = None) -> bool:
+    """The link by which a guardian signs, to their own address; again at most once a day, when somebody asks for it.
+
+    Whether it is sent.
+    """
     link = tx.signed_address("/convention", GUARDIAN_LINK, str(agreement.agreement_id), GUARDIAN_LINK_DAYS)
-    await tx.mail(
+    return await tx.mail(
         message_key=f"guardian:{agreement.agreement_id}:{agreement.terms_version}:{on or ''}",
         recipient=email,
         subject="Convention de stage de votre enfant, à lire et à signer",

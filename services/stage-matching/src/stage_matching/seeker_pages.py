@@ -21,6 +21,7 @@ from common.pages import PARIS
 from common.query import Query
 from common.transaction import Transaction
 from stage_matching import agreement_handlers, agreement_http, agreement_store, handlers, http, search, store
+from stage_matching.agreement_http import Version
 from stage_matching.agreement_pages import pdf_of
 from stage_matching.agreement_store import By
 from stage_matching.agreements import LATE_FOR, LIFECYCLE, LateReason
@@ -189,22 +190,27 @@ class SeekerDesk(Desk):
 
     # -- a parent, without an account
 
-    async def guardian(self, request: Request, token: str) -> Response:
+    async def guardian(self, request: Request, token: str, version: Version = None) -> Response:
         """What a parent is asked to sign."""
-        return await self.asked(request, None, token)
+        return await self.asked(request, None, token, version=version)
 
-    async def guardian_print(self, request: Request, token: str) -> Response:
+    async def guardian_print(self, request: Request, token: str, version: Version = None) -> Response:
         """The same on paper."""
         agreement_id = _agreement_of(await guardian_by_link(request, token))
         async with self.database.transaction() as tx:
-            row = await agreement_store.whole(tx, agreement_id)
+            row = agreement_http.found_version(await agreement_store.whole(tx, agreement_id, version))
             acts = await agreement_store.acts_of(tx, agreement_id)
-        if row is None:
-            raise HTTPException(404, "Cette convention n'existe plus.")
         return await pdf_of(row, acts)
 
     async def asked(
-        self, request: Request, principal: Principal | None, token: str, *, sent: Sent | None = None, **_: Any
+        self,
+        request: Request,
+        principal: Principal | None,
+        token: str,
+        *,
+        version: int | None = None,
+        sent: Sent | None = None,
+        **_: Any,
     ) -> Response:
         """The page, or the same once it is signed or refused."""
         agreement_id = _agreement_of(await guardian_by_link(request, token))
@@ -212,8 +218,7 @@ class SeekerDesk(Desk):
             found = await agreement_store.find(tx, agreement_id)
             if found is None:
                 raise HTTPException(404, "Cette convention n'existe plus.")
-            row = await agreement_store.whole(tx, agreement_id)
-            assert row is not None
+            row = agreement_http.found_version(await agreement_store.whole(tx, agreement_id, version))
             acts = await agreement_store.acts_of(tx, agreement_id)
             today = (await tx.now()).astimezone(PARIS).date()
         phase = agreement_store.from_row(row).phase(today)
@@ -226,7 +231,7 @@ class SeekerDesk(Desk):
             terms=parsed(row.content),
             acts=acts,
             token=token,
-            may=LIFECYCLE.may(row.state, "guardian", phase),
+            may=LIFECYCLE.may(row.state, "guardian", phase) if row.terms_version == row.current_version else (),
             reasons=LATE_FOR if phase == AFTER else {},
         )
 
