@@ -55,6 +55,11 @@ async def test_nobody_applies_where_nobody_reads(stages: Stages, query: Query) -
     refused = await apply(seeker, unreachable)
     assert (refused.status_code, refused.json()["reason"]) == (409, "host_unreachable")
     assert "appelez-le" in refused.json()["detail"]
+    # Nor is anybody invited to: where it is found, it is said before a letter is written.
+    near = {"commune_code": "76540", "radius_km": 200}
+    listed = (await seeker.get("/v1/offers", params=near)).json()["offers"]
+    told = {one["offer_id"]: one["reachable"] for one in listed}
+    assert (told[str(unreachable)], told[str(reachable)]) == (False, True)
     assert (await apply(seeker, reachable)).status_code == 201
     link = await link_sent_to(stages.stack, contact, "Candidature")
     # Another account may not take it over without the link, nor with a link that was changed.

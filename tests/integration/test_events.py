@@ -216,6 +216,9 @@ async def test_a_group_is_served_whole_or_keeps_its_place(fresh_runtime: FreshRu
         assert (states["class"], states["behind"]) == ("waiting", "offered")
         await party_act(runtime, handlers.cancel, session_id, "five")
         assert (await state_of(runtime, session_id))["class"] == "offered"
+        # Of a school's classes, its mail says which.
+        assert all("Groupe : class\n" in body for _, body in await mails_of(runtime, "class"))
+        assert not any("Groupe :" in body for _, body in await mails_of(runtime, "behind"))
 
 
 async def test_absences_in_a_cycle_give_the_seat_to_the_next(fresh_runtime: FreshRuntime) -> None:
@@ -541,6 +544,10 @@ async def test_the_door_takes_readings_in_any_order_and_any_number_of_times(even
             assert {one["outcome"] for one in again} == {"unchanged", "refused"}
         rows = (await organiser.get(f"/v1/sessions/{session_id}/registrations")).json()
         assert sorted(row["visitor_count"] or 0 for row in rows) == [0, 1, 2]
+        # No more come in by a ticket than it is for, and whoever counts is told.
+        many = {"code": rows[2]["code"], "visitor_count": 5, "at": datetime.now(UTC).isoformat()}
+        (receipt,) = (await organiser.post(path, json={"check_ins": [many]})).json()["receipts"]
+        assert (receipt["outcome"], receipt["visitor_count"]) == ("accepted", 2) and "2\u202fpersonnes" in receipt["detail"]
 
 
 @pytest.mark.parametrize("skew", [timedelta(0), timedelta(hours=3), timedelta(hours=-3)])

@@ -76,6 +76,17 @@ async def test_from_the_offer_to_the_signed_agreement(stages: Stages, query: Que
     assert weeks[0].n == 0
 
 
+async def test_an_offer_of_weeks_that_are_over_is_refused_and_leaves_nothing(stages: Stages, query: Query) -> None:
+    """Nobody would ever see it. One that had weeks to come may keep those alone that are over."""
+    _, host = await stages.host()
+    offer_id, over = uuid4(), {"2025-W10": 2, "2025-W11": 1}
+    refused = await host.put(f"/v1/offers/{offer_id}", json=offer_body(over))
+    assert (refused.status_code, refused.json()["reason"]) == (409, "weeks_over")
+    assert await query("stage-matching", "SELECT 1 FROM offer WHERE offer_id = :id", id=offer_id) == []
+    for seats in (over | {NEXT: 1}, over):
+        assert (await host.put(f"/v1/offers/{offer_id}", json=offer_body(seats))).status_code == 200
+
+
 async def test_two_hundred_clients_on_the_last_place_of_a_week(stages: Stages, query: Query) -> None:
     """One acceptance and 199 refusals with the reason; without the rule, the database would still keep the seat."""
     _, host = await stages.host()

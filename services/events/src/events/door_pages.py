@@ -18,6 +18,7 @@ from events.event_store import description_of
 from events.http import ORGANISERS
 from events.organiser_http import organised_session
 
+_OUTCOMES = {"accepted": "Pointé.", "unchanged": "Déjà pointé."}
 # What is read later than now is read now: a code that somebody types has no clock but ours.
 _NOW = "2100-01-01T00:00:00Z"
 _TYPED = UUID("a3c1d0be-6f0c-4a0e-8f4f-6c1d4c5d5f21")
@@ -95,5 +96,5 @@ def _told(sent: Sent) -> Response:
     if _is_of_device(sent):
         return _to_device(sent)
     (receipt,) = sent.content["receipts"]
-    said = {"accepted": "Pointé.", "unchanged": "Déjà pointé."}.get(receipt["outcome"], receipt["detail"])
+    said = " ".join(filter(None, (_OUTCOMES.get(receipt["outcome"]), receipt["detail"])))
     return done(f"/seances/{sent.path['session_id']}/pointage", said)

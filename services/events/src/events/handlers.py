@@ -12,6 +12,7 @@ from uuid import UUID
 from common import case_links
 from common.codes import normalised_code
 from common.failures import Refusal
+from common.pages import count
 from common.sweepers import NIL, Sweeper
 from common.transaction import Transaction
 from events import domain, event_store, overlaps, party_store, store
@@ -248,7 +249,10 @@ async def _read(
         return Receipt(reading.code, "unchanged", visitor_count=one.visitor_count or 0)
     await store.save(tx, session, decision, policy)
     counted = decision.registration.visitor_count if decision.registration is not None else None
-    return Receipt(reading.code, "accepted" if decision.messages else "unchanged", visitor_count=counted or 0)
+    outcome: Literal["accepted", "unchanged"] = "accepted" if decision.messages else "unchanged"
+    more = reading.visitor_count is not None and reading.visitor_count > one.seat_count
+    detail = f"Ce billet est pour {count(one.seat_count, 'personne')} : pas plus ne sont comptées." if more else ""
+    return Receipt(reading.code, outcome, detail=detail, visitor_count=counted or 0)
 
 
 # -- sweepers

@@ -50,6 +50,8 @@ async def _write_owed(tx: Transaction, party_id: UUID) -> None:
     body = [
         description.title,
         *([where] if where else []),
+        # A school has several: whoever reads this has to know which.
+        *([f"Groupe : {party.title}"] if party.kind == PartyKind.GROUP and party.title else []),
         "",
         *(line for row, what in listed for line in _lines(tx, party, row, what, beside.get(row.registration_id, []))),
         "",

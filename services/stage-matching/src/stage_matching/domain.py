@@ -116,6 +116,14 @@ def describe(offer: Offer, description: Description, seats: Mapping[str, int], n
     return Decision(offer, (described(offer, now),))
 
 
+def why_not_begun(offer: Offer, seats: Mapping[str, int], now: datetime) -> Refusal | None:
+    """A new offer has a week to come: with past ones alone nobody would ever see it."""
+    this_week = weeks.week_of(now.astimezone(PARIS).date())
+    if offer.version > 0 or not seats or max(seats) >= this_week:
+        return None
+    return Refusal("weeks_over", "Toutes ces semaines sont passées : proposez des semaines à venir.")
+
+
 def described(offer: Offer, now: datetime) -> OfferDescribed:
     """The whole description of an offer, with its seats."""
     what = offer.description

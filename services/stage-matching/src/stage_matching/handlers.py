@@ -60,6 +60,9 @@ async def describe_offer(
     assert offer is not None
     if offer.host_id != host_id:
         return NOT_YOURS
+    if refusal := domain.why_not_begun(offer, seats, await tx.now()):
+        await store.drop_undescribed(tx, offer_id)
+        return refusal
     return await _describe(tx, offer, description, seats)
 
 

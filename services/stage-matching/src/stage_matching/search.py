@@ -44,6 +44,8 @@ async def offers(
             "host_name": row.host_name,
             "host_kind": row.host_kind,
             "fictitious": row.fictitious,
+            # Otherwise nobody would read an application: an import brought it, without an address.
+            "reachable": row.reachable,
             "labelled": row.label_ends_on is not None and row.label_ends_on >= now.astimezone(PARIS).date(),
             "distance_km": near[row.commune_code],
             "weeks": [week for week in row.weeks if week["iso_week"] >= next_week],

@@ -82,6 +82,11 @@ async def insert_offer(tx: Transaction, offer_id: UUID, host_id: UUID, descripti
     )
 
 
+async def drop_undescribed(tx: Transaction, offer_id: UUID) -> None:
+    """Takes the room for an offer back that was refused before it was ever described."""
+    await tx.execute("DELETE FROM offer WHERE offer_id = :id AND version = 0", id=offer_id)
+
+
 async def lock_offer(tx: Transaction, offer_id: UUID) -> Offer | None:
     """The offer with its row locked, or None."""
     return (await lock_offers(tx, [offer_id])).get(offer_id)
@@ -212,7 +217,8 @@ async def offers_near(
 ) -> Sequence[Row[Any]]:
     """Offers in sight of some communes, whose host answers, with a seat left in a week to come."""
     return await tx.fetch_all(
-        f"""SELECT o.*, h.host_name, h.kind AS host_kind, h.fictitious, h.label_ends_on, {_WEEKS_JSON}
+        f"""SELECT o.*, h.host_name, h.kind AS host_kind, h.fictitious, h.label_ends_on, {_WEEKS_JSON},
+                   NOT h.claimable OR h.contact_email IS NOT NULL AS reachable
             FROM offer o JOIN host h USING (host_id)
             WHERE o.commune_code = ANY(:communes) AND o.version > 0 AND NOT o.suspended AND h.suspended_reason IS NULL
               AND (CAST(:audience AS text) IS NULL OR :audience = ANY(o.audiences))

@@ -49,8 +49,8 @@
         // What was read while this was under way stays, also in another window; only what was sent goes.
         const sent = new Set(list.map((one) => JSON.stringify(one)));
         keep(load().filter((one) => !sent.has(JSON.stringify(one))));
-        const refused = receipts.filter((one) => one.outcome === 'refused');
-        if (refused.length) say(refused.map((one) => `${one.code} : ${one.detail}`).join(' '), 'say--no');
+        const told = receipts.filter((one) => one.detail);
+        if (told.length) say(told.map((one) => `${one.code} : ${one.detail}`).join(' '), 'say--no');
       }
     } catch { away = true; /* It stays, and goes with the next try. */ } finally { sending = false; show(); }
   }
