@@ -29,8 +29,8 @@ reset: .venv/.installed  ## empty the data directory
 # What T=seats names, its plural or not: the service's own tests, and those of the whole system that have its name.
 SERVICE_TESTS = $(wildcard services/*$(T:s=)*/tests tests/*/test_*$(T:s=)*.py)
 
-# Everything: two workers, a file at a time, the longest first (decision 0028).
-SIDE_BY_SIDE = -n 2 --dist loadfile --no-loadscope-reorder
+# Everything: two workers, a file at a time, the longest first (decision 0028). Each has a whole system beside it: on one core, one.
+SIDE_BY_SIDE = -n $(if $(filter 1,$(shell nproc)),1,2) --dist loadfile --no-loadscope-reorder
 
 test: .venv/.installed  ## the short tiers of every test, real parts included; T=seats for one service's
 	@$(BIN)/pytest -m "not long" --durations 10 --hypothesis-seed 0 $(if $(T),$(or $(SERVICE_TESTS),$(error no tests are named $(T))),$(SIDE_BY_SIDE)) $(TEST_ARGS)

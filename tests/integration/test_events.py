@@ -547,7 +547,9 @@ async def test_the_door_takes_readings_in_any_order_and_any_number_of_times(even
         # No more come in by a ticket than it is for, and whoever counts is told.
         many = {"code": rows[2]["code"], "visitor_count": 5, "at": datetime.now(UTC).isoformat()}
         (receipt,) = (await organiser.post(path, json={"check_ins": [many]})).json()["receipts"]
-        assert (receipt["outcome"], receipt["visitor_count"]) == ("accepted", 2) and "2\u202fpersonnes" in receipt["detail"]
+        assert (receipt["outcome"], receipt["visitor_count"]) == ("accepted", 2) and "2\u202fpersonnes" in receipt[
+            "detail"
+        ]
 
 
 @pytest.mark.parametrize("skew", [timedelta(0), timedelta(hours=3), timedelta(hours=-3)])
