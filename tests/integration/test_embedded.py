@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from common.embedded.stack import EmbeddedSettings, installed_services
+from common.testing import PATIENCE_SECONDS
 
 ESTUAIRE = Path(sys.executable).with_name("estuaire")
 
@@ -45,7 +46,12 @@ def environment(home: Path) -> dict[str, str]:
 
 def up(env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [ESTUAIRE, "up", "--no-demonstration"], env=env, capture_output=True, text=True, timeout=120, check=False
+        [ESTUAIRE, "up", "--no-demonstration"],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
     )
 
 
@@ -130,12 +136,12 @@ def test_a_killed_run_leaves_nothing_and_the_next_one_starts_fast(home: Path) ->
     assert len(children) >= 4 + len(installed_services()) - 1
     first.kill()
     first.wait()
-    _, alive = psutil.wait_procs(children, timeout=10)
+    _, alive = psutil.wait_procs(children, timeout=PATIENCE_SECONDS)
     assert [process.name() for process in alive] == []
     second, said = started("ready")
     assert "waiting for the schema registry" not in said, "it knew its schema ids"
     second.send_signal(signal.SIGINT)
-    output, _ = second.communicate(timeout=90)
+    output, _ = second.communicate(timeout=PATIENCE_SECONDS)
     assert second.returncode == 0 and "stopped; the data stay in" in output
     assert "was killed" not in output, output
     assert up_is_down(env)

@@ -320,7 +320,7 @@ async def test_a_schema_id_that_the_registry_contradicts_stops_the_service(runti
         env=env,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     assert "another registry, or one that lost its storage" in done.stderr

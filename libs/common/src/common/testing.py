@@ -10,9 +10,8 @@ import os
 import shutil
 import ssl
 import tempfile
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,9 +36,10 @@ from common.transaction import Transaction
 
 Result = TypeVar("Result")
 # How long a test waits for what another process brings about: for ever, as far as a machine that works is concerned.
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 300
 # How often a command that was given up is sent again: many times what a slow machine needs.
 _RETURNS_MAX = 100
+_ERRORS_SHOWN_MAX = 20
 # What starts the real parts; every other fixture of theirs asks for one of these.
 _STACKS = ("stack", "rig")
 _numbers = itertools.count(1)
@@ -64,6 +64,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         needs[item.path] = max(needs.get(item.path, 0), need)
     first = len(_STACKS) if hasattr(config, "workerinput") else None
     items.sort(key=lambda item: (needs[item.path] != first, needs[item.path]))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport]:
+    """Says with a test that fails which errors the services of its stack logged meanwhile: their logs go with the stack."""
+    report = yield
+    used = getattr(item, "funcargs", {}).values()
+    started = next((one for one in used if isinstance(one, Stack)), None)
+    if report.failed and started is not None:
+        lines = list(_errors_since(started, datetime.fromtimestamp(call.start, UTC)))
+        report.sections.append(("errors that the services logged", "\n".join(lines[-_ERRORS_SHOWN_MAX:]) or "none"))
+    return report
+
+
+def _errors_since(started: Stack, since: datetime) -> Iterator[str]:
+    for child in started.children.values():
+        for line in child.log_path.read_text(errors="replace").splitlines() if child.log_path.exists() else ():
+            with suppress(ValueError, KeyError, TypeError):
+                told = json.loads(line)
+                if told["level"] == "error" and datetime.fromisoformat(told["at"]) >= since:
+                    yield f"{child.name}: {line}"
 
 
 @pytest.fixture(scope="session")

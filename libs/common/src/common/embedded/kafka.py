@@ -70,7 +70,7 @@ class Kafka:
 
     def wait(self) -> None:
         """Returns when the broker accepts connections."""
-        self.child.wait_until(lambda: port_is_open(self._port), timeout_seconds=90)
+        self.child.wait_until(lambda: port_is_open(self._port))
 
     def _properties(self) -> str:
         listeners = advertised = f"PLAINTEXT://127.0.0.1:{self._port}"

