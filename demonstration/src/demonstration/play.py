@@ -117,6 +117,8 @@ class Demonstration:
         ) as bar:
             task = bar.add_task("school year", total=self._history_days)
             for back in range(self._history_days, 0, -_STEP_DAYS):
+                # A broker that dies now would else be away until the year is over.
+                self._stack.heal()
                 await self._set_clock(-back)
                 day = today - timedelta(days=back)
                 # Services that know nothing of each other: what happens in one cannot change another's play.
