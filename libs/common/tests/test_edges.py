@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlparse
@@ -34,7 +35,9 @@ from starlette.routing import Route
 
 from common import clock, services, tables
 from common.app import build_app
+from common.avro import Codec
 from common.budget import Budget
+from common.contracts import full_name
 from common.dead_letters import prune_foreign
 from common.embedded.parts import fetch, unpacked_registry
 from common.embedded.processes import EmbeddedError, free_port
@@ -47,6 +50,7 @@ from common.links import signed_link
 from common.log_view import LogView
 from common.mail import MailSender
 from common.runtime import Runtime
+from common.schema_ids import UNKNOWN_COUNT_MAX, SchemaIds, SchemaMismatch
 from common.telemetry import Metrics
 from common.testing import PATIENCE_SECONDS, FreshRuntime, http_client, settings_for, token_of
 
@@ -295,6 +299,31 @@ async def test_liveness_sees_a_frozen_consumer_and_forgives_a_waiting_one(runtim
     inbox._attempted_at -= 61
     inbox.positions.stopped.add(TopicPartition("t", 0))
     assert not inbox.frozen
+
+
+async def test_a_registry_that_does_not_know_yet_is_asked_again(runtime: Runtime) -> None:
+    """Just started, it answers before it has read its topic: nobody stops for that, unless it never comes to know."""
+    schema = {"type": "record", "namespace": "estuaire.planted", "name": f"Late{uuid4().hex[:8]}", "fields": []}
+    known = replace(runtime.contracts, schemas={**runtime.contracts.schemas, "planted/Late": {1: schema}})
+
+    def asking() -> SchemaIds:
+        name = full_name(schema)
+        codec = Codec({name: schema})
+        codec.learn(70_000, schema, write_as=name)
+        return SchemaIds(codec, database=runtime.database, registry=runtime.registry, contracts=known, written=(name,))
+
+    never, late = asking(), asking()
+    for _ in range(UNKNOWN_COUNT_MAX):
+        with pytest.raises(Unavailable, match="is it reading its topic"):
+            await never.agree_with_registry()
+    with pytest.raises(SchemaMismatch):
+        await never.agree_with_registry()
+    with pytest.raises(Unavailable):
+        await late.agree_with_registry()
+    schema_id = await runtime.registry.register(full_name(schema), schema)
+    # Another id is a contradiction at once.
+    with pytest.raises(SchemaMismatch, match=f"has id {schema_id} in the registry and 70000"):
+        await late.agree_with_registry()
 
 
 async def test_a_schema_id_that_the_registry_contradicts_stops_the_service(runtime: Runtime, parts: Stack) -> None:

@@ -15,6 +15,8 @@ from common.failures import Malformed, Unavailable
 from common.transaction import Database
 
 _ABSENT_SECONDS = 30.0
+# A registry that was just started answers before it has read its own topic: so often it may not know what it once gave us.
+UNKNOWN_COUNT_MAX = 60
 
 
 class SchemaMismatch(Exception):
@@ -42,6 +44,7 @@ class SchemaIds:
         self._read = read
         self._schemas: dict[int, Any] = {}
         self._absent: dict[int, float] = {}
+        self._unknown_count = 0
 
     @property
     def complete(self) -> bool:
@@ -68,12 +71,16 @@ class SchemaIds:
                 raise Unavailable(
                     f"{name} is not registered yet: the deploy job runs `estuaire schemas register` first"
                 )
+            if schema_id is None and self._unknown_count < UNKNOWN_COUNT_MAX:
+                self._unknown_count += 1
+                raise Unavailable(f"{name} is not in the registry, which gave it id {known}: is it reading its topic?")
             if known is not None and known != schema_id:
                 raise SchemaMismatch(
                     f"{name} has id {schema_id} in the registry and {known} in this database: another registry, or one that lost its storage"
                 )
             if known is None and schema_id is not None:
                 await self._store(schema_id, schema, write_as=name)
+        self._unknown_count = 0
         await self._learn_what_is_read()
 
     async def _learn_what_is_read(self) -> None:
