@@ -28,7 +28,7 @@ def environment_of_spark(home: Path) -> Path:
     venv = home / "venv"
     subprocess.run([UV, "venv", "-q", "--python", sys.executable, venv], check=True)
     # It is published as source only: what builds it is pinned by hashes too.
-    locks = ["--build-constraints", JOB / "build.lock", JOB / "requirements.lock"]
+    locks: list[str | Path] = ["--build-constraints", JOB / "build.lock", JOB / "requirements.lock"]
     installed = subprocess.run(
         [UV, "pip", "sync", "-q", "--require-hashes", *locks],
         env={**os.environ, "VIRTUAL_ENV": str(venv)},
