@@ -14,12 +14,14 @@ import duckdb
 from aiokafka import AIOKafkaProducer
 from fastavro import parse_schema, schemaless_writer
 from fastavro.utils import generate_one
+from pyiceberg.catalog.sql import SqlCatalog
 
 from common.embedded.stack import Stack
 from common.runtime import Runtime
 from common.topics import create_topics
 from dropout_observatory.lake.columns import Dataset, datasets
 from dropout_observatory.lake.files import Folder
+from dropout_observatory.lake.iceberg import Tables, catalogue_address
 from dropout_observatory.lake.sink import Sink
 
 SERVICE = "dropout-observatory"
@@ -60,9 +62,24 @@ class Lake:
                 "flush_seconds": 3600,
                 "compact_seconds": 3600,
                 "file_rows_max": 100_000,
+                "tables": self.tables(),
+                "tables_seconds": 0,
                 **changes,
             },
         )
+
+    def tables(self, address: str | None = None) -> Tables:
+        """The lake's Iceberg tables, with SQLite beside it unless said otherwise."""
+        return Tables(catalogue_address(address, self.folder), self.folder, self.datasets)
+
+    def rows_of_table(self, name: str, address: str | None = None) -> list[dict[str, Any]]:
+        """An Iceberg table's rows as whoever has the catalogue reads them, in the order of the log."""
+        catalog = SqlCatalog("estuaire", uri=catalogue_address(address, self.folder))
+        rows = catalog.load_table(("lake", name)).scan().to_arrow()
+        found: list[dict[str, Any]] = rows.sort_by(
+            [("kafka_partition", "ascending"), ("kafka_offset", "ascending")]
+        ).to_pylist()
+        return found
 
     async def written(self, **changes: Any) -> None:
         """A writer runs until everything published is written."""

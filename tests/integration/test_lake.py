@@ -293,6 +293,7 @@ class Writer:
             "ESTUAIRE_LAKE_FLUSH_SECONDS": "0.1",
             "ESTUAIRE_LAKE_COMPACT_SECONDS": "0.1",
             "ESTUAIRE_LAKE_FILE_ROWS_MAX": "10000",
+            "ESTUAIRE_LAKE_TABLES_SECONDS": "0",
             **environment,
         }
         with self._log.open("wb") as log:
@@ -321,7 +322,10 @@ class Writer:
             await asyncio.to_thread(process.wait)
 
 
-FAILPOINTS = ("after_files", "before_commit", "after_commit", "after_merge", "after_merge_commit")
+FAILPOINTS = (
+    *("after_files", "before_commit", "after_commit", "after_manifest", "after_table"),
+    *("after_merge", "after_merge_commit"),
+)
 
 
 async def test_killed_anywhere_it_loses_and_repeats_nothing(lake: Lake, tmp_path: Path) -> None:
@@ -336,6 +340,9 @@ async def test_killed_anywhere_it_loses_and_repeats_nothing(lake: Lake, tmp_path
             counts = f'SELECT count(*), count(DISTINCT place) FROM ({_PLACES} log."SeatHeld") AS place'
             ((row_count, place_count),) = connection.sql(counts).fetchall()
             assert row_count == place_count > 0
+        # A table names files that are there, none twice, and never more than the lake has.
+        places = [(row["kafka_partition"], row["kafka_offset"]) for row in lake.rows_of_table("seat_held")]
+        assert len(set(places)) == len(places) <= row_count
     await writer.until_it_has(len(published))
     with reading.opened(lake.folder, lake.datasets) as connection:
         checked = reading.counted(lake.folder, connection)
@@ -345,6 +352,7 @@ async def test_killed_anywhere_it_loses_and_repeats_nothing(lake: Lake, tmp_path
     found = rows(lake, "SeatHeld")
     assert sorted(row["event_id"] for row in found) == sorted(value["event_id"] for value in published)
     assert len({(row["kafka_partition"], row["kafka_offset"]) for row in found}) == len(published)
+    assert [row["event_id"] for row in lake.rows_of_table("seat_held")] == [row["event_id"] for row in found]
 
 
 async def test_operators_ask_and_verify(lake: Lake) -> None:

@@ -31,6 +31,8 @@ NAMES = frozenset(
         "lake.after_files",
         "lake.before_commit",
         "lake.after_commit",
+        "lake.after_manifest",
+        "lake.after_table",
         "lake.after_merge",
         "lake.after_merge_commit",
         "http.before_commit",

@@ -22,6 +22,7 @@ from common.settings import Settings
 from dropout_observatory.lake import ledger
 from dropout_observatory.lake.columns import datasets
 from dropout_observatory.lake.files import Folder
+from dropout_observatory.lake.iceberg import Tables, catalogue_address
 from dropout_observatory.lake.sink import Sink
 
 _log = logging.getLogger(__name__)
@@ -38,6 +39,12 @@ class LakeSettings(Settings):
     lake_flush_seconds: float = Field(default=60.0, gt=0, description="At the latest")
     lake_compact_seconds: float = Field(default=3600.0, gt=0, description="How often small files are merged")
     lake_file_rows_max: int = Field(default=1_000_000, ge=1)
+    lake_catalogue_url: str | None = Field(
+        default=None,
+        description="SQLAlchemy's address of the Iceberg catalogue, such as postgresql+psycopg://…?connect_timeout=5; "
+        "without it, SQLite beside a local lake; empty: no Iceberg tables",
+    )
+    lake_tables_seconds: float = Field(default=300.0, ge=0, description="So much the Iceberg tables may be behind")
 
 
 class LakeMetrics:
@@ -49,6 +56,11 @@ class LakeMetrics:
         self.lag = Gauge("estuaire_lake_lag", "Records published and not yet in the lake.", registry=registry)
         self.waits = Gauge(
             "estuaire_lake_waits", "1 while something holds it up: the readiness probe says what.", registry=registry
+        )
+        self.tables_wait = Gauge(
+            "estuaire_lake_tables_wait",
+            "1 while the Iceberg tables do not follow; the lake itself goes on.",
+            registry=registry,
         )
         self.unreadable = Gauge(
             "estuaire_lake_unreadable", "Records that the lake could not read and keeps aside.", registry=registry
@@ -62,9 +74,10 @@ class LakeMetrics:
 
 def sink_of(runtime: Runtime, given: LakeSettings, metrics: LakeMetrics) -> Sink:
     """The writer, not started; raises `ValueError` for an address that cannot be used."""
+    folder, known = Folder(given.lake_url), datasets(runtime.contracts)
     return Sink(
-        Folder(given.lake_url),
-        datasets(runtime.contracts),
+        folder,
+        known,
         database=runtime.database,
         registry=runtime.registry,
         contracts=runtime.contracts,
@@ -73,6 +86,8 @@ def sink_of(runtime: Runtime, given: LakeSettings, metrics: LakeMetrics) -> Sink
         flush_seconds=given.lake_flush_seconds,
         compact_seconds=given.lake_compact_seconds,
         file_rows_max=given.lake_file_rows_max,
+        tables=Tables(catalogue_address(given.lake_catalogue_url, folder), folder, known),
+        tables_seconds=given.lake_tables_seconds,
         told=metrics.told,
     )
 
@@ -107,6 +122,7 @@ def build_app(given: LakeSettings) -> FastAPI:
     @app.get("/metrics")
     async def scraped() -> Response:
         metrics.waits.set(bool(sink.problem))
+        metrics.tables_wait.set(bool(sink.tables.problem))
         async with runtime.database.transaction() as tx:
             metrics.unreadable.set(sum(row["unreadable_count"] for row in await ledger.positions(tx)))
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)

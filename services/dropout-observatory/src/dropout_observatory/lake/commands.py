@@ -18,6 +18,7 @@ from common.terminal import SCHEMAS, console, database_urls, fail, run
 from dropout_observatory.lake import dictionary, ledger, reading
 from dropout_observatory.lake.columns import Dataset, datasets
 from dropout_observatory.lake.files import Folder
+from dropout_observatory.lake.iceberg import Tables, catalogue_address
 
 app = typer.Typer(help="The analysts' lake: every fact as Parquet.", no_args_is_help=True)
 Address = Annotated[
@@ -94,8 +95,16 @@ def status(lake: Address = "") -> None:
 
 
 @app.command()
-def verify(lake: Address = "") -> None:
-    """Reads every file: its SHA-256 is the one noted, and each offset of the log is there exactly once."""
+def verify(
+    lake: Address = "",
+    catalogue: Annotated[
+        str | None,
+        typer.Option(
+            envvar="ESTUAIRE_LAKE_CATALOGUE_URL", help="Of the Iceberg tables; beside a local lake by itself."
+        ),
+    ] = None,
+) -> None:
+    """Reads every file: its SHA-256 is the one noted, each offset of the log is there exactly once, the tables agree."""
     folder = _folder(lake)
     total = sum(len(entry["files"]) for entry in _manifest(folder)["datasets"].values())
     damaged = list(reading.damaged(folder))
@@ -114,6 +123,26 @@ def verify(lake: Address = "") -> None:
     if wrong:
         raise fail(f"{len(wrong)} partitions do not add up")
     console.print(f"{total} files are whole, and every offset is there once")
+    _verify_tables(folder, catalogue_address(catalogue, folder))
+
+
+def _verify_tables(folder: Folder, address: str) -> None:
+    """Whether the Iceberg tables name the manifest's files; nothing where there are none."""
+    tables = Tables(address, folder, _datasets())
+    if not tables.exist():
+        console.print("there are no Iceberg tables")
+        return
+    try:
+        differences = tables.differences(_manifest(folder))
+    except Exception as error:  # whatever a catalogue may answer
+        raise fail(f"the Iceberg catalogue cannot be read: {error}") from None
+    for entry in differences:
+        console.print(f"{entry.table}: {entry.missing_count} files are missing, {entry.extra_count} are too many")
+    if differences:
+        raise fail(
+            f"{len(differences)} Iceberg tables are behind; the lake's writer makes them follow, its log says why not"
+        )
+    console.print("the Iceberg tables name the same files")
 
 
 @app.command("dictionary")

@@ -91,7 +91,11 @@ class Folder:
 
     def address(self, path: str) -> str:
         """The path as other engines are given it."""
-        return str(self.filesystem.unstrip_protocol(self.full(path))) if not self.is_local else self.full(path)
+        return self.full(path) if self.is_local else self.uri(path)
+
+    def uri(self, path: str) -> str:
+        """The path with its protocol, `file://` too, as a table names it."""
+        return str(self.filesystem.unstrip_protocol(self.full(path)))
 
     def write(self, path: str, data: bytes) -> None:
         """Writes a new file that lasts once this returns; half a file is one that no row names."""
@@ -121,6 +125,12 @@ class Folder:
         """Takes a file away, if it is there."""
         if self.filesystem.exists(self.full(path)):
             self.filesystem.rm_file(self.full(path))
+
+    def keep_only(self, path: str, names: set[str]) -> None:
+        """Takes away every file of a folder whose name is not among these."""
+        for full in self.filesystem.find(self.full(path)):
+            if PurePosixPath(full).name not in names:
+                self.filesystem.rm_file(full)
 
     def found(self) -> dict[str, int]:
         """Path to size of every data file that is there."""

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -30,6 +30,7 @@ from dropout_observatory.lake import ledger
 from dropout_observatory.lake.columns import Dataset, plain
 from dropout_observatory.lake.compaction import Merge, merged, to_merge
 from dropout_observatory.lake.files import MANIFEST, Folder, Part, manifest_of, parts_of
+from dropout_observatory.lake.iceberg import Tables
 from dropout_observatory.lake.ledger import Unreadable
 
 _log = logging.getLogger(__name__)
@@ -84,9 +85,14 @@ class Sink:
         flush_seconds: float,
         compact_seconds: float,
         file_rows_max: int,
+        tables: Tables | None = None,
+        tables_seconds: float = 300,
         told: Callable[[int, int], None] = lambda row_count, lag: None,
     ) -> None:
-        """`told` hears again and again how many rows were written since, and how many records are left."""
+        """`tables` follow the manifest, at most so many seconds behind.
+
+        `told` hears again and again how many rows were written since, and how many records are left.
+        """
         self.folder = folder
         self.datasets = datasets
         self._by_name = {dataset.name: dataset for dataset in datasets.values()}
@@ -95,6 +101,7 @@ class Sink:
         self._bootstrap_servers = bootstrap_servers
         self._flush_count, self._flush_seconds = flush_count, flush_seconds
         self._compact_seconds, self._file_rows_max = compact_seconds, file_rows_max
+        self.tables, self._tables_seconds = tables or Tables("", folder, datasets), tables_seconds
         self._told = told
         self.codec = PlainCodec(datasets)
         self.schema_ids = SchemaIds(
@@ -110,6 +117,9 @@ class Sink:
         self._log_view = LogView(bootstrap_servers)
         self._expected: dict[TopicPartition, int] = {}
         self._ends: dict[TopicPartition, int] = {}
+        self._behind, self._followed_at = True, -math.inf
+        # Files that no row names any more, and that a table may name still.
+        self._gone: set[str] = set()
         # Why it does not go on, for whoever looks; empty while it does.
         self.problem = "it has not started yet"
 
@@ -156,8 +166,7 @@ class Sink:
                 f"{len(damaged)} files of the lake are missing or cut, the first is {damaged[0]}: "
                 "put them back, or write the whole lake anew with `estuaire lake restart`"
             )
-        for path in found.keys() - known.keys():
-            await asyncio.to_thread(self.folder.remove, path)
+        await self._let_tables_follow(gone=found.keys() - known.keys(), now=True)
 
     async def _try_again(self) -> None:
         """What could not be read before may be now, by what this process knows."""
@@ -230,6 +239,8 @@ class Sink:
                 compacted_at = time.monotonic()
                 if await self._look_for_partitions():
                     buffer = {}  # everything since the stored positions is read again
+            if self._behind and now - self._followed_at >= self._tables_seconds:
+                await self._let_tables_follow()
             if done:
                 return
 
@@ -317,6 +328,7 @@ class Sink:
         await _reach("lake.after_commit")
         self._expected |= stands
         await self._write_manifest()
+        await self._let_tables_follow()
 
     def _write(self, files: Sequence[tuple[Part, bytes]]) -> None:
         for part, data in files:
@@ -326,6 +338,28 @@ class Sink:
         async with self._database.transaction() as tx:
             content = manifest_of(await ledger.parts(tx), await ledger.positions(tx), self._by_name)
         await asyncio.to_thread(self.folder.replace, MANIFEST, content)
+        await _reach("lake.after_manifest")
+
+    async def _let_tables_follow(self, *, gone: Collection[str] = (), now: bool = False) -> None:
+        """After the manifest, the tables: at once where files are gone, else in time. What neither names any more is removed.
+
+        Whoever reads one of them finds every file that it names; who lists the folder sees a row twice meanwhile.
+        """
+        self._gone.update(gone)
+        self._behind = True
+        due = now or time.monotonic() - self._followed_at >= self._tables_seconds
+        if not due and (not gone or self.tables.problem):
+            return
+        self._followed_at = time.monotonic()
+        await self.tables.load()
+        async with self._database.transaction() as tx:
+            parts = await ledger.parts(tx)
+        if not await self.tables.follow(parts):
+            return
+        for path in self._gone - {part.path for part in parts}:
+            await asyncio.to_thread(self.folder.remove, path)
+        self._gone.clear()
+        self._behind = False
 
     # -- compaction
 
@@ -336,6 +370,7 @@ class Sink:
             known = await ledger.parts(tx)
         for merge in to_merge(known, self._by_name, self._file_rows_max):
             await self._merge(merge)
+        await self.tables.tidy()
 
     async def _merge(self, merge: Merge) -> None:
         assert self._owner_id is not None
@@ -348,10 +383,8 @@ class Sink:
             await ledger.drop(tx, merge.parts)
             await ledger.add(tx, [part for part, _ in files])
         await _reach("lake.after_merge_commit")
-        # Whoever reads the manifest finds every file that it names; who asks the folder sees a row twice for a moment.
         await self._write_manifest()
-        for part in merge.parts:
-            await asyncio.to_thread(self.folder.remove, part.path)
+        await self._let_tables_follow(gone=[part.path for part in merge.parts])
 
 
 async def _reach(name: str) -> None:
