@@ -56,7 +56,7 @@ async def test_nobody_applies_where_nobody_reads(stages: Stages, query: Query) -
     assert (refused.status_code, refused.json()["reason"]) == (409, "host_unreachable")
     assert "appelez-le" in refused.json()["detail"]
     # Nor is anybody invited to: where it is found, it is said before a letter is written.
-    near = {"commune_code": "76540", "radius_km": 200}
+    near: dict[str, Any] = {"commune_code": "76540", "radius_km": 200}
     listed = (await seeker.get("/v1/offers", params=near)).json()["offers"]
     told = {one["offer_id"]: one["reachable"] for one in listed}
     assert (told[str(unreachable)], told[str(reachable)]) == (False, True)

@@ -48,7 +48,23 @@ class Body(BaseModel):
     inner: Inner
 
 
-WRONG = (None, "", "x", "xxxx", "X1", [], ["a", "b"], {}, 0, 10, 1.5, True, "nan", "2027-01-31T14:30:00", "2027-01-31")
+WRONG: tuple[Any, ...] = (
+    None,
+    "",
+    "x",
+    "xxxx",
+    "X1",
+    [],
+    ["a", "b"],
+    {},
+    0,
+    10,
+    1.5,
+    True,
+    "nan",
+    "2027-01-31T14:30:00",
+    "2027-01-31",
+)
 
 
 @pytest.mark.parametrize("value", WRONG, ids=repr)
