@@ -19,8 +19,9 @@ _ROUNDS_MAX = 1000
 _FREE_ROUNDS_MAX = 12
 _SPARED_MAX = 300
 _TOLERANCE = 1e-9
-# Of CP-SAT's own clock, the same on every machine. What it has by then is a valid choice, perhaps not the least.
-_CHOICE_SECONDS_MAX = 20.0
+# Of CP-SAT's own clock, the same on every machine. What it has by then is a valid choice, perhaps not the least: of the thirteen
+# tables of a school year a proof that it is the least takes twenty times as long, in each round.
+_CHOICE_SECONDS_MAX = 1.0
 
 # How many people, or how much of an amount, each organisation told of, by cell; a cell that is left out: nobody.
 Knowledge = Mapping[str, Mapping[CellId, int]]
@@ -168,13 +169,14 @@ class _Protection:
             if table.kind == "public"
             for row in _rows(self.lattice, self.true, table, key, figure)
         )
+        empty = _empty(self.lattice, self.true)
         grown = _grown(self.lattice, self.true, self.earlier)
-        views = [_View("now", self.lattice, (*known, *grown), shown, {})]
+        views = [_View("now", self.lattice, (*known, *empty, *grown), shown, {})]
         if self.earlier:
             last = {key: numbers[-1][1] for key, numbers in self.history.items()}
             withheld = {self.number[key]: rows for key, rows in last.items() if key in self.number}
             gone = tuple(row for key, rows in last.items() if key not in self.number for row in rows)
-            views.append(_View("as if nothing had moved", self.lattice, (*known, *gone), shown, withheld))
+            views.append(_View("as if nothing had moved", self.lattice, (*known, *empty, *gone), shown, withheld))
         for past in self.earlier:
             rising = {place: _at_most(self.lattice, past, item) for place, item in enumerate(self.items)}
             if any(rising.values()):
@@ -378,8 +380,19 @@ def _strict(lattice: Lattice, release: Release, others: Sequence[Release]) -> _V
         if figure.value is not None and figure.as_of == release.number
         for row in _rows(lattice, release, table, key, figure)
     ]
-    fixed = (*rows, *_grown(lattice, release, others))
+    fixed = (*rows, *_empty(lattice, release), *_grown(lattice, release, others))
     return _View(f"release {release.number}", lattice, fixed, {}, {}, of_this=False)
+
+
+def _empty(lattice: Lattice, release: Release) -> tuple[Row, ...]:
+    """Nobody is there, as everybody knows."""
+    empty = {(table.measure, code) for table in release.tables for code in table.empty}
+    measures = {measure for measure, _ in empty}
+    return tuple(
+        Row(((column, 1),), 0, 0)
+        for (measure, at), column in lattice.cells.items()
+        if measure in measures and any((measure, code) in empty for code in at)
+    )
 
 
 def _grown(lattice: Lattice, release: Release, others: Sequence[Release]) -> tuple[Row, ...]:
@@ -405,6 +418,8 @@ def _certain(reading: Reading, protection: _Protection) -> dict[int, Bound]:
     certain = dict(protection.bounds(reading, "now", "", exact=True))
     for column in reading.known.keys() & protection.lattice.judged:
         item = reading.known_from[column]
+        if item is None and not reading.known[column]:
+            continue  # nobody is there, as everybody knows
         support = frozenset(() if item is None else (item,))
         certain[column] = Bound(reading.known[column], reading.known[column], support, support)
     return certain

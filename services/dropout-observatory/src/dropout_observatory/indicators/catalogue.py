@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import cache
 
 from dropout_observatory import words
 from dropout_observatory.release import Dimension, Overlap, Sum
 from territory import reference
+from territory.months import months_after
 
 ALL, REGION = "all", "region"
 MONTHS = {
@@ -32,6 +34,7 @@ MONTHS = {
 }
 # First week, week after the last, of the classes in which delays are counted; the last has no end.
 WEEKS = ((0, 2), (2, 4), (4, 8), (8, 13), (13, 26), (26, None))
+_FATES = {"offered": "Première proposition", "without": "Sans proposition à ce jour"}
 _PRESENCES = {**words.PRESENCES, "NOT_ASKED": "Pas encore demandé"}
 _OUTCOMES = {**words.OUTCOMES, "OPEN": "Situation ouverte"}
 _WAITING, _NO_MORE = ("reported", "accompanied"), ("offered", "admitted", "ended")
@@ -99,6 +102,19 @@ def catalogue() -> dict[str, Codes]:
 def label(dimension: str, code: str) -> str:
     """The French words of a code; the code itself where nobody knows it any more."""
     return catalogue()[dimension].labels.get(code, code)
+
+
+def empty(dimension: str, school_year: str, known_on: date) -> tuple[str, ...]:
+    """The codes in which nobody of a school year can be by a day, as everybody knows: months to come, weeks that have not passed."""
+    begins = date(int(school_year[:4]), 9, 1)
+    if dimension == "month":
+        return tuple(code for n, code in enumerate(MONTHS) if months_after(begins, n) >= known_on)
+    if dimension == "delay":
+        weeks = (known_on - begins).days // 7
+        return tuple(
+            f"{fate}:{_span(first, after)}" for fate in _FATES for first, after in WEEKS if first > max(0, weeks)
+        )
+    return ()
 
 
 # -- territory
@@ -195,16 +211,19 @@ def _path() -> Codes:
 
 def _delays() -> Codes:
     """A life table: how many weeks after it was reported a case was first offered something, or was last seen without."""
-    fates = {"offered": "Première proposition", "without": "Sans proposition à ce jour"}
-    spans = [f"{first}-{after}" if after else f"{first}+" for first, after in WEEKS]
-    classes = {fate: tuple(f"{fate}:{span}" for span in spans) for fate in fates}
-    labels = {f"{fate}:{span}": f"{fates[fate]}, {_weeks_words(span)}" for fate in fates for span in spans}
+    spans = [_span(first, after) for first, after in WEEKS]
+    classes = {fate: tuple(f"{fate}:{span}" for span in spans) for fate in _FATES}
+    labels = {f"{fate}:{span}": f"{_FATES[fate]}, {_weeks_words(span)}" for fate in _FATES for span in spans}
     return Codes(
-        Dimension("delay", ALL, (Sum(ALL, tuple(fates)), *(Sum(fate, inside) for fate, inside in classes.items()))),
-        {ALL: "Toutes", **fates, **labels},
-        {ALL: (ALL,), "fate": tuple(fates), "class": tuple(labels)},
+        Dimension("delay", ALL, (Sum(ALL, tuple(_FATES)), *(Sum(fate, inside) for fate, inside in classes.items()))),
+        {ALL: "Toutes", **_FATES, **labels},
+        {ALL: (ALL,), "fate": tuple(_FATES), "class": tuple(labels)},
         {code: (ALL, fate, code) for fate, inside in classes.items() for code in inside},
     )
+
+
+def _span(first: int, after: int | None) -> str:
+    return f"{first}-{after}" if after else f"{first}+"
 
 
 def _weeks_words(span: str) -> str:

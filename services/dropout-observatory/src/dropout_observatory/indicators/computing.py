@@ -18,7 +18,7 @@ import duckdb
 import pyarrow as pa
 
 from dropout_observatory.indicators.catalogue import Codes, context_of_communes
-from dropout_observatory.indicators.definitions import BadDefinitionError, Definition
+from dropout_observatory.indicators.definitions import BadDefinitionError, Definition, measure_of
 from dropout_observatory.release import Cell, CellId, Dimension, Key, Table
 from territory import reference
 from territory.working_time import PARIS
@@ -76,9 +76,10 @@ def count(
     definitions: Iterable[Definition],
     catalogue: Mapping[str, Codes],
     school_years: Sequence[str],
+    known_on: date,
     told_by: Mapping[UUID, str],
 ) -> Counted:
-    """Every cell of the definitions in some school years, by the views that `know` made.
+    """Every cell of the definitions in some school years, by the views that `know` made for the day.
 
     `told_by`: of each case the organisation that reported it. Raises `BadDefinitionError` and `UnknownCodeError`.
     """
@@ -94,16 +95,19 @@ def count(
         shown = [_shown(catalogue[name], levels) for name, levels in definition.dimensions.items()]
         found = {tuple(row[:-2]): (row[-2], row[-1]) for row in _counted(connection, definition)}
         for year in school_years:
-            table = definition.table(year)
+            table = definition.table(year, known_on)
             tables.append(table)
             each = {key: found.get((year, *key), (0, 0)) for key in product(*shown)}
-            cells[table.name] = {key: _cell(definition, *numbers) for key, numbers in each.items()}
+            nobody = {key for key in each if any(code in table.empty for code in zip(table.dimensions, key, strict=True))}
+            if wrong := [key for key in nobody if each[key] != (0, 0)]:
+                raise UnknownCodeError(f"{table.name}: somebody is in {' × '.join(wrong[0])}, where nobody can be yet")
+            cells[table.name] = {key: _cell(definition, *each[key]) for key in each if key not in nobody}
         if definition.secrecy.kind == "count":
             totals = {name: catalogue[name].dimension.total for name in definition.dimensions}
             for organisation, year, *key, people in _counted_by_organisation(connection, definition):
                 if year in school_years:
                     at = ((name, code) for name, code in zip(totals, key, strict=True) if code != totals[name])
-                    known[organisation][definition.table(year).measure, tuple(sorted(at))] = people
+                    known[organisation][measure_of(definition.secrecy.measure, year), tuple(sorted(at))] = people
     return Counted(tuple(catalogue[name].dimension for name in used), tuple(tables), cells, _merged(known))
 
 

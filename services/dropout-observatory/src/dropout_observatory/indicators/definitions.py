@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from dropout_observatory.indicators.catalogue import LEVELS_SHOWN
+from dropout_observatory.indicators.catalogue import LEVELS_SHOWN, empty
 from dropout_observatory.release import Table
 
 _FOLDER = Path(__file__).with_name("definitions")
@@ -95,9 +95,10 @@ class Definition(_Frozen):
         """Of all that it says: another hash under the same version is a definition that changed in silence."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
-    def table(self, school_year: str) -> Table:
-        """Its table of one school year."""
+    def table(self, school_year: str, known_on: date) -> Table:
+        """Its table of one school year, as of a day."""
         rule = self.secrecy
+        nobody = [(name, code) for name in self.dimensions for code in empty(name, school_year, known_on)]
         return Table(
             f"{self.name}/{school_year}",
             measure_of(rule.measure, school_year),
@@ -107,6 +108,7 @@ class Definition(_Frozen):
             of=None if rule.of is None else measure_of(rule.of, school_year),
             decimals=rule.decimals,
             people_min=rule.people_min,
+            empty=tuple(nobody),
         )
 
 

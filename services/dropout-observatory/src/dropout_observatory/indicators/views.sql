@@ -10,7 +10,8 @@ UNION ALL BY NAME
 SELECT aggregate_id, aggregate_version, occurred_at, steps FROM CaseFollowed;
 DELETE FROM known_message WHERE occurred_at > getvariable('known_at');
 
--- One row for each case that counts. `level`, `factors`: a value of a newer contract is OTHER. `delay`: see the catalogue.
+-- One row for each case that counts. `level`, `factors`: a value of a newer contract is OTHER. `delay` (see the catalogue) begins when
+-- a case was reported, and never before the month in which they left, which may have been corrected since.
 CREATE OR REPLACE TEMP TABLE known_case AS
 WITH folded AS (
     SELECT
@@ -40,7 +41,7 @@ WITH folded AS (
         [one.kind FOR one IN steps] AS kinds
     FROM told
 ), looked AS (
-    SELECT *, greatest(0, date_diff('day', reported_on, COALESCE(offered_on, ended_on, getvariable('known_on')))) // 7 AS weeks
+    SELECT *, greatest(0, date_diff('day', greatest(reported_on, left_month), COALESCE(offered_on, ended_on, getvariable('known_on')))) // 7 AS weeks
     FROM walked
 )
 SELECT
