@@ -61,6 +61,11 @@ def know(connection: duckdb.DuckDBPyConnection, known_on: date) -> None:
     connection.execute(_VIEWS)
 
 
+def school_years(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Those in which somebody is known to have left, the first one first."""
+    return [year for (year,) in connection.execute("SELECT DISTINCT school_year FROM known_case ORDER BY 1").fetchall()]
+
+
 def checked(connection: duckdb.DuckDBPyConnection, definition: Definition) -> None:
     """Raises `BadDefinitionError` where the SQL cannot be run, or has not the columns that it must have."""
     try:
@@ -98,7 +103,9 @@ def count(
             table = definition.table(year, known_on)
             tables.append(table)
             each = {key: found.get((year, *key), (0, 0)) for key in product(*shown)}
-            nobody = {key for key in each if any(code in table.empty for code in zip(table.dimensions, key, strict=True))}
+            nobody = {
+                key for key in each if any(code in table.empty for code in zip(table.dimensions, key, strict=True))
+            }
             if wrong := [key for key in nobody if each[key] != (0, 0)]:
                 raise UnknownCodeError(f"{table.name}: somebody is in {' × '.join(wrong[0])}, where nobody can be yet")
             cells[table.name] = {key: _cell(definition, *each[key]) for key in each if key not in nobody}

@@ -37,7 +37,7 @@ def sql(
     ] = None,
 ) -> None:
     """Asks by SQL: a view for each record, such as SeatHeld; log.SeatHeld as the log has it, messages sent twice twice."""
-    connection = _opened(_folder(lake), str(database) if database else ":memory:")
+    connection = _opened(folder_of(lake), str(database) if database else ":memory:")
     if query:
         _answer(connection, query, csv=csv)
     elif database:
@@ -80,7 +80,7 @@ def _answer(connection: duckdb.DuckDBPyConnection, query: str, *, csv: bool) -> 
 @app.command()
 def status(lake: Address = "") -> None:
     """Lists the records with their rows and files, and what could not be read."""
-    manifest = _manifest(_folder(lake))
+    manifest = _manifest(folder_of(lake))
     table = Table("record", "version", "rows", "files", "MB")
     for name, entry in manifest["datasets"].items():
         size = sum(file["byte_count"] for file in entry["files"]) / 1e6
@@ -96,7 +96,7 @@ def status(lake: Address = "") -> None:
 @app.command()
 def verify(lake: Address = "") -> None:
     """Reads every file: its SHA-256 is the one noted, and each offset of the log is there exactly once."""
-    folder = _folder(lake)
+    folder = folder_of(lake)
     total = sum(len(entry["files"]) for entry in _manifest(folder)["datasets"].values())
     damaged = list(reading.damaged(folder))
     for path in damaged:
@@ -150,7 +150,8 @@ def _datasets() -> Mapping[str, Dataset]:
     return datasets(contracts.load(SCHEMAS))
 
 
-def _folder(address: str) -> Folder:
+def folder_of(address: str) -> Folder:
+    """The folder of a lake, by its address or that of the embedded run."""
     if not address:
         from common.embedded.stack import EmbeddedSettings
 
