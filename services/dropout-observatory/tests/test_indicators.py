@@ -213,8 +213,8 @@ def test_nobody_is_in_a_month_to_come(counted: tuple[date, computing.Counted]) -
 
 @pytest.fixture(scope="module")
 def chain(folder: Folder, history: small_lakes.History) -> list[Release]:
-    """Three weeks of one indicator by territory and month, each attacked together with those before it."""
-    chosen = {name: definitions()[name] for name in ("cases-by-epci", "cases-by-month", "cases-linked")}
+    """Three weeks of two indicators by department, each attacked together with those before it."""
+    chosen = {name: definitions()[name] for name in ("cases-by-month", "cases-linked")}
     texts: list[str] = []
     for week in range(3):
         day = date(2027, 3, 1) + timedelta(weeks=week)
@@ -236,7 +236,7 @@ def test_a_release_is_the_same_whoever_makes_it(
     chain: list[Release], folder: Folder, history: small_lakes.History
 ) -> None:
     """Byte for byte, also from messages that came in another order."""
-    chosen = {name: definitions()[name] for name in ("cases-by-epci", "cases-by-month", "cases-linked")}
+    chosen = {name: definitions()[name] for name in ("cases-by-month", "cases-linked")}
     told_by = dict(reversed(history.told_by.items()))
     again = prepared(folder, small_lakes.case_datasets(), date(2027, 3, 1), Before((), told_by), print, chosen)
     assert again.text() == chain[0].text()
