@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from datetime import date, timedelta
 from uuid import uuid4
 
@@ -12,12 +14,26 @@ from aiokafka import TopicPartition
 from prometheus_client import CollectorRegistry
 from sqlalchemy.exc import DBAPIError
 
+import small_lakes
+from common.embedded.stack import Stack
 from common.runtime import Runtime
-from common.testing import FreshRuntime, set_clock
-from dropout_observatory.indicators import releases
-from dropout_observatory.indicators.weekly import OVERTAKEN, PUBLISHED, REFUSED, Weekly, WeeklyMetrics, monday_of
+from common.testing import FreshRuntime, estuaire, service_named, set_clock
+from dropout_observatory import publication
+from dropout_observatory.indicators import publishing, releases
+from dropout_observatory.indicators.definitions import definitions
+from dropout_observatory.indicators.weekly import (
+    OVERTAKEN,
+    PUBLISHED,
+    REFUSED,
+    Weekly,
+    WeeklyMetrics,
+    in_a_child,
+    monday_of,
+)
 from dropout_observatory.lake import ledger
-from dropout_observatory.release import Dimension, Figure, Release, Sum, Table
+from dropout_observatory.lake.files import Folder
+from dropout_observatory.release import Cell, Dimension, Figure, Key, Release, Sum, Table
+from tests.integration.lake import SERVICE
 
 
 def made(number: int, known_on: str, previous: str | None, value: float = 40) -> Release:
@@ -79,6 +95,70 @@ async def test_only_what_follows_is_added(runtime: Runtime) -> None:
                         "SELECT v.*", "SELECT v.n, v.d::date, v.s, v.p"
                     )
                 )
+
+
+# -- from the lake
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    """A lake of one school year."""
+    made = Folder(str(tmp_path_factory.mktemp("lake")))
+    small_lakes.written(made, small_lakes.drawn(random.Random(5), 120, 2025, 1).messages)
+    return made
+
+
+async def test_what_a_broken_publisher_lets_out_reaches_nobody(
+    runtime: Runtime, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planted: one that withholds nothing. The attack names the cells, which are noted, and there is no release."""
+
+    def let_out(head: Release, cells: Mapping[str, Mapping[Key, Cell]], *_: object) -> Release:
+        shown = {
+            name: {key: Figure(cell.people, head.number) for key, cell in one.items()} for name, one in cells.items()
+        }
+        return replace(head, figures=shown)
+
+    chosen = {"cases-by-month": definitions()["cases-by-month"]}
+    monkeypatch.setattr(publishing, "definitions", lambda: chosen)
+    known = small_lakes.case_datasets()
+    monkeypatch.setattr(publication, "protect", let_out)
+    with pytest.raises(publishing.RefusedError, match="territory dep:61@2026"):
+        await publishing.publish(runtime.database, folder, known, date(2026, 6, 1), print)
+    async with runtime.database.transaction() as tx:
+        assert await releases.latest(tx) is None
+        (reasons,) = (await releases.refused(tx)).values()
+    assert any("month" in reason and "everybody knows" in reason for reason in reasons)
+    monkeypatch.undo()
+    monkeypatch.setattr(publishing, "definitions", lambda: chosen)
+    made = await publishing.publish(runtime.database, folder, known, date(2026, 6, 1), print)
+    with pytest.raises(releases.OvertakenError):
+        await publishing.publish(runtime.database, folder, known, date(2026, 6, 1), print)
+    async with runtime.database.transaction() as tx:
+        assert await releases.latest(tx) == made and not await releases.refused(tx)
+
+
+async def test_by_hand_and_by_the_weekly_process(stack: Stack, runtime: Runtime, folder: Folder) -> None:
+    """Made, listed and attacked anew on the command line; the next by the process that the lake starts."""
+    address = {"ESTUAIRE_DATABASE_URL": runtime.settings.database_url, "ESTUAIRE_LAKE_URL": folder.root}
+    status, said = await estuaire(stack, SERVICE, "observatory", "release", "--known-on", "2030-01-07", **address)
+    assert status == 1 and "has not begun" in said
+    status, said = await estuaire(stack, SERVICE, "observatory", "release", "--known-on", "2026-06-01", **address)
+    assert status == 0 and "release 1 of 2026-06-01" in said, said
+    environment = {**stack.environment(service_named(stack, SERVICE)), **address, "ESTUAIRE_HTTP_PORT": "1"}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        assert await in_a_child(date(2026, 6, 8)) == PUBLISHED
+        assert await in_a_child(date(2026, 6, 8)) == OVERTAKEN
+    status, said = await estuaire(stack, SERVICE, "observatory", "releases", **address)
+    assert status == 0 and "2026-06-01" in said and "2026-06-08" in said, said
+    status, said = await estuaire(stack, SERVICE, "observatory", "verify", **address)
+    assert status == 0 and "2 releases follow each other" in said, said
+    async with runtime.database.transaction() as tx:
+        await tx.execute("UPDATE published_release SET text = replace(text, 'secret', '12') WHERE number = 2")
+    status, said = await estuaire(stack, SERVICE, "observatory", "verify", **address)
+    assert status == 1 and "release 2 is not as it was published" in said, said
 
 
 # -- each Monday
