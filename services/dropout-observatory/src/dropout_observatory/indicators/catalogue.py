@@ -205,7 +205,7 @@ def _path() -> Codes:
         dimension=Dimension("path", ALL, (Sum(ALL, ("waiting", *_NO_MORE)), Sum("waiting", _WAITING))),
         labels={**plain.labels, "waiting": "En attente d’une première proposition"},
         levels={**plain.levels, "waiting": ("waiting",)},
-        members=plain.members | {step: (ALL, "waiting", step) for step in _WAITING},
+        members={**plain.members, **{step: (ALL, "waiting", step) for step in _WAITING}},
     )
 
 
