@@ -179,6 +179,11 @@ class _Attack:
             if measure in measures and any((measure, name, code) in told for name, code in inside)
         }
 
+    @cached_property
+    def _opened(self) -> set[int]:
+        """The cells that were known to be empty once and may not be now: that old numbers say so still is no news."""
+        return {column for past in self.releases for column in self._nobody(past)} - self._nobody(self.last)
+
     def _of_its_day(self, release: dict[str, Any]) -> list[Clue]:
         """Only what is said of the day of one release, and limits from the others where numbers never fall."""
         clues = [Clue(((column, 1),), 0, 0) for column in self._nobody(release)]
@@ -264,7 +269,7 @@ class _Attack:
                 narrowed = column in withheld or (column not in shown and count[0] < self.people_min)
             else:
                 narrowed = low < self.people_min
-            if narrowed:
+            if narrowed and not (not of_its_day and low == high == 0 and column in self._opened):
                 yield self._finding(column, low, high, reader, why, release)
 
     def _movements(self, before: Mapping[int, Interval], now: Mapping[int, Interval], number: int) -> Iterator[Finding]:

@@ -182,9 +182,9 @@ class Reading:
 
     def small_rests(
         self, own: Mapping[int, int], people_min: int, percent: int
-    ) -> Iterator[tuple[tuple[int, ...], frozenset[int]]]:
+    ) -> Iterator[tuple[tuple[int, ...], float, frozenset[int]]]:
         """Sums that leave too little for the cells that are not fixed: few people besides the reader's, or of an amount so
-        much of the reader's that all of it is nearly theirs. The cells, and the numbers that say so.
+        much of the reader's that all of it is nearly theirs. The cells, what is left for them, and the numbers that say so.
 
         No linear programme is needed for these, and they are nearly all there is to be found.
         """
@@ -198,7 +198,7 @@ class Reading:
             narrowed = mine * 100 > percent * rest if total in self.lattice.amounts else rest - mine < people_min
             if free and narrowed:
                 items = {self.known_from[column] for column, _ in row.terms if column in self.known}
-                yield free, frozenset(item for item in items if item is not None)
+                yield free, rest, frozenset(item for item in items if item is not None)
 
     def _grouped(self, rows: Iterable[tuple[Row, int | None]]) -> list[Group]:
         parent: dict[int, int] = {}

@@ -60,6 +60,8 @@ class _View:
     shown: Mapping[int, tuple[Row, ...]]
     withheld: Mapping[int, tuple[Row, ...]]
     of_this: bool = True
+    # Whether numbers of before stand for those of now.
+    is_old: bool = False
 
     def reading(self, hidden: frozenset[int]) -> Reading:
         """What it says when these numbers are withheld."""
@@ -108,6 +110,9 @@ class _Protection:
         self.items = self._items(cells)
         self.number = {item.key: place for place, item in enumerate(self.items)}
         self.of_column = {item.column: place for place, item in enumerate(self.items) if not item.key[0]}
+        # Known to be empty once, and not any more: that old numbers say so still is no news.
+        once = {row.terms[0][0] for past in earlier for row in _empty(self.lattice, past)}
+        self.opened = once - {row.terms[0][0] for row in _empty(self.lattice, self.true)}
         self.views = self._views()
         self.memory: dict[object, dict[int, Bound] | None] = {}
         self.past = [_certain(_strict(self.lattice, past, earlier).reading(frozenset()), self) for past in earlier]
@@ -176,7 +181,9 @@ class _Protection:
             last = {key: numbers[-1][1] for key, numbers in self.history.items()}
             withheld = {self.number[key]: rows for key, rows in last.items() if key in self.number}
             gone = tuple(row for key, rows in last.items() if key not in self.number for row in rows)
-            views.append(_View("as if nothing had moved", self.lattice, (*known, *empty, *gone), shown, withheld))
+            views.append(
+                _View("as if nothing had moved", self.lattice, (*known, *empty, *gone), shown, withheld, is_old=True)
+            )
         for past in self.earlier:
             rising = {place: _at_most(self.lattice, past, item) for place, item in enumerate(self.items)}
             if any(rising.values()):
@@ -241,12 +248,13 @@ class _Protection:
         yield list(self._movements(hidden))
 
     def _small_rests(self, hidden: frozenset[int], view: _View, reading: Reading, reader: str) -> Iterator[Cut]:
-        for columns, support in reading.small_rests(
+        for columns, rest, support in reading.small_rests(
             self._own(reader), self.rules.people_min, self.rules.dominance_percent
         ):
             for column in columns:
                 place = self.of_column.get(column)
-                if column in self.lattice.judged and not (reader and place not in hidden):
+                old_news = view.is_old and rest == 0 and column in self.opened
+                if column in self.lattice.judged and not old_news and not (reader and place not in hidden):
                     yield self._cut(support, place if view.of_this else None, column)
 
     def _levels(self, hidden: frozenset[int], view: _View, reading: Reading, reader: str) -> Iterator[Cut]:
@@ -257,6 +265,8 @@ class _Protection:
             place = self.of_column.get(column)
             amount = column in self.lattice.amounts
             if (reader and place not in hidden) or (bound.low >= people_min and not amount):
+                continue
+            if view.is_old and bound.low == bound.high == 0 and column in self.opened:
                 continue
             if amount and place is None and self._enough(column, reading, bounds):
                 continue
