@@ -117,6 +117,27 @@ def test_a_missing_secondary_cell_is_found() -> None:
     assert found(told(SAFE | {"d": n(23)}))["cases, level c"].high == 3
 
 
+def test_what_everybody_knows_to_be_empty_hides_nothing() -> None:
+    """Planted: one person came, and only months to come could have them instead."""
+    weeks = (
+        {"all": n(40), "a": n(28), "b": n(12)},
+        {"all": n(52, 2), "a": n(39, 2), "b": n(12, 1)},
+    )
+    to_come = (("level", "c"), ("level", "d"))
+    first, second = (told(one, number, empty=to_come) for number, one in enumerate(weeks, 1))
+    assert found(first, second)["cases, level b"].low == 1
+    assert "cases, level b" not in found(*(told(one, number) for number, one in enumerate(weeks, 1)))
+    assert Release.read(second.text()) == second
+    # A month that has come since had nobody then: that numbers of then say so is no news, but that it has one now is.
+    stays = {"all": n(40), "a": n(28), "b": n(12)}
+    assert found(first, told(stays, 2, empty=to_come[1:])) == {}
+    assert (
+        found(first, told(stays | {"all": n(51, 2), "a": n(38, 2)}, 2, empty=to_come[1:]))["cases, level c"].high == 1
+    )
+    # Of itself, a code that is known to be empty is no finding.
+    assert found(told({"all": n(40), "a": n(28), "b": n(12)}, empty=to_come)) == {}
+
+
 def test_a_number_below_eleven_is_found() -> None:
     """Planted: a small cell is shown."""
     assert found(told(SAFE | {"c": n(10)}))["cases, level c"].low == 10

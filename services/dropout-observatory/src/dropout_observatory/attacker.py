@@ -92,34 +92,33 @@ class _Attack:
 
     def _sums(self) -> Iterator[Clue]:
         spaces = {
-            (measure, tuple(table["dimensions"]))
+            (measure, tuple((name, self._near(table, name)) for name in table["dimensions"]))
             for release in self.releases
             for table in release["tables"]
             for measure in (table["measure"], table["of"])
             if measure
         }
-        for measure, names in sorted(spaces):
-            codes = [sorted(self._codes(name)) for name in names]
-            for combination in product(*codes):
-                places = dict(zip(names, combination, strict=True))
+        for measure, axes in sorted(spaces):
+            for combination in product(*(codes for _, codes in axes)):
+                places = {name: code for (name, _), code in zip(axes, combination, strict=True)}
                 self.at(measure, places)
-                for name in names:
-                    yield from self._sums_of(measure, places, name)
+                for name, codes in axes:
+                    yield from self._sums_of(measure, places, name, codes)
         for _, table, cell in self._cells():
             if table["kind"] == "rate":
                 part, whole = self._column(table, cell), self._column(table, cell, table["of"])
                 rest = self._column(table, cell, f"{table['of']} less {table['measure']}")
                 yield Clue(((whole, 1), (part, -1), (rest, -1)), 0, 0)
 
-    def _sums_of(self, measure: str, places: dict[str, str], name: str) -> Iterator[Clue]:
+    def _sums_of(self, measure: str, places: dict[str, str], name: str, codes: Sequence[str]) -> Iterator[Clue]:
         whole = self.at(measure, places)
         for one in self.dimensions[name]["sums"]:
-            if one["total"] == places[name]:
+            if one["total"] == places[name] and set(one["parts"]) <= set(codes):
                 yield Clue(
                     ((whole, 1), *((self.at(measure, places | {name: part}), -1) for part in one["parts"])), 0, 0
                 )
         for one in self.dimensions[name]["overlaps"]:
-            if one["total"] == places[name]:
+            if one["total"] == places[name] and set(one["parts"]) <= set(codes):
                 inside = [self.at(measure, places | {name: part}) for part in one["parts"]]
                 for part, column in zip(one["parts"], inside, strict=True):
                     yield Clue(((whole, 1), (column, -1), (self.at(measure, places | {name: f"not {part}"}), -1)), 0, 0)
@@ -127,14 +126,24 @@ class _Attack:
                 if one["most"] is not None:
                     yield Clue((*((column, 1) for column in inside), (whole, -one["most"])), -inf, 0)
 
-    def _codes(self, name: str) -> set[str]:
-        one = self.dimensions[name]
-        codes = {one["total"]}
-        for each in one["sums"]:
-            codes |= {each["total"], *each["parts"]}
-        for each in one["overlaps"]:
-            codes |= {each["total"], *each["parts"], *(f"not {part}" for part in each["parts"])}
-        return codes
+    def _near(self, table: dict[str, Any], name: str) -> tuple[str, ...]:
+        """The codes of a dimension that have to do with those of a table's cells: totals, and whatever adds up with one of them.
+
+        Communes are not near a table of departments: how people are spread over them leaves its numbers as they are.
+        """
+        one, place = self.dimensions[name], table["dimensions"].index(name)
+        ways = [*one["sums"], *one["overlaps"]]
+        near = {cell["at"][place] for cell in table["cells"]} | {code for own, code in table["empty"] if own == name}
+        if not near:
+            near = {code for way in ways for code in way["parts"]}
+        near.add(one["total"])
+        while True:
+            more = {code for way in ways if not near.isdisjoint(way["parts"]) for code in (way["total"], *way["parts"])}
+            if more <= near:
+                break
+            near |= more
+        parts = {part for way in one["overlaps"] for part in way["parts"] if part in near}
+        return tuple(sorted(near | {f"not {part}" for part in parts}))
 
     def _cells(self) -> Iterator[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]:
         for release in self.releases:
@@ -160,9 +169,24 @@ class _Attack:
 
     # -- ways to read it
 
+    def _nobody(self, release: dict[str, Any]) -> set[int]:
+        """The cells of which a release says itself that nobody can be in them yet."""
+        told = {(table["measure"], name, code) for table in release["tables"] for name, code in table["empty"]}
+        measures = {measure for measure, _, _ in told}
+        return {
+            column
+            for column, (measure, inside) in enumerate(self.names)
+            if measure in measures and any((measure, name, code) in told for name, code in inside)
+        }
+
+    @cached_property
+    def _opened(self) -> set[int]:
+        """The cells that were known to be empty once and may not be now: that old numbers say so still is no news."""
+        return {column for past in self.releases for column in self._nobody(past)} - self._nobody(self.last)
+
     def _of_its_day(self, release: dict[str, Any]) -> list[Clue]:
         """Only what is said of the day of one release, and limits from the others where numbers never fall."""
-        clues = []
+        clues = [Clue(((column, 1),), 0, 0) for column in self._nobody(release)]
         for other, table, cell in self._cells():
             if cell["value"] == "secret" or cell["as_of"] != other["release"]:
                 continue
@@ -187,7 +211,8 @@ class _Attack:
             if table["kind"] == "rate" and release is not self.last:
                 whole = self._told(release).get(self._column(table, cell, table["of"]))
                 newest[key] = [] if whole is None else [clue.of(key[1], whole) for clue in newest[key]]
-        return [clue for said in newest.values() for clue in said]
+        nobody = [Clue(((column, 1),), 0, 0) for column in self._nobody(self.last)]
+        return [*nobody, *(clue for said in newest.values() for clue in said)]
 
     def _told(self, release: dict[str, Any]) -> dict[int, float]:
         clues = self._of_its_day(release)
@@ -198,15 +223,15 @@ class _Attack:
     def findings(self) -> Iterator[Finding]:
         """In the order in which they are looked for."""
         yield from self._dominated()
-        today = self._of_its_day(self.last)
-        now = self._bounds(today, self.sensitive)
+        today, sensitive = self._of_its_day(self.last), self.sensitive - self._nobody(self.last)
+        now = self._bounds(today, sensitive)
         yield from self._levels(now, "everybody", "from this release")
         if len(self.releases) > 1:
-            bounds = self._bounds(self._if_nothing_moved(), self.sensitive)
+            bounds = self._bounds(self._if_nothing_moved(), sensitive)
             why = "with the releases before, if nothing moved between them"
             yield from self._levels(bounds, "everybody", why, of_its_day=False)
         for past in self.releases[:-1]:
-            before = self._bounds(self._of_its_day(past), self.sensitive)
+            before = self._bounds(self._of_its_day(past), self.sensitive - self._nobody(past))
             yield from self._levels(before, "everybody", "with what was published after it", past)
             yield from self._movements(before, now, past["release"])
         for reader, cells in self.knowledge.items():
@@ -244,7 +269,7 @@ class _Attack:
                 narrowed = column in withheld or (column not in shown and count[0] < self.people_min)
             else:
                 narrowed = low < self.people_min
-            if narrowed:
+            if narrowed and not (not of_its_day and low == high == 0 and column in self._opened):
                 yield self._finding(column, low, high, reader, why, release)
 
     def _movements(self, before: Mapping[int, Interval], now: Mapping[int, Interval], number: int) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from math import ceil, floor, inf
 import highspy
 import numpy as np
 
-from dropout_observatory.release import CellId, Dimension, Release, cell_id
+from dropout_observatory.release import CellId, Dimension, Key, Release, Table, cell_id
 
 # What HiGHS calls equal.
 _TOLERANCE = 1e-6
@@ -42,7 +42,12 @@ class Bound:
 
 
 class Lattice:
-    """Every cell of every table of some releases, with those that no table shows: each combination of codes is one."""
+    """Every cell of every table of some releases, with those that no table shows: each combination of codes is one.
+
+    Of each dimension a table has the codes that it shows and those that these add up to or from, in whatever other way: an
+    intercommunality is no cell of a table of departments. (Nothing is lost of what tables show: margins that agree on their totals
+    can always be filled. The cells inside are as wide as the least of the margins, which are eleven or more.)
+    """
 
     def __init__(self, releases: Sequence[Release]) -> None:
         self.cells: dict[CellId, int] = {}
@@ -51,8 +56,13 @@ class Lattice:
         for release in releases:
             totals = {one.name: one.total for one in release.dimensions}
             for table in release.tables:
+                told = [*release.figures.get(table.name, ()), *(() if not table.empty else _apart(table, totals))]
+                reached = [
+                    _reached(dimensions[name], {key[place] for key in told})
+                    for place, name in enumerate(table.dimensions)
+                ]
                 for measure in filter(None, (table.measure, table.of)):
-                    self._add(measure, [dimensions[name] for name in table.dimensions], totals, rows)
+                    self._add(measure, reached, totals, rows)
             for table in (one for one in release.tables if one.kind == "rate"):
                 for key in sorted(release.figures[table.name]):
                     part, whole = cell_id(release, table, key), cell_id(release, table, key, table.of)
@@ -104,6 +114,27 @@ class Lattice:
                             rows[Row(((at(key), -many.most), *parts), -inf, 0)] = None
 
 
+def _apart(table: Table, totals: Mapping[str, str]) -> list[Key]:
+    """Of each code of which a table says that nobody is in it, the cell that nothing else restricts."""
+    return [tuple(code if own == name else totals[own] for own in table.dimensions) for name, code in table.empty]
+
+
+def _reached(dimension: Dimension, shown: Set[str]) -> Dimension:
+    """A dimension without what lies below all that is shown; the whole of it where nothing is."""
+    if not shown:
+        return dimension
+    reached: set[str] = set()
+    wider = {dimension.total, *shown}
+    while wider != reached:
+        reached = wider
+        sums = tuple(one for one in dimension.sums if reached.intersection(one.parts))
+        overlaps = tuple(one for one in dimension.overlaps if reached.intersection(one.parts))
+        wider = reached.union(
+            *((one.total, *one.parts) for one in sums), *((one.total, *one.parts) for one in overlaps)
+        )
+    return Dimension(dimension.name, dimension.total, sums, overlaps)
+
+
 def _codes(dimension: Dimension) -> list[str]:
     codes = [dimension.total]
     for one in dimension.sums:
@@ -153,9 +184,9 @@ class Reading:
 
     def small_rests(
         self, own: Mapping[int, int], people_min: int, percent: int
-    ) -> Iterator[tuple[tuple[int, ...], frozenset[int]]]:
+    ) -> Iterator[tuple[tuple[int, ...], float, frozenset[int]]]:
         """Sums that leave too little for the cells that are not fixed: few people besides the reader's, or of an amount so
-        much of the reader's that all of it is nearly theirs. The cells, and the numbers that say so.
+        much of the reader's that all of it is nearly theirs. The cells, what is left for them, and the numbers that say so.
 
         No linear programme is needed for these, and they are nearly all there is to be found.
         """
@@ -169,7 +200,7 @@ class Reading:
             narrowed = mine * 100 > percent * rest if total in self.lattice.amounts else rest - mine < people_min
             if free and narrowed:
                 items = {self.known_from[column] for column, _ in row.terms if column in self.known}
-                yield free, frozenset(item for item in items if item is not None)
+                yield free, rest, frozenset(item for item in items if item is not None)
 
     def _grouped(self, rows: Iterable[tuple[Row, int | None]]) -> list[Group]:
         parent: dict[int, int] = {}

@@ -52,6 +52,8 @@ class Table:
     """The shape of a table. A rate is `measure` per `of`, in per cent; people_min of them, at least.
 
     `public` numbers are known anyway (pupils of a school). Of a measure that `grows` nothing is ever taken back.
+    `empty`: codes, each with its dimension, of which everybody knows that nobody is in them: a month that has not come. It has no
+    cells of these, and they hide nothing.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Table:
     decimals: int = 0
     people_min: int = 0
     grows: bool = False
+    empty: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,8 @@ class Release:
         tables, figures = [], {}
         for one in plain["tables"]:
             shape = {name: value for name, value in one.items() if name != "cells"}
-            tables.append(Table(**shape | {"dimensions": tuple(one["dimensions"])}))
+            empty = tuple((name, code) for name, code in one["empty"])
+            tables.append(Table(**shape | {"dimensions": tuple(one["dimensions"]), "empty": empty}))
             figures[one["name"]] = {
                 tuple(cell["at"]): Figure() if cell["value"] == SECRET else Figure(cell["value"], cell["as_of"])
                 for cell in one["cells"]
@@ -175,4 +179,5 @@ def _plain_table(table: Table, figures: Mapping[Key, Figure]) -> dict[str, Any]:
         for key, figure in sorted(figures.items())
     ]
     shape = {name: getattr(table, name) for name in Table.__dataclass_fields__}
-    return shape | {"dimensions": list(table.dimensions), "cells": cells}
+    empty = [list(one) for one in table.empty]
+    return shape | {"dimensions": list(table.dimensions), "empty": empty, "cells": cells}

@@ -19,8 +19,9 @@ _ROUNDS_MAX = 1000
 _FREE_ROUNDS_MAX = 12
 _SPARED_MAX = 300
 _TOLERANCE = 1e-9
-# Of CP-SAT's own clock, the same on every machine. What it has by then is a valid choice, perhaps not the least.
-_CHOICE_SECONDS_MAX = 20.0
+# Of CP-SAT's own clock, the same on every machine. What it has by then is a valid choice, perhaps not the least: of the thirteen
+# tables of a school year a proof that it is the least takes twenty times as long, in each round.
+_CHOICE_SECONDS_MAX = 1.0
 
 # How many people, or how much of an amount, each organisation told of, by cell; a cell that is left out: nobody.
 Knowledge = Mapping[str, Mapping[CellId, int]]
@@ -59,6 +60,8 @@ class _View:
     shown: Mapping[int, tuple[Row, ...]]
     withheld: Mapping[int, tuple[Row, ...]]
     of_this: bool = True
+    # Whether numbers of before stand for those of now.
+    is_old: bool = False
 
     def reading(self, hidden: frozenset[int]) -> Reading:
         """What it says when these numbers are withheld."""
@@ -107,6 +110,9 @@ class _Protection:
         self.items = self._items(cells)
         self.number = {item.key: place for place, item in enumerate(self.items)}
         self.of_column = {item.column: place for place, item in enumerate(self.items) if not item.key[0]}
+        # Known to be empty once, and not any more: that old numbers say so still is no news.
+        once = {row.terms[0][0] for past in earlier for row in _empty(self.lattice, past)}
+        self.opened = once - {row.terms[0][0] for row in _empty(self.lattice, self.true)}
         self.views = self._views()
         self.memory: dict[object, dict[int, Bound] | None] = {}
         self.past = [_certain(_strict(self.lattice, past, earlier).reading(frozenset()), self) for past in earlier]
@@ -168,13 +174,16 @@ class _Protection:
             if table.kind == "public"
             for row in _rows(self.lattice, self.true, table, key, figure)
         )
+        empty = _empty(self.lattice, self.true)
         grown = _grown(self.lattice, self.true, self.earlier)
-        views = [_View("now", self.lattice, (*known, *grown), shown, {})]
+        views = [_View("now", self.lattice, (*known, *empty, *grown), shown, {})]
         if self.earlier:
             last = {key: numbers[-1][1] for key, numbers in self.history.items()}
             withheld = {self.number[key]: rows for key, rows in last.items() if key in self.number}
             gone = tuple(row for key, rows in last.items() if key not in self.number for row in rows)
-            views.append(_View("as if nothing had moved", self.lattice, (*known, *gone), shown, withheld))
+            views.append(
+                _View("as if nothing had moved", self.lattice, (*known, *empty, *gone), shown, withheld, is_old=True)
+            )
         for past in self.earlier:
             rising = {place: _at_most(self.lattice, past, item) for place, item in enumerate(self.items)}
             if any(rising.values()):
@@ -239,12 +248,13 @@ class _Protection:
         yield list(self._movements(hidden))
 
     def _small_rests(self, hidden: frozenset[int], view: _View, reading: Reading, reader: str) -> Iterator[Cut]:
-        for columns, support in reading.small_rests(
+        for columns, rest, support in reading.small_rests(
             self._own(reader), self.rules.people_min, self.rules.dominance_percent
         ):
             for column in columns:
                 place = self.of_column.get(column)
-                if column in self.lattice.judged and not (reader and place not in hidden):
+                old_news = view.is_old and rest == 0 and column in self.opened
+                if column in self.lattice.judged and not old_news and not (reader and place not in hidden):
                     yield self._cut(support, place if view.of_this else None, column)
 
     def _levels(self, hidden: frozenset[int], view: _View, reading: Reading, reader: str) -> Iterator[Cut]:
@@ -255,6 +265,8 @@ class _Protection:
             place = self.of_column.get(column)
             amount = column in self.lattice.amounts
             if (reader and place not in hidden) or (bound.low >= people_min and not amount):
+                continue
+            if view.is_old and bound.low == bound.high == 0 and column in self.opened:
                 continue
             if amount and place is None and self._enough(column, reading, bounds):
                 continue
@@ -378,8 +390,19 @@ def _strict(lattice: Lattice, release: Release, others: Sequence[Release]) -> _V
         if figure.value is not None and figure.as_of == release.number
         for row in _rows(lattice, release, table, key, figure)
     ]
-    fixed = (*rows, *_grown(lattice, release, others))
+    fixed = (*rows, *_empty(lattice, release), *_grown(lattice, release, others))
     return _View(f"release {release.number}", lattice, fixed, {}, {}, of_this=False)
+
+
+def _empty(lattice: Lattice, release: Release) -> tuple[Row, ...]:
+    """Nobody is there, as everybody knows."""
+    empty = {(table.measure, code) for table in release.tables for code in table.empty}
+    measures = {measure for measure, _ in empty}
+    return tuple(
+        Row(((column, 1),), 0, 0)
+        for (measure, at), column in lattice.cells.items()
+        if measure in measures and any((measure, code) in empty for code in at)
+    )
 
 
 def _grown(lattice: Lattice, release: Release, others: Sequence[Release]) -> tuple[Row, ...]:
@@ -405,6 +428,8 @@ def _certain(reading: Reading, protection: _Protection) -> dict[int, Bound]:
     certain = dict(protection.bounds(reading, "now", "", exact=True))
     for column in reading.known.keys() & protection.lattice.judged:
         item = reading.known_from[column]
+        if item is None and not reading.known[column]:
+            continue  # nobody is there, as everybody knows
         support = frozenset(() if item is None else (item,))
         certain[column] = Bound(reading.known[column], reading.known[column], support, support)
     return certain

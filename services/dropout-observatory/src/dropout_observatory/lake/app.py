@@ -1,13 +1,15 @@
-"""Start here: the process that writes the lake, `dropout-observatory lake`. One at a time; a second takes over from the first."""
+"""Start here: the process that writes the lake and has the weekly release made of it, `dropout-observatory lake`. One at a time; a
+second takes over from the first."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import uvicorn
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import PlainTextResponse, Response
@@ -15,10 +17,12 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 from pydantic import Field
 
 from common import failpoints, settings, telemetry
-from common.failures import ended, is_unavailable
+from common.failures import ended, forever, is_unavailable
 from common.http import problem
+from common.log_view import LogView
 from common.runtime import Runtime, Service, build_runtime
 from common.settings import Settings
+from dropout_observatory.indicators.weekly import Weekly, WeeklyMetrics
 from dropout_observatory.lake import ledger
 from dropout_observatory.lake.columns import datasets
 from dropout_observatory.lake.files import Folder
@@ -27,7 +31,7 @@ from dropout_observatory.lake.sink import Sink
 
 _log = logging.getLogger(__name__)
 # The lake is the observatory's: its database, its role in Kafka. It consumes no topic as the service does.
-_SERVICE = Service(name="dropout-observatory", routes=lambda _: APIRouter())
+SERVICE = Service(name="dropout-observatory", routes=lambda _: APIRouter())
 _AGAIN_SECONDS = 5
 
 
@@ -45,6 +49,8 @@ class LakeSettings(Settings):
         "without it, SQLite beside a local lake; empty: no Iceberg tables",
     )
     lake_tables_seconds: float = Field(default=300.0, ge=0, description="So much the Iceberg tables may be behind")
+    release_weekly: bool = Field(default=False, description="Whether a release of figures is published each Monday")
+    release_look_seconds: float = Field(default=30.0, gt=0, description="How often it looks whether a release is due")
 
 
 class LakeMetrics:
@@ -92,18 +98,31 @@ def sink_of(runtime: Runtime, given: LakeSettings, metrics: LakeMetrics) -> Sink
     )
 
 
+async def ends_of(sink: Sink, log_view: LogView) -> Mapping[TopicPartition, int]:
+    """Where the log ends now, of every partition of facts."""
+    try:
+        return (await log_view.bounds(await sink.partitions()))[1]
+    finally:
+        await log_view.drop()
+
+
 def build_app(given: LakeSettings) -> FastAPI:
     """The process: the writer as a task, its probes and metrics as routes."""
-    runtime, metrics = build_runtime(_SERVICE, given), LakeMetrics()
+    runtime, metrics = build_runtime(SERVICE, given), LakeMetrics()
     sink = sink_of(runtime, given, metrics)
+    log_view = LogView(given.kafka_bootstrap_servers)
+    weekly = Weekly(runtime.database, lambda: ends_of(sink, log_view), WeeklyMetrics(metrics.registry))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        task = asyncio.create_task(write(sink), name="lake")
+        tasks = [asyncio.create_task(write(sink), name="lake")]
+        if given.release_weekly:
+            weekly_round = forever(weekly.round, seconds=given.release_look_seconds)
+            tasks.append(asyncio.create_task(weekly_round, name="releases"))
         try:
             yield
         finally:
-            await ended([task])
+            await ended(tasks)
             await runtime.close()
 
     app = FastAPI(title="Estuaire — lake", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)

@@ -38,7 +38,7 @@ def sql(
     ] = None,
 ) -> None:
     """Asks by SQL: a view for each record, such as SeatHeld; log.SeatHeld as the log has it, messages sent twice twice."""
-    connection = _opened(_folder(lake), str(database) if database else ":memory:")
+    connection = _opened(folder_of(lake), str(database) if database else ":memory:")
     if query:
         _answer(connection, query, csv=csv)
     elif database:
@@ -81,7 +81,7 @@ def _answer(connection: duckdb.DuckDBPyConnection, query: str, *, csv: bool) -> 
 @app.command()
 def status(lake: Address = "") -> None:
     """Lists the records with their rows and files, and what could not be read."""
-    manifest = _manifest(_folder(lake))
+    manifest = _manifest(folder_of(lake))
     table = Table("record", "version", "rows", "files", "MB")
     for name, entry in manifest["datasets"].items():
         size = sum(file["byte_count"] for file in entry["files"]) / 1e6
@@ -105,7 +105,7 @@ def verify(
     ] = None,
 ) -> None:
     """Reads every file: its SHA-256 is the one noted, each offset of the log is there exactly once, the tables agree."""
-    folder = _folder(lake)
+    folder = folder_of(lake)
     total = sum(len(entry["files"]) for entry in _manifest(folder)["datasets"].values())
     damaged = list(reading.damaged(folder))
     for path in damaged:
@@ -179,7 +179,8 @@ def _datasets() -> Mapping[str, Dataset]:
     return datasets(contracts.load(SCHEMAS))
 
 
-def _folder(address: str) -> Folder:
+def folder_of(address: str) -> Folder:
+    """The folder of a lake, by its address or that of the embedded run."""
     if not address:
         from common.embedded.stack import EmbeddedSettings
 

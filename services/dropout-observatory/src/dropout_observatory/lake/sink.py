@@ -182,7 +182,7 @@ class Sink:
         """Assigns every partition of the topics of facts and seeks to where the files end."""
         consumer = self._consumer
         assert consumer is not None
-        partitions = await self._partitions()
+        partitions = await self.partitions()
         starts, self._ends = await self._log_view.bounds(partitions)
         async with self._database.transaction() as tx:
             await ledger.begin(tx, starts)
@@ -200,7 +200,7 @@ class Sink:
             consumer.seek(partition, stands[partition])
         self._expected = {partition: stands[partition] for partition in partitions}
 
-    async def _partitions(self) -> list[TopicPartition]:
+    async def partitions(self) -> list[TopicPartition]:
         """Every partition of the topics of facts, as the broker has them now; raises `Unavailable` where a topic is missing."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap_servers)
         await admin.start()
@@ -259,7 +259,7 @@ class Sink:
 
     async def _look_for_partitions(self) -> bool:
         """A topic may be given more partitions; then everything is assigned anew, at what is stored. Whether it was."""
-        grown = bool(set(await self._partitions()) - self._expected.keys())
+        grown = bool(set(await self.partitions()) - self._expected.keys())
         if grown:
             await self._position()
         return grown
