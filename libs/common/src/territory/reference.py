@@ -64,7 +64,10 @@ class Department:
 
 @dataclass(frozen=True)
 class School:
-    """An open collège: UAI, commune, pupils of grade 9 by sex, whether it is of priority education (REP, REP+)."""
+    """An open collège: UAI, commune, pupils of grade 9 by sex, whether it is of priority education (REP, REP+).
+
+    `social_position_index` (IPS) is of 2023; None where the source has none.
+    """
 
     uai: str
     title: str
@@ -73,6 +76,8 @@ class School:
     grade9_girls_count: int
     grade9_boys_count: int
     priority_education: bool
+    pupil_count: int
+    social_position_index: float | None
 
 
 def _rows(name: str) -> list[dict[str, str]]:
@@ -130,6 +135,8 @@ def schools() -> tuple[School, ...]:
             int(row["grade9_girls"] or 0),
             int(row["grade9_boys"] or 0),
             bool(row["priority_education"]),
+            int(row["pupils"] or 0),
+            float(row["social_position_index"]) if row["social_position_index"] else None,
         )
         for row in _rows("schools.csv")
     )

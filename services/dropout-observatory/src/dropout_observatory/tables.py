@@ -196,3 +196,28 @@ class LakeOwner(ObservatoryTable, table=True):
 
     __tablename__ = "lake_owner"
     owner_id: UUID = Field(primary_key=True)
+
+
+class PublishedRelease(ObservatoryTable, table=True):
+    """A weekly release as it was published: its text is never changed. Each has the hash of the one before."""
+
+    __tablename__ = "published_release"
+    __table_args__ = (CheckConstraint("(number = 1) = (previous IS NULL)", name="only_the_first_follows_none"),)
+    number: int = Field(primary_key=True)
+    # The Paris day at whose first instant everything in it was known.
+    known_on: date = Field(unique=True)
+    sha256: str = Field(unique=True)
+    previous: str | None = Field(default=None, unique=True, foreign_key="published_release.sha256")
+    text: str
+    # Name of each definition that it was computed with to its version and hash.
+    definitions: dict[str, Any] = Field(sa_type=JSONB)
+    published_at: datetime = instant()
+
+
+class RefusedRelease(ObservatoryTable, table=True):
+    """A week without a release: what the attack found, by cell. The next week, or an operator, tries again."""
+
+    __tablename__ = "refused_release"
+    known_on: date = Field(primary_key=True)
+    reasons: list[str] = Field(sa_type=JSONB)
+    refused_at: datetime = instant()
