@@ -92,7 +92,14 @@ def test_who_still_waits_makes_the_median_longer() -> None:
 @pytest.mark.parametrize(
     ("count", "low", "high"),
     # Garwood (1936), as printed in every table of exact Poisson limits; 30 is also Beaumont and Breslow's worked example.
-    [(0, 0, 3.689), (1, 0.0253, 5.572), (5, 1.623, 11.668), (10, 4.795, 18.390), (30, 20.24, 42.83), (100, 81.36, 121.63)],
+    [
+        (0, 0, 3.689),
+        (1, 0.0253, 5.572),
+        (5, 1.623, 11.668),
+        (10, 4.795, 18.390),
+        (30, 20.24, 42.83),
+        (100, 81.36, 121.63),
+    ],
 )
 def test_limits_are_those_of_the_printed_table(count: int, low: float, high: float) -> None:
     """Exact 95 % limits of a Poisson mean."""
@@ -178,7 +185,9 @@ TERRITORY = Dimension("territory", "region", (Sum("region", ("a", "b")),))
 MONTH = Dimension("month", "all", (Sum("all", ("09", "10", "02")),))
 
 
-def release(figures: dict[tuple[str, ...], Figure], *, number: int = 9, dimensions: tuple[str, ...] = ("territory",)) -> Release:
+def release(
+    figures: dict[tuple[str, ...], Figure], *, number: int = 9, dimensions: tuple[str, ...] = ("territory",)
+) -> Release:
     """One table of cases."""
     table = Table("cases/2026-2027", "cases/2026-2027", dimensions)
     return Release(number, "2026-12-07", None, (TERRITORY, MONTH), (table,), figures={table.name: figures})

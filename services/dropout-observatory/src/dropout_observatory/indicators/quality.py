@@ -74,10 +74,14 @@ def _sums(release: Release, table: Table, words: Words) -> Iterator[Message]:
             said = f"{_place(table, key, words)} : {_number(figure.value)}, la somme des parties {_number((figure.value or 0) + difference)}"
             (old if len({figure.as_of, *(part.as_of for part in parts)}) > 1 else wrong).append(said)
     if old:
-        text = f"Des parties ne font pas leur total, parce qu’un nombre est resté d’un relevé plus ancien. {_listed(old)}"
+        text = (
+            f"Des parties ne font pas leur total, parce qu’un nombre est resté d’un relevé plus ancien. {_listed(old)}"
+        )
         yield Message("sum", text)
     if wrong:
-        yield Message("sum", f"Des parties ne font pas leur total, sans raison connue : à signaler. {_listed(wrong)}", True)
+        yield Message(
+            "sum", f"Des parties ne font pas leur total, sans raison connue : à signaler. {_listed(wrong)}", True
+        )
 
 
 def _shown_sums(release: Release, table: Table) -> Iterator[tuple[Key, Figure, list[Figure]]]:
@@ -88,9 +92,9 @@ def _shown_sums(release: Release, table: Table) -> Iterator[tuple[Key, Figure, l
             for key, figure in figures.items():
                 if key[place] == one.total and figure.value is not None:
                     parts = [figures.get((*key[:place], part, *key[place + 1 :])) for part in one.parts]
-                    if found := [part for part in parts if part is not None and part.value is not None]:
-                        if len(found) == len(parts):
-                            yield key, figure, found
+                    found = [part for part in parts if part is not None and part.value is not None]
+                    if found and len(found) == len(parts):
+                        yield key, figure, found
 
 
 def _listed(said: Sequence[str]) -> str:
@@ -113,10 +117,11 @@ def _silence(release: Release, table: Table, week: Week) -> Iterator[Message]:
     """The whole has not moved for long, or parts of it were there and ceased to move."""
     totals = {one.name: one.total for one in release.dimensions}
     whole = release.figures.get(table.name, {}).get(tuple(totals[name] for name in table.dimensions))
-    if table.kind == "count" and whole is not None and whole.as_of is not None:
-        if release.number - whole.as_of >= SILENT_RELEASES:
-            text = f"Le total n’a pas bougé de onze personnes depuis le relevé {week(whole.as_of)} : une source se tait peut-être."
-            yield Message("silence", text)
+    if table.kind != "count" or whole is None or whole.as_of is None:
+        return
+    if release.number - whole.as_of >= SILENT_RELEASES:
+        text = f"Le total n’a pas bougé de onze personnes depuis le relevé {week(whole.as_of)} : une source se tait peut-être."
+        yield Message("silence", text)
 
 
 def _impossible_months(release: Release, table: Table, words: Words) -> Iterator[Message]:

@@ -74,7 +74,10 @@ def watch(months: Sequence[Month]) -> Watched:
         return Watched(codes, secret, too_few=True, signal=None)
     found = None
     for last in range(MONTHS_MIN, len(known) + 1):
-        found = _look(codes[:last], tuple(one for _, one, _ in known[:last]), tuple(one for _, _, one in known[:last])) or found
+        found = (
+            _look(codes[:last], tuple(one for _, one, _ in known[:last]), tuple(one for _, _, one in known[:last]))
+            or found
+        )
     return Watched(codes, secret, too_few=False, signal=found)
 
 
@@ -91,7 +94,9 @@ def _look(codes: tuple[str, ...], here: tuple[int, ...], everywhere: tuple[int, 
     if scores[best] < _SCORE_MIN:
         return None
     drawn = np.random.default_rng(_SEED).multivariate_hypergeometric(everywhere, total, size=_DRAWS, method="marginals")
-    by_chance = (1 + int((_scores(drawn, np.array(everywhere)).max(axis=1) >= scores[best] - 1e-9).sum())) / (_DRAWS + 1)
+    by_chance = (1 + int((_scores(drawn, np.array(everywhere)).max(axis=1) >= scores[best] - 1e-9).sum())) / (
+        _DRAWS + 1
+    )
     # Each look has its part of the year's false alerts (Bonferroni): together they have no more, whatever one tells of another.
     if by_chance > FALSE_ALERTS_A_YEAR / LOOKS_A_YEAR:
         return None
