@@ -52,7 +52,7 @@ class Codes:
     dimension: Dimension
     labels: Mapping[str, str]
     levels: Mapping[str, tuple[str, ...]]
-    # What a definition's SQL returns to each code that includes it, the total first.
+    # What a definition's SQL returns to each code that includes it, shown or not, the total first.
     members: Mapping[str, tuple[str, ...]]
 
 
@@ -83,7 +83,7 @@ LEVELS_SHOWN: dict[str, tuple[str, ...]] = {
 def catalogue() -> dict[str, Codes]:
     """Every dimension by name, as of the geography in force."""
     return {
-        "territory": territory([_in_force()], _titles()),
+        "territory": _with_former(territory([_in_force()], _titles())),
         "month": _plain("month", "month", "Année scolaire", MONTHS),
         "factor": _factors(),
         "level": _plain("level", "level", "Tous les niveaux", words.LEVELS),
@@ -142,13 +142,19 @@ def territory(geographies: Sequence[Geography], titles: Mapping[str, str]) -> Co
         Dimension("territory", REGION, tuple(sums)),
         {REGION: "Normandie", **{code: titles.get(own, own) for (_, own, _), code in code_of.items()}},
         {"region": (REGION,), "department": ways["dep", newest.year], "epci": ways["epci", newest.year]},
-        {commune: (REGION, *codes) for commune, codes in around.items()},
+        {commune: tuple(dict.fromkeys((REGION, *codes, part_of[codes]))) for commune, codes in around.items()},
     )
 
 
 def _in_force() -> Geography:
     homes = {one.code: (one.epci_siren, one.department_code) for one in reference.communes().values()}
     return Geography(reference.GEOGRAPHY_YEAR, homes)
+
+
+def _with_former(codes: Codes) -> Codes:
+    """What was told of a commune that has merged since counts where it is now."""
+    former = {one.code: codes.members[one.commune_code] for one in reference.former_communes()}
+    return replace(codes, members=former | dict(codes.members))
 
 
 def _titles() -> dict[str, str]:
