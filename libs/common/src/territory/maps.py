@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -40,11 +40,12 @@ class Label:
     name_minor: bool
 
 
-def labels(numbers: Mapping[str, int], strong_from: int) -> list[Label]:
-    """Numbers stand in their intercommunality (SIREN), the greatest first, names below the largest towns.
+def labels(numbers: Mapping[str, int], strong_from: int, below: Mapping[str, str] | None = None) -> list[Label]:
+    """Numbers stand in their intercommunality (SIREN), the greatest first, below them the names of towns, or what `below` says.
 
     What would touch stays in the table. From `strong_from` on they stand on a dark ground.
     """
+    names = _SHORT_NAMES if below is None else below
     shown = [(siren, number) for siren, number in numbers.items() if number and siren in outlines.outlines().epcis]
     placed: list[Point] = []
     found: list[Label] = []
@@ -52,7 +53,7 @@ def labels(numbers: Mapping[str, int], strong_from: int) -> list[Label]:
         x, y = heart(siren)
         if not _clear(placed, x, y, 1):
             continue
-        name = _SHORT_NAMES.get(siren, "")
+        name = names.get(siren, "")
         named = bool(name) and _clear(placed, x, y + _CLEAR_Y, 1.5)
         minor = not _clear(placed, x, y, _PHONE)
         town = name if named else ""
@@ -67,6 +68,18 @@ def labels(numbers: Mapping[str, int], strong_from: int) -> list[Label]:
         )
         for label in found
     ]
+
+
+def marks(sirens: Sequence[str], beside: Sequence[Label]) -> list[tuple[int, int, bool]]:
+    """Where a small sign stands in each of these intercommunalities, if it touches nothing, and whether it would on a phone."""
+    placed: list[Point] = [(label.x, label.y + below) for label in beside for below in (0.0, _CLEAR_Y)]
+    found: list[tuple[int, int, bool]] = []
+    for siren in sirens:
+        x, y = heart(siren)
+        if _clear(placed, x, y, 0.7):
+            found.append((round(x), round(y), not _clear(placed, x, y, 0.7 * _PHONE)))
+            placed.append((x, y))
+    return found
 
 
 def _clear(placed: list[Point], x: float, y: float, factor: float) -> bool:
