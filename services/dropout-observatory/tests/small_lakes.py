@@ -86,9 +86,7 @@ def _case(
         "epci_siren": home.epci_siren,
         "department_code": home.department_code,
         "geography_year": reference.GEOGRAPHY_YEAR,
-        "factors": sorted(
-            rng.sample(list(FACTORS), rng.choices((1, 2, 3), (5, 3, 1))[0]), key=list(FACTORS).index
-        ),
+        "factors": sorted(rng.sample(list(FACTORS), rng.choices((1, 2, 3), (5, 3, 1))[0]), key=list(FACTORS).index),
     }
     yield message("CaseReported", told_at, source="REFERENT", way="API", facts=facts)
     at, steps = told_at, _steps(rng, told_at)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from typing import Any
 
 from fastapi import HTTPException, Request
@@ -14,6 +15,8 @@ from dropout_observatory.indicators import http, shelf, shown
 from dropout_observatory.indicators.definitions import Definition, definitions
 from dropout_observatory.indicators.references import references
 from dropout_observatory.indicators.shelf import Shelf
+from dropout_observatory.lake import dictionary
+from dropout_observatory.lake.contents import records
 from territory import maps
 
 # The list's order and headings; an indicator that is in none of them stands at its end.
@@ -40,22 +43,23 @@ _SEATS = "/places"
 class IndicatorDesk(Desk):
     """The pages that nobody needs to log in for."""
 
-    def shown(self) -> Routes:
-        """What they answer."""
+    def routes(self) -> Routes:
+        """Path to what answers it."""
         return {
-            "/indicateurs": self.list,
-            "/indicateurs/{name}": self.one,
+            "/indicateurs": self.index,
+            "/indicateurs/{name}": self.indicator,
+            "/dictionnaire": self.dictionary,
             "/map.svg": maps.outlines_svg,
         }
 
-    async def list(self, request: Request) -> Response:
+    async def index(self, request: Request) -> Response:
         """Every indicator with its first number."""
         found = await self._look(request)
         listed = [(heading, await self._cards(names, found)) for heading, names in self._groups()]
         facts = self._frame(found) | {"groups": listed, "references": references(), "next_on": await self._next_on()}
         return self.page(request, "indicators.html", self.identity.session(request), **facts)
 
-    async def one(self, request: Request, name: str) -> Response:
+    async def indicator(self, request: Request, name: str) -> Response:
         """An indicator: its number first, then plot, map, table, and its definition beside them."""
         definition = definitions().get(name)
         if definition is None:
@@ -70,6 +74,12 @@ class IndicatorDesk(Desk):
             chosen = self._chosen(request, view)
             facts |= await asyncio.to_thread(self._told, found, view, chosen)
         return self.page(request, "indicator.html", self.identity.session(request), **facts)
+
+    async def dictionary(self, request: Request) -> Response:
+        """Every field that the lake has, from the contracts, with its class of personal data."""
+        datasets = records(self.runtime.contracts)
+        facts = {"described": dictionary.described(datasets), "classes": dictionary.CLASSES}
+        return self.page(request, "dictionary.html", self.identity.session(request), **facts)
 
     async def door(self) -> dict[str, Any]:
         """What the first page shows a stranger."""
@@ -155,7 +165,7 @@ class IndicatorDesk(Desk):
         strong_from = bounds[2] if len(bounds) > 2 else 1_000_000
         labels = maps.labels({siren: round(value) for siren, value in known.items()}, strong_from, old)
         return {
-            "tints": {siren: ("cs", "secret") for siren in secret}
+            "tints": dict.fromkeys(secret, ("cs", "secret"))
             | {
                 siren: (
                     _SHADES[sum(value >= bound for bound in bounds)],
@@ -177,5 +187,5 @@ def _legend(bounds: list[int]) -> list[str]:
     """The words of each class."""
     if not bounds:
         return ["publié"]
-    between = [f"{low} à {high - 1}" for low, high in zip(bounds, bounds[1:], strict=False)]
+    between = [f"{low} à {high - 1}" for low, high in pairwise(bounds)]
     return [f"moins de {bounds[0]}", *between, f"{bounds[-1]} et plus"]
