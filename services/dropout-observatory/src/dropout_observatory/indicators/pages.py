@@ -12,6 +12,7 @@ from fastapi.responses import Response
 from common.desk import Desk, Routes
 from common.failures import Refusal
 from dropout_observatory.indicators import http, shelf, shown
+from dropout_observatory.indicators.catalogue import label
 from dropout_observatory.indicators.definitions import Definition, definitions
 from dropout_observatory.indicators.references import references
 from dropout_observatory.indicators.shelf import Shelf
@@ -106,6 +107,7 @@ class IndicatorDesk(Desk):
             "shelf": found,
             "asked": f"?releve={found.head.number}" if found and not found.newest else "",
             "shown": shown,
+            "label": label,
         }
 
     def _groups(self) -> list[tuple[str, list[str]]]:
