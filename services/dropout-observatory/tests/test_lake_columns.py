@@ -19,8 +19,9 @@ from fastavro.utils import generate_one
 from common import contracts
 from common.terminal import SCHEMAS
 from dropout_observatory.lake import dictionary
-from dropout_observatory.lake.columns import PLACE, Dataset, datasets, fields_of, plain
+from dropout_observatory.lake.columns import PLACE, Dataset, datasets, plain
 from dropout_observatory.lake.compaction import merged
+from dropout_observatory.lake.contents import fields_of
 from dropout_observatory.lake.files import parts_of
 
 CONTRACTS = contracts.load(SCHEMAS)

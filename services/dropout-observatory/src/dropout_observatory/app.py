@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from common.app import run
 from common.runtime import Runtime, Service
 from dropout_observatory.http import router
+from dropout_observatory.indicators.http import router as indicator_router
 from dropout_observatory.links import CONSUMES
 from dropout_observatory.pages import routes as page_routes
 from dropout_observatory.restate import AGGREGATES
@@ -18,6 +19,7 @@ def routes(runtime: Runtime) -> APIRouter:
     """The API and the pages."""
     both = APIRouter()
     both.include_router(router)
+    both.include_router(indicator_router)
     both.include_router(page_routes(runtime))
     return both
 

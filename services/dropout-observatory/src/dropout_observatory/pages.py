@@ -20,6 +20,7 @@ from common.spreadsheet import decoded, written_table
 from common.transaction import Transaction
 from dropout_observatory import handlers, http, reports, store
 from dropout_observatory.http import FOLLOWERS, REPORTERS, viewer_of
+from dropout_observatory.indicators.pages import IndicatorDesk
 from dropout_observatory.reports import COLUMNS, FIELDS, PROBLEMS
 from dropout_observatory.words import AGE_OF_BAND, DIMENSIONS, LABELS, STATES, pages
 from territory import places, reference
@@ -34,8 +35,9 @@ _SHOWN_AT_FIRST_MONTHS = 12
 
 def routes(runtime: Runtime) -> APIRouter:
     """The pages, their assets, and the login."""
-    desk = ObservatoryDesk(runtime, pages)
+    desk, indicators = ObservatoryDesk(runtime, pages), IndicatorDesk(runtime, pages)
     shown: Routes = {
+        **indicators.routes(),
         "/": desk.home,
         "/communes": places.suggestions,
         "/signaler": desk.report,
@@ -82,7 +84,7 @@ class ObservatoryDesk(Desk):
         """Where a person's own work is; a stranger is told what there is."""
         principal = self.identity.session(request)
         if principal is None:
-            return self.page(request, "welcome.html", None)
+            return self.page(request, "welcome.html", None, **await IndicatorDesk(self.runtime, pages).door())
         return RedirectResponse("/signaler" if principal.roles & {"referent", "cfa"} else "/situations", 303)
 
     async def report(self, request: Request) -> Response:

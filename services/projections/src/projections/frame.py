@@ -12,7 +12,7 @@ from common.pages import Pages, day, grouped
 from common.runtime import Runtime
 from projections import board_page, cafe_season, calendar, live, region_map
 from projections.as_of import AsOf
-from territory import outlines, places, reference
+from territory import places, reference
 
 
 def percent(share: float | None) -> str:
@@ -64,33 +64,6 @@ def frame(runtime: Runtime, path: str, as_of: AsOf) -> dict[str, Any]:
         "state": live.state(as_of.lag_seconds),
         "development": runtime.settings.development,
     }
-
-
-def epcis_by_department() -> dict[str, list[tuple[str, str]]]:
-    """Title and SIREN of the intercommunalities, each in the department where most of its people live."""
-    found: dict[str, set[tuple[str, str]]] = {code: set() for code in reference.departments()}
-    heaviest: dict[str, dict[str, int]] = {}
-    for commune in reference.communes().values():
-        weight = heaviest.setdefault(commune.epci_siren, {})
-        weight[commune.department_code] = weight.get(commune.department_code, 0) + commune.population
-    for siren, weight in heaviest.items():
-        if siren in reference.epcis():
-            found[max(weight, key=lambda code: weight[code])].add((reference.epcis()[siren].title, siren))
-    return {code: sorted(members) for code, members in found.items()}
-
-
-def region(territory: str) -> dict[str, Any]:
-    """What a page needs that has the map of intercommunalities and lets one choose a territory."""
-    found = {
-        "departments": reference.departments(),
-        "epcis": epcis_by_department(),
-        "outlines": outlines.outlines(),
-        "map_address": f"/map.svg?v={outlines.version()}",
-        "view_box": outlines.view_box(territory),
-        "epci_titles": {siren: epci.title for siren, epci in reference.epcis().items()},
-    }
-    # As names of the page, and whole for the macros of `region.html`.
-    return {**found, "facts": found}
 
 
 def event_stream(hub: live.Hub, request: Request) -> Response:

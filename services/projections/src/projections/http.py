@@ -19,7 +19,7 @@ from common.runtime import Runtime
 from projections import board_page, calendar, live, pipeline, region_map, seat_board, seat_feed, totals
 from projections.as_of import AsOf
 from projections.board_page import Filters
-from projections.frame import event_stream, frame, pages, plain, region
+from projections.frame import event_stream, frame, pages, plain
 from projections.rows import Row
 from projections.totals import TotalsPage
 from territory import maps, reference
@@ -210,7 +210,7 @@ def _board_context(as_of: AsOf, rows: list[Row], filters: Filters) -> dict[str, 
         "filters": filters,
         "board": found,
         "departments": reference.departments(),
-        **region(filters.territory),
+        **maps.region(filters.territory),
         "labels": region_map.labels(found.territories),
         "fictitious": any(row["fictitious"] for row in rows),
     }

@@ -16,8 +16,8 @@ from common.runtime import Runtime
 from common.transaction import Transaction
 from projections import cafe_season, calendar, live, platform_use, region_map, stage_market
 from projections.as_of import AsOf
-from projections.frame import event_stream, frame, pages, percent, plain, region
-from territory import reference
+from projections.frame import event_stream, frame, pages, percent, plain
+from territory import maps, reference
 
 
 async def _read_market(tx: Transaction, now: datetime, query: Mapping[str, str]) -> dict[str, Any]:
@@ -44,7 +44,7 @@ async def _read_use(tx: Transaction, now: datetime, query: Mapping[str, str]) ->
         "territory": territory,
         "period": chosen,
         "periods": platform_use.PERIODS,
-        **region(territory),
+        **maps.region(territory),
     }
 
 
@@ -58,7 +58,7 @@ async def _read_calendar(tx: Transaction, now: datetime, query: Mapping[str, str
         "asked": asked,
         "filters": urlencode({name: value for name, value in filters.items() if value}),
         "now": now,
-        **region(asked.territory),
+        **maps.region(asked.territory),
     }
 
 
@@ -78,7 +78,7 @@ async def _read_season(tx: Transaction, now: datetime, query: Mapping[str, str])
             for siren, one in season.by_epci.items()
         },
         "now": now,
-        **region(asked.territory),
+        **maps.region(asked.territory),
     }
 
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
 
-from common.contracts import Contracts, Schema, Topic, full_name
+from common.contracts import Contracts, Schema
+from dropout_observatory.lake.contents import PLACES, Record, records, resolved, without_null
 
 UTC_MICROSECONDS = pa.timestamp("us", tz="UTC")
-# Where a row stands in the log; `kafka_offset` is unique in a topic's partition.
-PLACE = (
-    pa.field("kafka_topic", pa.dictionary(pa.int32(), pa.string()), nullable=False),
-    pa.field("kafka_partition", pa.int32(), nullable=False),
-    pa.field("kafka_offset", pa.int64(), nullable=False),
+PLACE = tuple(
+    pa.field(name, kind, nullable=False)
+    for name, kind in zip(PLACES, (pa.dictionary(pa.int32(), pa.string()), pa.int32(), pa.int64()), strict=True)
 )
 _PRIMITIVES = {
     "boolean": pa.bool_(),
@@ -37,22 +35,8 @@ _PLAIN = {
 
 
 @dataclass(frozen=True)
-class Dataset:
-    """The rows of one record: its name, the topic that has it, and all versions of its contract, the newest last."""
-
-    name: str
-    topic: Topic
-    versions: tuple[Schema, ...]
-
-    @property
-    def record(self) -> str:
-        """Full name of the record."""
-        return full_name(self.versions[-1])
-
-    @property
-    def version(self) -> int:
-        """The newest version of the contract; every row has its columns."""
-        return len(self.versions)
+class Dataset(Record):
+    """The rows of one record, as columns."""
 
     @cached_property
     def columns(self) -> pa.Schema:
@@ -72,20 +56,8 @@ class Dataset:
 
 
 def datasets(contracts: Contracts) -> dict[str, Dataset]:
-    """Full name of the record to its dataset, of every record of a topic that is kept for ever.
-
-    Raises `ValueError` for two records of one name: each would be looked for in the other's folder.
-    """
-    found: dict[str, Dataset] = {}
-    names: set[str] = set()
-    for topic in contracts.topics.values():
-        for path in topic.records if topic.is_facts else ():
-            dataset = Dataset(path.rpartition("/")[2], topic, tuple(contracts.versions(path)))
-            if dataset.name.lower() in names:
-                raise ValueError(f"two records of the topics of facts are named {dataset.name}")
-            names.add(dataset.name.lower())
-            found[dataset.record] = dataset
-    return found
+    """Full name of the record to its dataset, of every record of a topic that is kept for ever; see `contents.records`."""
+    return {name: Dataset(one.name, one.topic, one.versions) for name, one in records(contracts).items()}
 
 
 def plain(schema: Any) -> Any:
@@ -103,30 +75,13 @@ def plain(schema: Any) -> Any:
     return schema
 
 
-def fields_of(schema: Schema) -> Iterator[tuple[str, Schema]]:
-    """Every field of a record, nested ones with their path in dots (`seats.free_count`, `steps[].kind`), in its order."""
-    yield from _fields(schema, "", {})
-
-
-def _fields(schema: Schema, path: str, named: dict[str, Schema]) -> Iterator[tuple[str, Schema]]:
-    for field in schema["fields"]:
-        here = f"{path}{field['name']}"
-        yield here, field
-        kind, _ = _without_null(field["type"])
-        while isinstance(kind, dict) and kind.get("type") == "array":
-            here, (kind, _) = f"{here}[]", _without_null(kind["items"])
-        kind = _resolved(kind, named)
-        if isinstance(kind, dict) and kind["type"] == "record":
-            yield from _fields(kind, f"{here}.", named)
-
-
 def _column(field: Schema, named: dict[str, Schema]) -> pa.Field:
-    kind, nullable = _without_null(field["type"])
+    kind, nullable = without_null(field["type"])
     return pa.field(field["name"], _type(kind, named), nullable=nullable)
 
 
 def _type(kind: Any, named: dict[str, Schema]) -> pa.DataType:
-    kind = _resolved(kind, named)
+    kind = resolved(kind, named)
     if isinstance(kind, str):
         return _PRIMITIVES[kind]
     if (logical := kind.get("logicalType")) in _PLAIN:
@@ -139,22 +94,7 @@ def _type(kind: Any, named: dict[str, Schema]) -> pa.DataType:
         case "record":
             return pa.struct([_column(field, named) for field in kind["fields"]])
         case "array":
-            item, nullable = _without_null(kind["items"])
+            item, nullable = without_null(kind["items"])
             return pa.list_(pa.field("element", _type(item, named), nullable=nullable))
         case other:
             return _type(other, named)
-
-
-def _resolved(kind: Any, named: dict[str, Schema]) -> Any:
-    """A type that was defined before is referred to by its name."""
-    if isinstance(kind, dict) and "name" in kind:
-        named[kind["name"]] = kind
-    return named.get(kind, kind) if isinstance(kind, str) else kind
-
-
-def _without_null(kind: Any) -> tuple[Any, bool]:
-    """The type that a field has when it has a value, and whether it may have none. Contracts know no other union."""
-    if not isinstance(kind, list):
-        return kind, False
-    (other,) = [branch for branch in kind if branch != "null"]
-    return other, True

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import jinja2
 
 from common.contracts import Schema
-from dropout_observatory.lake.columns import PLACE, Dataset, fields_of
+from dropout_observatory.lake.contents import PLACES, Record, fields_of
 
 PersonalData = Literal["technical", "none", "pseudonym", "pseudonymous"]
 # What each class means, as the dictionary says it to analysts.
@@ -77,7 +77,7 @@ class Entry:
     doc: str
 
 
-def entries(dataset: Dataset) -> list[Entry]:
+def entries(dataset: Record) -> list[Entry]:
     """The fields of a dataset, the place in the log first."""
     schema = dataset.versions[-1]
     fields = list(fields_of(schema))
@@ -85,11 +85,11 @@ def entries(dataset: Dataset) -> list[Entry]:
     somebody = dataset.topic.name in _ABOUT_SOMEBODY or bool(names & PSEUDONYMS)
     types = ("string", "int", "long")
     doc = "Where the row stands in the log."
-    places = [Entry(field.name, kind, False, "technical", (), doc) for field, kind in zip(PLACE, types, strict=True)]
+    places = [Entry(name, kind, False, "technical", (), doc) for name, kind in zip(PLACES, types, strict=True)]
     return [*places, *(_entry(path, field, dataset, somebody=somebody) for path, field in fields)]
 
 
-def _entry(path: str, field: Schema, dataset: Dataset, *, somebody: bool) -> Entry:
+def _entry(path: str, field: Schema, dataset: Record, *, somebody: bool) -> Entry:
     name = field["name"]
     personal_data: PersonalData
     if name in _ENVELOPE:
@@ -129,7 +129,7 @@ def _symbols(kind: Any) -> Iterator[str]:
             yield from _symbols(items)
 
 
-def as_json(datasets: Mapping[str, Dataset]) -> str:
+def as_json(datasets: Mapping[str, Record]) -> str:
     """The dictionary for programs."""
     found = {
         dataset.name: {
@@ -143,10 +143,14 @@ def as_json(datasets: Mapping[str, Dataset]) -> str:
     return json.dumps({"classes": CLASSES, "datasets": found}, ensure_ascii=False, indent=1)
 
 
-def as_html(datasets: Mapping[str, Dataset]) -> str:
+def described(datasets: Mapping[str, Record]) -> list[tuple[Record, list[Entry]]]:
+    """Every dataset with its fields, by name."""
+    return [(dataset, entries(dataset)) for dataset in sorted(datasets.values(), key=lambda found: found.name)]
+
+
+def as_html(datasets: Mapping[str, Record]) -> str:
     """The dictionary for people: one page, with its list of datasets first."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("dropout_observatory.lake", "."), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    described = [(dataset, entries(dataset)) for dataset in sorted(datasets.values(), key=lambda found: found.name)]
-    return environment.get_template("dictionary.html").render(described=described, classes=CLASSES)
+    return environment.get_template("dictionary.html").render(described=described(datasets), classes=CLASSES)
