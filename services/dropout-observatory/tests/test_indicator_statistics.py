@@ -14,7 +14,7 @@ from dropout_observatory.indicators import quality
 from dropout_observatory.indicators.expected import expected_count, poisson_limits, ratio
 from dropout_observatory.indicators.life_table import LifeTable, Span, life_table
 from dropout_observatory.indicators.signals import FALSE_ALERTS_A_YEAR, Month, Signal, log_likelihood_ratio, watch
-from dropout_observatory.release import Dimension, Figure, Release, Sum, Table
+from dropout_observatory.release import Dimension, Figure, Key, Release, Sum, Table
 
 # 2,418 men with angina pectoris, by years after the diagnosis: deaths, and those last seen alive. Parker et al. (1946), in Lee and
 # Wang, Statistical Methods for Survival Data Analysis, table 4.7; the results are those of SAS/STAT, LIFETEST, example "Life-Table
@@ -60,7 +60,8 @@ def test_the_median_is_that_of_the_published_example() -> None:
 def test_what_is_not_reached_is_not_said() -> None:
     """Of a hundred people ten were offered something, and the rest was last seen without at the end."""
     table = life_table(100, [Span(0, 2, 4, 0), Span(2, 4, 6, 10), Span(4, inf, 0, 80)])
-    median, tenth = table and table.quantile(0.5), table and table.quantile(0.05)
+    assert table is not None
+    median, tenth = table.quantile(0.5), table.quantile(0.05)
     assert median is not None and (median.at, median.high) == (None, None)
     assert tenth is not None and tenth.at == pytest.approx(2 + 2 * 0.01 / (0.96 * 6 / 91))
 
@@ -201,7 +202,8 @@ def said(one: Release) -> list[tuple[str, bool]]:
 
 def test_sums_that_differ_are_said() -> None:
     """Of an older number it is explained; of numbers of one release it is a fault; a secret part says nothing."""
-    whole, a = {("region",): Figure(50, 9)}, {("a",): Figure(30, 9)}
+    whole: dict[Key, Figure] = {("region",): Figure(50, 9)}
+    a: dict[Key, Figure] = {("a",): Figure(30, 9)}
     assert said(release({**whole, **a, ("b",): Figure(20, 9)})) == []
     assert said(release({**whole, **a, ("b",): Figure(24, 8)})) == [("sum", False)]
     assert said(release({**whole, **a, ("b",): Figure(24, 9)})) == [("sum", True)]

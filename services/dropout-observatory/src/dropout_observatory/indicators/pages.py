@@ -79,7 +79,7 @@ class IndicatorDesk(Desk):
     async def dictionary(self, request: Request) -> Response:
         """Every field that the lake has, from the contracts, with its class of personal data."""
         datasets = records(self.runtime.contracts)
-        facts = {"described": dictionary.described(datasets), "classes": dictionary.CLASSES}
+        facts: dict[str, Any] = {"described": dictionary.described(datasets), "classes": dictionary.CLASSES}
         return self.page(request, "dictionary.html", self.identity.session(request), **facts)
 
     async def door(self) -> dict[str, Any]:

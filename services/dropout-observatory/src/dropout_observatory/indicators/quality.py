@@ -67,7 +67,8 @@ def _sums(release: Release, table: Table, words: Words) -> Iterator[Message]:
     """Where every part and the total are shown, and differ."""
     if table.kind not in ("count", "public") or table.rounding > 1:
         return
-    old, wrong = [], []
+    old: list[str] = []
+    wrong: list[str] = []
     for key, figure, parts in _shown_sums(release, table):
         difference = sum(part.value or 0 for part in parts) - (figure.value or 0)
         if difference:

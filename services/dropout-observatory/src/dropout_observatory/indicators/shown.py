@@ -178,7 +178,7 @@ def sections(one: View) -> list[tuple[str, list[Row]]]:
     first = one.table.dimensions[0]
     found: dict[str, list[Row]] = {}
     for code in one.codes(first):
-        keys = [(code, column) for column in columns(one)] or [(code,)]
+        keys: list[Key] = [(code, column) for column in columns(one)] or [(code,)]
         row = Row(code, label(first, code), tuple(one.figures.get(key, Figure()) for key in keys))
         found.setdefault(_SECTIONS[code.partition(":")[0]] if first == "territory" else "", []).append(row)
     return list(found.items())
