@@ -138,6 +138,8 @@ async def test_what_a_broken_publisher_lets_out_reaches_nobody(
         assert await releases.all_texts(tx) == [made.text()] and not await releases.refused(tx)
 
 
+# To attack the tables of intercommunalities takes minutes where they are almost empty.
+@pytest.mark.long
 async def test_by_hand_and_by_the_weekly_process(stack: Stack, runtime: Runtime, folder: Folder) -> None:
     """Made, listed and attacked anew on the command line; the next by the process that the lake starts."""
     address = {"ESTUAIRE_DATABASE_URL": runtime.settings.database_url, "ESTUAIRE_LAKE_URL": folder.root}
