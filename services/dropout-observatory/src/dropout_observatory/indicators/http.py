@@ -39,12 +39,10 @@ async def list_indicators(request: Request, release: ReleaseNumber = None) -> Re
     """Every indicator with its first number, and the release that it is of; `release` is null before the first."""
     async with database_of(request).transaction() as tx:
         found = await shelf.look(tx, str(release or ""))
-        next_on = shelf.next_on(await tx.now())
     if isinstance(found, Refusal):
         return _unknown(found)
     listed = [{**_head_of(one), "first": _first(one, found)} for one in definitions().values()]
-    told = {"release": told_release(found.head) if found else None, "next_release_on": next_on.isoformat()}
-    return _json(request, {**told, "indicators": listed})
+    return _json(request, {"release": told_release(found.head) if found else None, "indicators": listed})
 
 
 @router.get("/indicators/{name}.csv")

@@ -57,7 +57,7 @@ class IndicatorDesk(Desk):
         """Every indicator with its first number."""
         found = await self._look(request)
         listed = [(heading, await self._cards(names, found)) for heading, names in self._groups()]
-        facts = self._frame(found) | {"groups": listed, "references": references(), "next_on": await self._next_on()}
+        facts = self._frame(found) | {"groups": listed, "references": references()}
         return self.page(request, "indicators.html", self.identity.session(request), **facts)
 
     async def indicator(self, request: Request, name: str) -> Response:
@@ -70,7 +70,7 @@ class IndicatorDesk(Desk):
         view = shown.view(definition, found.release, found.weeks, year) if found else None
         if found and view is None and year:
             raise HTTPException(404, f"Le relevé {found.head.number} n’a pas cet indicateur pour cette année scolaire.")
-        facts = self._frame(found) | {"definition": definition, "next_on": await self._next_on(), "view": view}
+        facts = self._frame(found) | {"definition": definition, "view": view}
         if found and view:
             chosen = self._chosen(request, view)
             facts |= await asyncio.to_thread(self._told, found, view, chosen)
@@ -97,10 +97,6 @@ class IndicatorDesk(Desk):
         if isinstance(found, Refusal):
             raise HTTPException(404, found.detail)
         return found
-
-    async def _next_on(self) -> Any:
-        async with self.database.transaction() as tx:
-            return shelf.next_on(await tx.now())
 
     def _frame(self, found: Shelf | None) -> dict[str, Any]:
         return {

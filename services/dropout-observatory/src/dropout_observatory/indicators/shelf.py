@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date
 from functools import lru_cache
 from typing import Any
 
@@ -66,9 +66,3 @@ async def look(tx: Transaction, asked: str) -> Shelf | Refusal | None:
 async def text_of(tx: Transaction, number: int) -> str | None:
     """The frozen text of a release, or None where there is none of that number."""
     return await releases.text_of(tx, number) if 0 < number <= _NUMBER_MAX else None
-
-
-def next_on(now: datetime) -> date:
-    """The Monday of the next release, in Paris."""
-    today = now.astimezone(PARIS).date()
-    return today + timedelta(days=7 - today.weekday())
