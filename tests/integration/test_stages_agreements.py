@@ -127,6 +127,9 @@ async def test_changed_terms_are_asked_again(stages: Stages) -> None:
     assert (before["terms"]["title"], before["terms_sha256"]) == ("Atelier bois", first)
     assert (before["terms_version"], before["current_version"]) == (1, 2)
     assert (await seeker.get(agreement, params={"version": 3})).status_code == 404
+    desk = await stages.client("terms-school", "school", structure_id=SCHOOL)
+    listed = {each["agreement_id"]: each for each in (await desk.get("/v1/agreements")).json()}
+    assert listed[one["agreement_id"]]["terms_version"] == listed[one["agreement_id"]]["current_version"] == 2
     path = f"/conventions/{one['agreement_id']}"
     school = await logged_in(stages.stack, stages.url, path, somebody("school", SCHOOL))
     page = (await school.client.get(f"{path}?version=1")).text

@@ -292,7 +292,7 @@ async def prescribers(tx: Transaction) -> Sequence[Row[Any]]:
 async def accompanied(tx: Transaction, acts_as: str, limit: int = 500) -> Sequence[Row[Any]]:
     """The agreements that somebody accompanies, with their terms; those that wait for something first, then the newest."""
     return await tx.fetch_all(
-        """SELECT g.*, t.content FROM agreement g
+        """SELECT g.*, g.terms_version AS current_version, t.content FROM agreement g
                JOIN agreement_terms t ON t.agreement_id = g.agreement_id AND t.version = g.terms_version
            WHERE g.accompanied_by = :acts_as
            ORDER BY array_position(ARRAY['signed', 'drafted', 'validated'], g.state) NULLS LAST, g.starts_on DESC, g.agreement_id
