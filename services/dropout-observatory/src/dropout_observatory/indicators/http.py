@@ -29,9 +29,7 @@ _SHARED = {**_HEADERS, "Access-Control-Expose-Headers": "ETag"}
 ReleaseNumber = Annotated[
     int | None, Query(ge=1, le=99_999, description="Of an older release; the last one without it")
 ]
-SchoolYear = Annotated[
-    str, Query(max_length=9, description="As 2026-2027; all of them, or in a table the last one, without it")
-]
+SchoolYear = Annotated[str, Query(max_length=9, description="As 2026-2027; all of them without it")]
 
 
 @router.get("/indicators")
