@@ -37,7 +37,7 @@ from tests.faults.workload import Workload
 
 REPOSITORY = Path(__file__).parents[2]
 SEATS, STAGES, PLATFORMS, EVENTS = "remediation-seats", "stage-matching", "platform-scheduling", "events"
-CAFES = "parents-cafes"
+CAFES, OBSERVATORY = "parents-cafes", "dropout-observatory"
 PROJECTIONS, LEDGER = "projections", "ledger"
 PROGRAMMES, STRUCTURES = "remediation-seats.programmes.v1", "remediation-seats.structures.v1"
 # The topics that the projections fold.
