@@ -86,7 +86,7 @@ async def test_every_way_says_the_same_and_nothing_withheld(
     view, url = view_of(release, name), url_of(stack, SERVICE)
     assert view.secret_count and len(view.figures) > view.secret_count
     truth = {key: figure.value for key, figure in view.figures.items()}
-    asked = {"release": release.number, "school_year": YEAR}
+    asked: dict[str, Any] = {"release": release.number, "school_year": YEAR}
     async with http_client(base_url=url) as client:
         told = (await client.get(f"/v1/indicators/{name}", params=asked)).json()
         table = (await client.get(f"/v1/indicators/{name}.csv", params=asked)).text

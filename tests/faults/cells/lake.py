@@ -29,7 +29,7 @@ _POINTS = (
 )
 
 
-@cell("48", "kill -9 of the lake's writer at each failpoint, while everything else goes on", short=True, processes=1)
+@cell("48", "kill -9 of the lake's writer at each failpoint, while everything else goes on", processes=1)
 async def kill_lake(cell: Cell) -> None:
     """DuckDB's count is the offsets, and the Iceberg tables name the same files, as if nobody had died."""
     home = cell.rig.settings.home / "lake-of-cell-48"
