@@ -1,4 +1,4 @@
-"""The releases for whoever reads: which one was asked for, the chain around it, and when the next one comes."""
+"""The releases for whoever reads: which one was asked for, and the chain around it."""
 
 from __future__ import annotations
 
