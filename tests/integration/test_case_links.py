@@ -35,7 +35,7 @@ from remediation_seats.messages import DeclarationWay, EducationLevel, PresenceR
 from remediation_seats.restate import AGGREGATES
 from remediation_seats.state import Conditions, Declaration, Profile
 from tests.integration.conftest import Seats, eventually
-from tests.integration.observatory import SERVICE, Observatory, month, report_body, reported
+from tests.integration.observatory import SERVICE, Observatory, mistyped, month, report_body, reported
 from tests.integration.restating import restated
 from tests.integration.test_observatory import AGENCY, told
 
@@ -78,8 +78,8 @@ async def test_a_hold_for_a_case_is_a_step_of_its_way_back(seats: Seats, observa
             case = (await referent.get(f"/v1/cases/{case_id}")).json()
             return [(one["kind"], one["source"]) for one in case["steps"]]
 
-        mistyped = {"programme_id": str(programme_id), "case_code": code[::-1]}
-        assert (await prescriber.post("/v1/holds", json=mistyped)).status_code == 422
+        wrong = {"programme_id": str(programme_id), "case_code": mistyped(code)}
+        assert (await prescriber.post("/v1/holds", json=wrong)).status_code == 422
         body = {"programme_id": str(programme_id), "case_code": code.lower()}
         held = await prescriber.post("/v1/holds", json=body)
         assert held.status_code == 201, held.text

@@ -35,7 +35,7 @@ from dropout_observatory.messages import (
 from tests.integration.byte_stores import found_in
 from tests.integration.conftest import eventually
 from tests.integration.events import SCHOOL, Events
-from tests.integration.observatory import SERVICE, Observatory, month, report_body, reported
+from tests.integration.observatory import SERVICE, Observatory, mistyped, month, report_body, reported
 from tests.integration.platforms import Platforms, book, slot
 from tests.integration.stages import NEXT, OTHER_SCHOOL, Stages, apply
 from tests.integration.test_case_links import code_of, heard, kinds
@@ -90,8 +90,8 @@ async def attached_to(
 ) -> None:
     """By the API: mistyped, unknown, another case, by somebody else, none; the first case is attached before and at the end."""
     await cases.has(cases.first, *steps)
-    mistyped = await own.put(path, json={"case_code": cases.second[1][::-1]})
-    assert mistyped.status_code == 422, mistyped.text
+    wrong = await own.put(path, json={"case_code": mistyped(cases.second[1])})
+    assert wrong.status_code == 422, wrong.text
     for stranger in strangers:
         assert (await stranger.put(path, json={"case_code": None})).status_code == 403
     await cases.has(cases.first, *steps)
@@ -144,7 +144,7 @@ async def test_a_booking(platforms: Platforms, observatory: Observatory, query: 
     _, owner = await platforms.owner()
     platform_id = await platforms.platform(owner)
     requester, other = await platforms.requester(), await platforms.requester()
-    assert (await book(requester, platform_id, slot(20, 9), case_code=cases.first[1][::-1])).status_code == 422
+    assert (await book(requester, platform_id, slot(20, 9), case_code=mistyped(cases.first[1]))).status_code == 422
     made = await book(requester, platform_id, slot(20, 9), case_code=cases.first[1])
     assert made.status_code == 201, made.text
     assert cases.first[1] not in made.text
@@ -175,7 +175,7 @@ async def test_a_group(events: Events, observatory: Observatory, query: Query) -
             "overlapping": True,
         }
         groups = f"/v1/events/{event_id}/groups"
-        assert (await school.post(groups, json=body | {"case_code": cases.first[1][::-1]})).status_code == 422
+        assert (await school.post(groups, json=body | {"case_code": mistyped(cases.first[1])})).status_code == 422
         made = await school.post(groups, json=body | {"case_code": cases.first[1]})
         assert made.status_code == 201, made.text
         registration_id = made.json()["registrations"][0]["registration_id"]

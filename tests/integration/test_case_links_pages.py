@@ -12,6 +12,7 @@ from common.codes import new_code
 from common.embedded.stack import Stack
 from tests.integration.browsing import WIDTHS, assert_accessible, log_in, opened
 from tests.integration.events import SCHOOL, Events
+from tests.integration.observatory import mistyped
 from tests.integration.platforms import Platforms
 from tests.integration.stages import NEXT, OTHER_SCHOOL, Stages, apply
 
@@ -34,11 +35,11 @@ async def attached_on_its_page(page: Any, name: str) -> None:
     code = new_code()
     card = page.locator("details.base", has_text=name)
     await card.locator("summary").click()
-    await card.get_by_label("Code de la situation").fill(code[::-1])
+    await card.get_by_label("Code de la situation").fill(mistyped(code))
     await card.get_by_role("button", name="Enregistrer").click()
     await expect(page.get_by_role("alert")).to_contain_text("code de la situation")
     field = card.get_by_label("Code de la situation")
-    await expect(field).to_have_value(code[::-1])
+    await expect(field).to_have_value(mistyped(code))
     await expect(field).to_have_attribute("aria-invalid", "true")
     await expect(field).to_be_visible()
     await expect(card.get_by_text("relisez le code")).to_be_visible()
