@@ -295,6 +295,38 @@ def test_sql_that_is_none_is_refused(folder: Folder, tmp_path: Path, before: str
     assert said in str(refused.value)
 
 
+def test_tables_that_close_a_circle_are_refused(tmp_path: Path) -> None:
+    """Planted: A × B, B × C, C × A tell together of a cell that none of them has. Without one, or as one table, they do not."""
+    pairs = {
+        "cases-by-month": "territory month",
+        "cases-by-factor": "territory factor",
+        "factors-by-month": "month factor",
+    }
+    for name, pair in pairs.items():
+        levels = {"territory": "[region]", "month": "[all, month]", "factor": "[all, factor]"}
+        dimensions = "".join(f"\n  {dimension}: {levels[dimension]}" for dimension in pair.split())
+        text = GOOD.replace("cases-by-month", name)
+        begins, ends = text.index("dimensions:"), text.index("secrecy:")
+        (tmp_path / f"{name}.yaml").write_text(
+            f"{text[:begins]}dimensions:{dimensions}\n{text[ends:]}", encoding="utf-8"
+        )
+        if len(list(tmp_path.glob("*.yaml"))) < len(pairs):
+            load(tmp_path)
+    with pytest.raises(
+        BadDefinitionError, match="cases-by-factor, cases-by-month, factors-by-month: together"
+    ) as refused:
+        load(tmp_path)
+    assert "of cases" in str(refused.value)
+    (tmp_path / "all.yaml").write_text(
+        (tmp_path / "cases-by-month.yaml")
+        .read_text(encoding="utf-8")
+        .replace("cases-by-month", "all")
+        .replace("  month:", "  factor: [all, factor]\n  month:"),
+        encoding="utf-8",
+    )
+    assert len(load(tmp_path)) == 4
+
+
 def test_a_definition_that_changes_has_another_hash(tmp_path: Path) -> None:
     """Whatever of it changes."""
     (tmp_path / "cases-by-month.yaml").write_text(GOOD.replace("case_id AS", "  case_id AS"), encoding="utf-8")

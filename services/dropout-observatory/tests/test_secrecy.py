@@ -157,6 +157,21 @@ def test_a_hidden_cell_of_two_releases_together_is_found() -> None:
     assert found(told(SAFE), switched)["cases, level c"].high == 4
 
 
+def test_a_rate_of_another_day_hides_nothing() -> None:
+    """Planted: as above, beside two rates that cannot be of the same day; a reader takes the counts and leaves the rates."""
+    rate = Table("rate", "linked", ("level",), kind="rate", of="cases")
+
+    def with_rates(release: Release, **rates: Figure) -> Release:
+        cells: dict[Key, Figure] = {(code,): rates.get(code, S) for code in ("all", "a", "b", "c", "d")}
+        return replace(release, tables=(*release.tables, rate), figures={**release.figures, "rate": cells})
+
+    first = with_rates(told(SAFE), all=n(25))
+    stays = {"all": n(80), "b": n(24)}
+    second = with_rates(told({**stays, "a": S, "c": S, "d": n(22, 2)}, 2), all=n(25), b=n(96, 2))
+    assert found(first) == {} and found(second) == {}
+    assert found(first, second)["cases, level c"].high == 4
+
+
 def test_nested_geography_is_found() -> None:
     """Planted: a department less the intercommunalities that are wholly in it is the few of one that straddles its border."""
     dimension = small.DIMENSIONS[0]

@@ -45,11 +45,24 @@ def audit(releases: Sequence[str], knowledge: Knowledge | None = None) -> list[F
 
     `knowledge`: what each organisation told of by itself, which it subtracts.
     """
-    attack = _Attack([json.loads(text) for text in releases], knowledge or {})
+    attack = _Attack(_tied([json.loads(text) for text in releases]), knowledge or {})
     found: dict[tuple[str, str, str], Finding] = {}
     for finding in attack.findings():
         found.setdefault((finding.table, finding.cell, finding.reader), finding)
     return list(found.values())
+
+
+def _tied(releases: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The last release, and of those before it the tables whose measure has to do with one of its own, however far round.
+
+    Only a rate or an amount ties measures. Where nothing does (two school years), no number of one says anything of the other.
+    """
+    pairs = {frozenset({table["measure"], table["of"]} - {None}) for one in releases for table in one["tables"]}
+    tied = {table["measure"] for table in releases[-1]["tables"]}
+    while more := {measure for pair in pairs if pair & tied for measure in pair} - tied:
+        tied |= more
+    cut = [one | {"tables": [table for table in one["tables"] if table["measure"] in tied]} for one in releases]
+    return [one for one in cut if one["tables"] or one is cut[-1]]
 
 
 class _Attack:
@@ -200,8 +213,8 @@ class _Attack:
                 ]
         return clues
 
-    def _if_nothing_moved(self) -> list[Clue]:
-        """The newest number of every cell, whatever release it is of; of an old rate, the people that it was of then."""
+    def _if_nothing_moved(self) -> tuple[list[Clue], list[Clue]]:
+        """The newest number of every cell, whatever release it is of, and the newest rates; of an old one, the people that it was of then."""
         newest: dict[tuple[str, int], list[Clue]] = {}
         for release, table, cell in self._cells():
             if cell["value"] == "secret" or cell["as_of"] != release["release"]:
@@ -212,11 +225,13 @@ class _Attack:
                 whole = self._told(release).get(self._column(table, cell, table["of"]))
                 newest[key] = [] if whole is None else [clue.of(key[1], whole) for clue in newest[key]]
         nobody = [Clue(((column, 1),), 0, 0) for column in self._nobody(self.last)]
-        return [*nobody, *(clue for said in newest.values() for clue in said)]
+        return (
+            [*nobody, *(clue for (rate, _), said in newest.items() if not rate for clue in said)],
+            [clue for (rate, _), said in newest.items() if rate for clue in said],
+        )
 
     def _told(self, release: dict[str, Any]) -> dict[int, float]:
-        clues = self._of_its_day(release)
-        return {one.factors[0][0]: one.low for one in clues if len(one.factors) == 1 and one.low == one.high}
+        return _certain(self._of_its_day(release))
 
     # -- what it gives away
 
@@ -227,11 +242,13 @@ class _Attack:
         now = self._bounds(today, sensitive)
         yield from self._levels(now, "everybody", "from this release")
         if len(self.releases) > 1:
-            bounds = self._bounds(self._if_nothing_moved(), sensitive)
+            bounds = self._bounds_if_nothing_moved(sensitive)
             why = "with the releases before, if nothing moved between them"
             yield from self._levels(bounds, "everybody", why, of_its_day=False)
+        # What a release said of its own day stood the attack then: only numbers that never fall say more of it now.
+        again = sensitive if any(table["grows"] for table in self.last["tables"]) else now.keys()
         for past in self.releases[:-1]:
-            before = self._bounds(self._of_its_day(past), self.sensitive - self._nobody(past))
+            before = self._bounds(self._of_its_day(past), again - self._nobody(past))
             yield from self._levels(before, "everybody", "with what was published after it", past)
             yield from self._movements(before, now, past["release"])
         for reader, cells in self.knowledge.items():
@@ -265,12 +282,24 @@ class _Attack:
             if self._is_amount(column):
                 # One that no table shows may be known where it is certainly that of eleven people.
                 measure, inside = self.names[column]
-                count = bounds.get(self.index.get((self.counts[measure], inside), -1), (0, 0))
+                count = self._count_of(self.index.get((self.counts[measure], inside), -1), bounds)
                 narrowed = column in withheld or (column not in shown and count[0] < self.people_min)
             else:
                 narrowed = low < self.people_min
             if narrowed and not (not of_its_day and low == high == 0 and column in self._opened):
                 yield self._finding(column, low, high, reader, why, release)
+
+    def _count_of(self, column: int, bounds: Mapping[int, Interval]) -> Interval:
+        """The bounds of a count; where numbers of several days contradict each other, what one sum says in which it alone is not told."""
+        if column in bounds:
+            return bounds[column]
+        told = {cell: low for cell, (low, high) in bounds.items() if low == high}
+        for clue in self.sums:
+            factors = dict(clue.factors)
+            if column in factors and clue.low == clue.high and told.keys() >= factors.keys() - {column}:
+                rest = sum(factor * told[cell] for cell, factor in factors.items() if cell != column)
+                return ((clue.low - rest) / factors[column],) * 2
+        return 0, 0
 
     def _movements(self, before: Mapping[int, Interval], now: Mapping[int, Interval], number: int) -> Iterator[Finding]:
         """Cells of which it is certain that a few came or went between two releases."""
@@ -299,7 +328,7 @@ class _Attack:
 
     def _dominated_together(self, clues: Sequence[Clue], reader: str, own: Mapping[int, int]) -> Iterator[Finding]:
         """Amounts withheld of which the sum is known, and is mostly that of one organisation (sdcTools/UserSupport 160)."""
-        told = {one.factors[0][0]: one.low for one in clues if len(one.factors) == 1 and one.low == one.high}
+        told = _certain(clues)
         withheld = self._cells_of(self.last, shown=False)
         for clue in self.sums:
             (whole, _), *parts = clue.factors
@@ -362,15 +391,34 @@ class _Attack:
         self, clues: Sequence[Clue], judged: Set[int], own: Mapping[int, int] | None = None
     ) -> dict[int, Interval]:
         """The judged cells that are not left open to a reader, of `own` after it subtracts that; else what is told is among them."""
-        certain = {clue.factors[0][0]: clue.low for clue in clues if len(clue.factors) == 1 and clue.low == clue.high}
-        clues = [*self.sums, *(clue for clue in clues if not (len(clue.factors) == 1 and clue.low == clue.high))]
         bounds: dict[int, Interval] = {}
         if own is None:
-            bounds = {column: (value, value) for column, value in certain.items() if column in judged}
+            bounds = {column: (value, value) for column, value in _certain(clues).items() if column in judged}
+        for _, narrowed in self._narrowed(clues, judged, own):
+            bounds |= narrowed or {}
+        return bounds
+
+    def _bounds_if_nothing_moved(self, judged: Set[int]) -> dict[int, Interval]:
+        """The same of numbers of several days. Where they contradict each other a rate is of another day, and a reader goes by the rest."""
+        numbers, rates = self._if_nothing_moved()
+        bounds, contradicted = (
+            {column: (one, one) for column, one in _certain(numbers).items() if column in judged},
+            set(),
+        )
+        for columns, narrowed in self._narrowed([*numbers, *rates], judged):
+            bounds |= narrowed or {}
+            contradicted |= set(columns if narrowed is None else ())
+        return bounds | (self._bounds(numbers, judged & contradicted) if contradicted else {})
+
+    def _narrowed(
+        self, clues: Sequence[Clue], judged: Set[int], own: Mapping[int, int] | None = None
+    ) -> Iterator[tuple[list[int], dict[int, Interval] | None]]:
+        """Groups of cells with what of them is not left open, or None where the clues contradict each other."""
+        certain = _certain(clues)
+        clues = [*self.sums, *(clue for clue in clues if not (len(clue.factors) == 1 and clue.low == clue.high))]
         for columns, touching in parted(len(self.names), clues, certain):
             if own is None or any(column in own for column in columns):
-                bounds |= Polytope(columns, touching, certain, own or {}, self.is_open).narrow(judged)
-        return bounds
+                yield columns, Polytope(columns, touching, certain, own or {}, self.is_open).narrow(judged)
 
     def is_open(self, column: int, low: float, high: float) -> bool:
         """Whether it may be eleven or more, and could be at least eleven numbers; of an amount, whether it is as uncertain as
@@ -378,3 +426,7 @@ class _Attack:
         if self._is_amount(column):
             return high > 0 and high * self.dominance >= low * 100
         return high >= self.people_min and high - low + 1 >= self.people_min
+
+
+def _certain(clues: Sequence[Clue]) -> dict[int, float]:
+    return {clue.factors[0][0]: clue.low for clue in clues if len(clue.factors) == 1 and clue.low == clue.high}

@@ -52,6 +52,7 @@ class Lattice:
     def __init__(self, releases: Sequence[Release]) -> None:
         self.cells: dict[CellId, int] = {}
         rows: dict[Row, None] = {}
+        added = set[tuple[str, tuple[Dimension, ...]]]()
         dimensions = _merged(releases)
         for release in releases:
             totals = {one.name: one.total for one in release.dimensions}
@@ -62,7 +63,9 @@ class Lattice:
                     for place, name in enumerate(table.dimensions)
                 ]
                 for measure in filter(None, (table.measure, table.of)):
-                    self._add(measure, reached, totals, rows)
+                    if (measure, tuple(reached)) not in added:
+                        added.add((measure, tuple(reached)))
+                        self._add(measure, reached, totals, rows)
             for table in (one for one in release.tables if one.kind == "rate"):
                 for key in sorted(release.figures[table.name]):
                     part, whole = cell_id(release, table, key), cell_id(release, table, key, table.of)
@@ -177,6 +180,16 @@ class Reading:
                 rows.append((row, item))
         self._rows = rows
 
+    def told(self, columns: Set[int]) -> dict[int, Bound]:
+        """Those of some cells that are fixed, each by the number that says so; but of nobody where everybody knows that nobody is."""
+        found = {}
+        for column in self.known.keys() & columns:
+            item, value = self.known_from[column], self.known[column]
+            if item is not None or value:
+                support = frozenset(() if item is None else (item,))
+                found[column] = Bound(value, value, support, support)
+        return found
+
     @cached_property
     def groups(self) -> list[Group]:
         """Cells that are not fixed, apart from those that they have no row in common with."""
@@ -201,6 +214,15 @@ class Reading:
             if free and narrowed:
                 items = {self.known_from[column] for column, _ in row.terms if column in self.known}
                 yield free, rest, frozenset(item for item in items if item is not None)
+
+    def by_one_sum(self, column: int) -> float:
+        """A cell as a sum tells it in which all else is known, whatever other numbers say; 0 where none does."""
+        for row in self.lattice.rows:
+            factors = dict(row.terms)
+            if column in factors and row.low == row.high and self.known.keys() >= factors.keys() - {column}:
+                rest = sum(factor * self.known[other] for other, factor in factors.items() if other != column)
+                return (row.low - rest) / factors[column]
+        return 0
 
     def _grouped(self, rows: Iterable[tuple[Row, int | None]]) -> list[Group]:
         parent: dict[int, int] = {}
@@ -259,10 +281,8 @@ class _Programme:
         self.known, self.known_from = group.reading.known, group.reading.known_from
         self.own = [own.get(column, 0) for column in group.columns]
         self.place = {column: place for place, column in enumerate(group.columns)}
-        self.solver = highspy.Highs()  # type: ignore[no-untyped-call]  # it says nothing of its types
-        self.solver.setOptionValue("output_flag", False)
-        self.solver.setOptionValue("threads", 1)
-        self.solver.setOptionValue("mip_max_nodes", _WHOLE_NODES_MAX)
+        # The first is only ever changed in its costs, so that it starts from where the last bound was.
+        self.solver, self.in_whole_numbers = _highs(), _highs()
         self.prices: list[float] | None = None
         for mine in self.own:
             self.solver.addVar(mine, _BEYOND + mine)
@@ -278,16 +298,24 @@ class _Programme:
                     if self.known_from[column] is not None:
                         self.touching[column].append((number, factor))
             self.solver.addRow(row.low - constant, row.high - constant, len(places), places, factors)
+        self.every = list(range(len(group.columns)))
+        self.in_whole_numbers.passModel(self.solver.getModel())
+        self.in_whole_numbers.changeColsIntegrality(
+            len(self.every), self.every, np.ones(len(self.every), dtype=np.uint8)
+        )
         self.seen_low = [inf] * len(group.columns)
         self.seen_high = [-inf] * len(group.columns)
 
     def bounds(self, judged: Set[int], exact: bool) -> dict[int, Bound] | None:
         wanted = [place for column, place in self.place.items() if column in judged]
-        # One solution shows many cells to be wide: their least together, and their most.
-        if not (self._optimise(wanted, False) and self._optimise(wanted, True)):
-            return None
+        # One solution shows many cells to be wide: their least together, and their most; then those of the cells that are left.
+        left, before = wanted, len(wanted) + 1
+        while len(left) < before:
+            if not (self._optimise(left, False) and self._optimise(left, True)):
+                return None
+            left, before = [place for place in left if not self._wide(place)], len(left)
         found: dict[int, Bound] = {}
-        for place in wanted:
+        for place in left:
             if not self._wide(place):
                 self._optimise([place], False)
                 from_below = self._without()
@@ -307,29 +335,25 @@ class _Programme:
         return is_wide(self.seen_low[place], self.seen_high[place], amount, self.people_min, self.percent)
 
     def _optimise(self, places: Sequence[int], maximise: bool) -> bool:
-        size = len(self.own)
-        costs = [0.0] * size
+        costs = [0.0] * len(self.own)
         for place in places:
             costs[place] = -1.0 if maximise else 1.0
-        every = list(range(size))
-        self.solver.changeColsCost(size, every, costs)
-        values, self.prices = self._solved()
+        values, self.prices = self._solved(self.solver, costs)
         if values and any(abs(value - round(value)) > _TOLERANCE for value in values):
             # People are whole. What only that shows has no prices: it rests on all that is told.
-            self.solver.changeColsIntegrality(size, every, np.ones(size, dtype=np.uint8))
-            whole, _ = self._solved()
-            self.solver.changeColsIntegrality(size, every, np.zeros(size, dtype=np.uint8))
+            whole, _ = self._solved(self.in_whole_numbers, costs)
             values, self.prices = (whole, None) if whole else (values, self.prices)
         for place, value in enumerate(values or ()):
             self.seen_low[place] = min(self.seen_low[place], ceil(value - self.own[place] - _TOLERANCE))
             self.seen_high[place] = max(self.seen_high[place], floor(value - self.own[place] + _TOLERANCE))
         return values is not None
 
-    def _solved(self) -> tuple[list[float] | None, list[float] | None]:
-        self.solver.run()
-        if self.solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+    def _solved(self, solver: highspy.Highs, costs: list[float]) -> tuple[list[float] | None, list[float] | None]:
+        solver.changeColsCost(len(costs), self.every, costs)
+        solver.run()
+        if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
             return None, None
-        solution = self.solver.getSolution()
+        solution = solver.getSolution()
         return list(solution.col_value), list(solution.row_dual)
 
     def _without(self) -> frozenset[int]:
@@ -342,6 +366,14 @@ class _Programme:
                 if abs(sum(prices[place] * factor for place, factor in places)) > _TOLERANCE:
                     used.add(self.known_from[column])
         return frozenset(item for item in used if item is not None)
+
+
+def _highs() -> highspy.Highs:
+    solver = highspy.Highs()  # type: ignore[no-untyped-call]  # it says nothing of its types
+    solver.setOptionValue("output_flag", False)
+    solver.setOptionValue("threads", 1)
+    solver.setOptionValue("mip_max_nodes", _WHOLE_NODES_MAX)
+    return solver
 
 
 def is_wide(low: float, high: float, amount: bool, people_min: int, percent: int) -> bool:

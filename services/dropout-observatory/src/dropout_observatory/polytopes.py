@@ -74,58 +74,54 @@ class Polytope:
     ) -> None:
         self.columns, self.is_open = columns, is_open
         self.own = [own.get(column, 0) for column in columns]
-        self.highs = highspy.Highs()  # type: ignore[no-untyped-call]  # it says nothing of its types
-        self.highs.setOptionValue("output_flag", False)
-        self.highs.setOptionValue("threads", 1)
-        self.highs.setOptionValue("mip_max_nodes", _WHOLE_NODES_MAX)
+        # One programme that stays as it was solved last, from where the next bound is near, and one in whole numbers.
+        self.relaxed, self.whole = _solver(), _solver()
+        self.whole.setOptionValue("mip_max_nodes", _WHOLE_NODES_MAX)
         place = {column: number for number, column in enumerate(columns)}
         for mine in self.own:
-            self.highs.addVar(mine, _ENDLESS + mine)
+            self.relaxed.addVar(mine, _ENDLESS + mine)
         for clue in clues:
             told = sum(factor * certain[column] for column, factor in clue.factors if column in certain)
             free = [(place[column], factor) for column, factor in clue.factors if column not in certain]
             low, high = (side if abs(side) == inf else side - told for side in (clue.low, clue.high))
-            self.highs.addRow(low, high, len(free), [number for number, _ in free], [factor for _, factor in free])
+            self.relaxed.addRow(low, high, len(free), [number for number, _ in free], [factor for _, factor in free])
+        self.every = list(range(len(columns)))
+        self.whole.passModel(self.relaxed.getModel())
+        self.whole.changeColsIntegrality(len(columns), self.every, np.ones(len(columns), dtype=np.uint8))
         self.least, self.most = [inf] * len(columns), [-inf] * len(columns)
 
-    def narrow(self, judged: Set[int]) -> dict[int, Interval]:
-        """Those of the group that are not left open, with their bounds; nothing where the clues contradict each other."""
-        wanted = [place for place, column in enumerate(self.columns) if column in judged]
-        # Many at once first: what one solution shows to be possible needs no bound of its own.
-        for sense in (1, -1):
-            if not self._extreme(wanted, sense):
-                return {}
-        found = {}
-        for place in wanted:
+    def narrow(self, judged: Set[int]) -> dict[int, Interval] | None:
+        """Those of the group that are not left open, with their bounds; None where the clues contradict each other."""
+        closed = [place for place, column in enumerate(self.columns) if column in judged]
+        # Many at once, for as long as that opens some: what one solution shows to be possible needs no bound of its own.
+        more = True
+        while closed and more:
+            if not (self._extreme(closed, 1) and self._extreme(closed, -1)):
+                return None
+            left = [place for place in closed if not self._is_open(place)]
+            more, closed = len(left) < len(closed), left
+        for place in closed:
             for sense in (1, -1):
                 if not self._is_open(place) and not self._extreme([place], sense):
-                    return {}
-            if not self._is_open(place):
-                found[self.columns[place]] = self.least[place], self.most[place]
-        return found
+                    return None
+        return {
+            self.columns[place]: (self.least[place], self.most[place]) for place in closed if not self._is_open(place)
+        }
 
     def _is_open(self, place: int) -> bool:
         return self.is_open(self.columns[place], self.least[place], self.most[place])
 
     def _extreme(self, places: Sequence[int], sense: int) -> bool:
-        """The solution with the least or the most of some cells, in whole numbers if HiGHS has it in time."""
-        size = len(self.columns)
-        costs = [0.0] * size
+        """The solution with the least or the most of some cells, in whole numbers if HiGHS has it in time; False if there is none."""
+        costs = [0.0] * len(self.columns)
         for place in places:
             costs[place] = -1.0 * sense
-        every = list(range(size))
-        self.highs.changeColsCost(size, every, costs)
-        self.highs.run()
-        values = self._values()
+        values = self._solved(self.relaxed, costs)
         if values is None:
             return False
         if any(abs(value - round(value)) > _EPSILON for value in values):
-            self.highs.changeColsIntegrality(size, every, np.ones(size, dtype=np.uint8))
-            self.highs.run()
-            impossible = self.highs.getModelStatus() == highspy.HighsModelStatus.kInfeasible
-            values = self._values() or values
-            self.highs.changeColsIntegrality(size, every, np.zeros(size, dtype=np.uint8))
-            if impossible:
+            values = self._solved(self.whole, costs) or values
+            if self.whole.getModelStatus() == highspy.HighsModelStatus.kInfeasible:
                 return False
         for place, value in enumerate(values):
             rest = value - self.own[place]
@@ -133,7 +129,16 @@ class Polytope:
             self.most[place] = max(self.most[place], floor(rest + _EPSILON))
         return True
 
-    def _values(self) -> list[float] | None:
-        if self.highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+    def _solved(self, solver: highspy.Highs, costs: list[float]) -> list[float] | None:
+        solver.changeColsCost(len(costs), self.every, costs)
+        solver.run()
+        if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
             return None
-        return list(self.highs.getSolution().col_value)
+        return list(solver.getSolution().col_value)
+
+
+def _solver() -> highspy.Highs:
+    solver = highspy.Highs()  # type: ignore[no-untyped-call]  # it says nothing of its types
+    solver.setOptionValue("output_flag", False)
+    solver.setOptionValue("threads", 1)
+    return solver

@@ -7,8 +7,8 @@ Statistical Disclosure Control, 2012, chapter 4). See decision 0036.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from math import ceil, floor, inf, isqrt
 
 from dropout_observatory.lattice import Bound, Lattice, Reading, Row, few
@@ -62,14 +62,19 @@ class _View:
     of_this: bool = True
     # Whether numbers of before stand for those of now.
     is_old: bool = False
+    # The items that are rates, and what those say that are no item any more.
+    rates: frozenset[int] = frozenset()
+    fixed_rates: tuple[Row, ...] = ()
 
-    def reading(self, hidden: frozenset[int]) -> Reading:
-        """What it says when these numbers are withheld."""
-        told: list[tuple[Row, int | None]] = [(row, None) for row in self.fixed]
+    def reading(self, hidden: frozenset[int], rates: bool = True) -> Reading:
+        """What it says when these numbers are withheld, with its rates or without."""
+        told: list[tuple[Row, int | None]] = [
+            (row, None) for row in (*self.fixed, *(self.fixed_rates if rates else ()))
+        ]
         for item, rows in self.shown.items():
-            told += [(row, item) for row in rows] if item not in hidden else []
+            told += [(row, item) for row in rows] if item not in hidden and (rates or item not in self.rates) else []
         for item in hidden:
-            told += [(row, None) for row in self.withheld.get(item, ())]
+            told += [(row, None) for row in self.withheld.get(item, ()) if rates or item not in self.rates]
         return Reading(self.lattice, told)
 
 
@@ -83,7 +88,26 @@ def protect(
 
     `earlier` is every release before it. Raises `UnprotectableError`.
     """
-    return _Protection(head, cells, earlier, knowledge or {}).release()
+    return _Protection(head, cells, _tied(head, earlier), knowledge or {}).release()
+
+
+def _tied(head: Release, earlier: Sequence[Release]) -> list[Release]:
+    """The tables of earlier releases whose measure has to do with one of this, by whatever rates and amounts tie them."""
+    pairs = [{table.measure, table.of or table.measure} for one in (*earlier, head) for table in one.tables]
+    measures = {table.measure for table in head.tables}
+    while more := {measure for pair in pairs if pair & measures for measure in pair} - measures:
+        measures |= more
+    cut = (replace(one, tables=tuple(table for table in one.tables if table.measure in measures)) for one in earlier)
+    return [one for one in cut if one.tables]
+
+
+@dataclass
+class _Past:
+    """An earlier release as it is read by itself: what of it is certain, among the cells that were looked at so far."""
+
+    reading: Reading
+    looked: set[int] = field(default_factory=set)
+    certain: dict[int, Bound] = field(default_factory=dict)
 
 
 class _Protection:
@@ -115,7 +139,7 @@ class _Protection:
         self.opened = once - {row.terms[0][0] for row in _empty(self.lattice, self.true)}
         self.views = self._views()
         self.memory: dict[object, dict[int, Bound] | None] = {}
-        self.past = [_certain(_strict(self.lattice, past, earlier).reading(frozenset()), self) for past in earlier]
+        self.past = [_Past(_strict(self.lattice, past, earlier).reading(frozenset())) for past in earlier]
         self.cuts: dict[Cut, None] = {}
 
     # -- what may be shown
@@ -180,9 +204,21 @@ class _Protection:
         if self.earlier:
             last = {key: numbers[-1][1] for key, numbers in self.history.items()}
             withheld = {self.number[key]: rows for key, rows in last.items() if key in self.number}
-            gone = tuple(row for key, rows in last.items() if key not in self.number for row in rows)
+            gone = {key: rows for key, rows in last.items() if key not in self.number}
+            counts, rates = (
+                tuple(row for key in gone if bool(key[0]) == rate for row in gone[key]) for rate in (False, True)
+            )
             views.append(
-                _View("as if nothing had moved", self.lattice, (*known, *empty, *gone), shown, withheld, is_old=True)
+                _View(
+                    "as if nothing had moved",
+                    self.lattice,
+                    (*known, *empty, *counts),
+                    shown,
+                    withheld,
+                    is_old=True,
+                    rates=frozenset(place for place, item in enumerate(self.items) if item.key[0]),
+                    fixed_rates=rates,
+                )
             )
         for past in self.earlier:
             rising = {place: _at_most(self.lattice, past, item) for place, item in enumerate(self.items)}
@@ -259,7 +295,12 @@ class _Protection:
 
     def _levels(self, hidden: frozenset[int], view: _View, reading: Reading, reader: str) -> Iterator[Cut]:
         # Whether an amount is that of eleven needs to know which counts certainly are.
-        bounds = self.bounds(reading, view.name, reader, exact=bool(self.lattice.amounts))
+        exact = bool(self.lattice.amounts)
+        bounds, contradicted = self.bounds(reading, view.name, reader, exact)
+        if contradicted:
+            # A rate is of another day than a count beside it: a reader goes by the counts.
+            again, _ = self.bounds(view.reading(hidden, rates=False), f"{view.name}, but rates", reader, exact)
+            bounds |= {column: bound for column, bound in again.items() if column in contradicted}
         people_min = self.rules.people_min
         for column, bound in bounds.items():
             place = self.of_column.get(column)
@@ -281,26 +322,47 @@ class _Protection:
         count = self.lattice.cells.get((self.lattice.counts[measure], at))
         if count is None:
             return False
-        least = reading.known.get(count, bounds[count].low if count in bounds else 0)
+        least = reading.known.get(count, bounds[count].low if count in bounds else reading.by_one_sum(count))
         return least >= self.rules.people_min
 
     def _movements(self, hidden: frozenset[int]) -> Iterator[Cut]:
         """A cut for each cell of which two releases together tell that a few people came or went."""
-        now = _certain(self.views[0].reading(hidden), self)
+        now = self._certain(self.views[0].reading(hidden))
         for past in self.past:
-            for column in now.keys() & past.keys():
-                apart = now[column].low - past[column].high, now[column].high - past[column].low
+            before = self._certain_then(past, now.keys())
+            for column in now.keys() & before.keys():
+                apart = now[column].low - before[column].high, now[column].high - before[column].low
                 if column not in self.lattice.amounts and few(apart, self.rules.people_min):
                     yield self._cut(now[column].from_below | now[column].from_above, None, column)
+
+    def _certain(self, reading: Reading) -> dict[int, Bound]:
+        """The cells that anybody can place within less than eleven numbers, and by which numbers of the release."""
+        certain, _ = self.bounds(reading, "now", "", exact=True)
+        return certain | reading.told(self.lattice.judged)
+
+    def _certain_then(self, past: _Past, columns: Set[int]) -> dict[int, Bound]:
+        """The same of an earlier release, of these cells only: whatever is wide now has not moved for certain."""
+        if wanted := (columns & self.lattice.judged) - past.looked:
+            past.looked |= wanted
+            past.certain |= past.reading.told(wanted)
+            for group in past.reading.groups:
+                if not wanted.isdisjoint(group.columns):
+                    rules = self.rules.people_min, self.rules.dominance_percent
+                    past.certain |= group.bounds(wanted, {}, *rules, exact=True) or {}
+        return past.certain
 
     def _cut(self, support: frozenset[int], protects: int | None, column: int) -> Cut:
         if not support:
             raise UnprotectableError(f"{self.lattice.names[column]}: earlier releases give it away")
         return support, None if protects is None or self.items[protects].must else protects
 
-    def bounds(self, reading: Reading, view: str, reader: str, exact: bool = False) -> dict[int, Bound]:
-        """Of every cell that is not wide; one reader at a time, and each group of cells only once while nothing changes in it."""
+    def bounds(
+        self, reading: Reading, view: str, reader: str, exact: bool = False
+    ) -> tuple[dict[int, Bound], set[int]]:
+        """Of every cell that is not wide, and the cells of which the numbers contradict each other; one reader at a time, and each
+        group of cells only once while nothing changes in it."""
         found: dict[int, Bound] = {}
+        contradicted = set[int]()
         own = self._own(reader)
         judged = self.of_column.keys() if reader else self.lattice.judged
         for group in reading.groups:
@@ -311,8 +373,10 @@ class _Protection:
                 self.memory[signature] = group.bounds(
                     judged, own, self.rules.people_min, self.rules.dominance_percent, exact
                 )
-            found |= self.memory[signature] or {}
-        return found
+            bounds = self.memory[signature]
+            found |= bounds or {}
+            contradicted |= set(group.columns if bounds is None else ())
+        return found, contradicted
 
     def _own(self, reader: str) -> dict[int, int]:
         cells = self.lattice.cells
@@ -421,15 +485,3 @@ def _at_most(lattice: Lattice, past: Release, item: _Item) -> tuple[Row, ...]:
     """What a number shown now adds to a release of before, if its measure only grows."""
     grows = any(table.grows and table.measure == item.key[1][0] for table in past.tables)
     return tuple(replace(row, low=-inf) for row in item.rows) if grows and not item.key[0] else ()
-
-
-def _certain(reading: Reading, protection: _Protection) -> dict[int, Bound]:
-    """The cells that anybody can place within less than eleven numbers, and by which numbers of the release."""
-    certain = dict(protection.bounds(reading, "now", "", exact=True))
-    for column in reading.known.keys() & protection.lattice.judged:
-        item = reading.known_from[column]
-        if item is None and not reading.known[column]:
-            continue  # nobody is there, as everybody knows
-        support = frozenset(() if item is None else (item,))
-        certain[column] = Bound(reading.known[column], reading.known[column], support, support)
-    return certain

@@ -6,6 +6,8 @@ Read by the pages and by whoever computes; it counts nothing and opens no lake.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
+from collections.abc import Mapping, Set
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -126,7 +128,31 @@ def definitions() -> dict[str, Definition]:
 def load(folder: Path) -> dict[str, Definition]:
     """The definitions of a folder, sorted by name; raises `BadDefinitionError`."""
     found = [_read(path) for path in sorted(folder.glob("*.yaml"))]
+    for measure in {one.secrecy.of or one.secrecy.measure for one in found}:
+        about = {one.name: one.dimensions.keys() for one in found if measure in (one.secrecy.measure, one.secrecy.of)}
+        if circle := _circle(about):
+            raise BadDefinitionError(
+                f"{', '.join(circle)}: together they tell of {measure} more than each does, which the attack does not see; "
+                "leave one out, or make one table of all their dimensions"
+            )
     return {definition.name: definition for definition in found}
+
+
+def _circle(dimensions: Mapping[str, Set[str]]) -> list[str]:
+    """The tables of which the joint cells, which none of them shows, cannot always be filled: A × B, B × C and C × A.
+
+    Graham's reduction: what is left when a dimension of one table alone, and a table within another, are taken away again and again.
+    """
+    left = {name: set(own) for name, own in dimensions.items()}
+    while True:
+        tables = Counter(dimension for own in left.values() for dimension in own)
+        smaller = {name: {one for one in own if tables[one] > 1} for name, own in left.items()}
+        for name in list(smaller):
+            if any(smaller[name] <= own for other, own in smaller.items() if other != name):
+                del smaller[name]
+        if smaller == left:
+            return sorted(left) if len(left) > 1 else []
+        left = smaller
 
 
 def _read(path: Path) -> Definition:
