@@ -49,7 +49,7 @@ class LakeSettings(Settings):
         "without it, SQLite beside a local lake; empty: no Iceberg tables",
     )
     lake_tables_seconds: float = Field(default=300.0, ge=0, description="So much the Iceberg tables may be behind")
-    release_weekly: bool = Field(default=False, description="Whether a release of figures is published each Monday")
+    release_weekly: bool = Field(default=True, description="Whether a release of figures is published each Monday")
     release_look_seconds: float = Field(default=30.0, gt=0, description="How often it looks whether a release is due")
 
 
