@@ -41,7 +41,13 @@ def made(number: int, known_on: str, previous: str | None, value: float = 40) ->
     dimension = Dimension("level", "all", (Sum("all", ("a", "b")),))
     figures: dict[str, dict[Key, Figure]] = {"t": {("all",): Figure(value, number)}}
     return Release(
-        number, known_on, previous, (dimension,), (Table("t", "cases/2026-2027", ("level",)),), figures=figures
+        number,
+        known_on,
+        previous,
+        (dimension,),
+        (Table("t", "cases/2026-2027", ("level",)),),
+        figures=figures,
+        definitions={"t": {"version": 1, "sha256": "…"}},
     )
 
 
@@ -55,7 +61,7 @@ async def runtime(fresh_runtime: FreshRuntime) -> AsyncIterator[Runtime]:
 async def add(runtime: Runtime, release: Release) -> None:
     """Publishes as a process does, in a transaction of its own."""
     async with runtime.database.transaction() as tx:
-        await releases.add(tx, release, {"t": {"version": 1, "sha256": "…"}}, await tx.now())
+        await releases.add(tx, release, await tx.now())
 
 
 async def test_of_publishers_at_once_one_publishes(runtime: Runtime) -> None:

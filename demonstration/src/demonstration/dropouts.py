@@ -11,11 +11,15 @@ from typing import Any
 from demonstration import cast
 from demonstration.caller import Caller
 from territory import reference
+from territory.months import months_after
 
 SERVICE = "dropout-observatory"
 _A_DAY = 0.6
 # Of what is booked, confirmed or registered, what is for a case.
 _ATTACHED = 0.05
+# Twice a year the ministry's lists of who is enrolled nowhere any more are compared: so many are reported at once, about so many
+# of whom are found again and followed. The play is shorter than a year: each list only has who left in the last months.
+_LISTED, _LISTED_IN, _LISTED_MONTHS, _FOUND = 900, (3, 10), 7, 0.4
 # Most leave in autumn, hardly anybody in summer.
 _BY_MONTH = (1.0, 1.1, 1.2, 0.9, 0.7, 0.5, 0.2, 0.2, 1.0, 1.6, 1.6, 1.0)
 _LEVELS = (
@@ -107,6 +111,7 @@ class Dropouts:
     # Of those who may be sought a seat for.
     codes: list[str] = field(default_factory=list)
     _number: int = 0
+    _listed: set[tuple[int, int]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._draw = random.Random(self.seed + 51)  # noqa: S311 - a play, not a secret
@@ -136,7 +141,29 @@ class Dropouts:
             *(self._report(*report, day) for report in reports),
             *(self._follow(case, step, day) for case, step in steps),
         )
+        if day.month in _LISTED_IN and (day.year, day.month) not in self._listed:
+            self._listed.add((day.year, day.month))
+            await self._report_list(day)
         self._cases.sort(key=lambda case: case.number)
+
+    async def _report_list(self, day: date) -> None:
+        """Schools and platforms report those of their lists, each in one go."""
+        lists: dict[str, list[tuple[int, str, bool, dict[str, Any]]]] = {}
+        begins = months_after(day.replace(day=1), -_LISTED_MONTHS)
+        months = [months_after(begins, n) for n in range(_LISTED_MONTHS)]
+        for _ in range(_LISTED):
+            number, code, _, body = self._drawn(day)
+            (left,) = self._draw.choices(months, [_BY_MONTH[month.month - 1] for month in months])
+            reporter, found = self._draw.choice((f"referent-{code}", f"psad-{code}")), self._draw.random() < _FOUND
+            line = {name: value for name, value in body.items() if name != "repeated"} | {"left_month": f"{left:%Y-%m}"}
+            lists.setdefault(reporter, []).append((number, code, found, line))
+        for reporter, lines in sorted(lists.items()):
+            body = {"reports": [line for *_, line in lines], "repeated": "report"}
+            answer = await self._call(reporter, "POST", "/v1/cases/bulk", body) or {"receipts": []}
+            for (number, code, found, _), receipt in zip(lines, answer["receipts"], strict=False):
+                if found and "case_id" in receipt:
+                    self._cases.append(Case(number, receipt["case_id"], code, "reported", day))
+                    self.codes.append(receipt["case_code"])
 
     async def attach(self, service: str, attachable: list[tuple[str, str]]) -> None:
         """Now and then a professional says which case something of another service is for."""

@@ -32,7 +32,7 @@ def weeks(rng: random.Random, count: int) -> list[Release]:
         texts = [one.text() for one in releases]
         cells, knowledge = small.counted(shapes, everybody), small.known(shapes, everybody)
         day = f"2027-03-{len(releases) + 1:02}"
-        releases.append(next_release(texts, day, small.DIMENSIONS, shapes, cells, Rules(), knowledge))
+        releases.append(next_release(texts, day, small.DIMENSIONS, shapes, cells, Rules(), knowledge, {}))
         everybody = small.moved(rng, everybody)
     return releases
 

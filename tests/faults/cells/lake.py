@@ -83,6 +83,7 @@ def _writer(rig: Rig, home: Path, **extra: str) -> Child:
             "ESTUAIRE_LAKE_FLUSH_SECONDS": "0.2",
             "ESTUAIRE_LAKE_COMPACT_SECONDS": "1",
             "ESTUAIRE_LAKE_TABLES_SECONDS": "0",
+            "ESTUAIRE_RELEASE_WEEKLY": "false",
             **extra,
         },
         forks=rig.forks,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from dropout_observatory.attacker import Finding, audit
 from dropout_observatory.release import Cell, Dimension, Key, Release, Rules, Table
@@ -25,6 +26,7 @@ def next_release(
     cells: Mapping[str, Mapping[Key, Cell]],
     rules: Rules,
     knowledge: Knowledge,
+    definitions: Mapping[str, Mapping[str, Any]],
 ) -> Release:
     """The release that follows the texts of all earlier ones, in order.
 
@@ -33,7 +35,9 @@ def next_release(
     before = [Release.read(text) for text in earlier]
     chained(before)
     previous = before[-1].sha256 if before else None
-    head = Release(len(before) + 1, known_on, previous, tuple(dimensions), tuple(tables), rules)
+    head = Release(
+        len(before) + 1, known_on, previous, tuple(dimensions), tuple(tables), rules, definitions=definitions
+    )
     release = protect(head, cells, before, knowledge)
     publishable([*earlier, release.text()], knowledge)
     return release

@@ -95,7 +95,10 @@ class Rules:
 
 @dataclass(frozen=True)
 class Release:
-    """Frozen: its bytes never change. `known_on` is the day whose knowledge it has; `previous` the hash of the one before."""
+    """Frozen: its bytes never change. `known_on` is the day whose knowledge it has; `previous` the hash of the one before.
+
+    `definitions`: of each table's indicator `{"version": …, "sha256": …}`, so that what was counted is as frozen as the numbers.
+    """
 
     number: int
     known_on: str
@@ -104,6 +107,7 @@ class Release:
     tables: tuple[Table, ...]
     rules: Rules = field(default_factory=Rules)
     figures: Mapping[str, Mapping[Key, Figure]] = field(default_factory=dict)
+    definitions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def text(self) -> str:
         """Canonical JSON: what anybody reads, and what the hash is of."""
@@ -113,6 +117,7 @@ class Release:
             "previous": self.previous,
             "people_min": self.rules.people_min,
             "dominance_percent": self.rules.dominance_percent,
+            "definitions": dict(self.definitions),
             "dimensions": {one.name: _plain_dimension(one) for one in self.dimensions},
             "tables": [_plain_table(table, self.figures.get(table.name, {})) for table in self.tables],
         }
@@ -144,6 +149,7 @@ class Release:
             tuple(tables),
             Rules(plain["people_min"], plain["dominance_percent"]),
             figures,
+            plain["definitions"],
         )
 
 

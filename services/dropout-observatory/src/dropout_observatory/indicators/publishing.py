@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 from uuid import UUID
 
 from common.transaction import Database, Transaction
@@ -63,8 +62,8 @@ def prepared(
         years = _school_years(computing.school_years(connection), known_on, so_far.texts)
         if not years:
             raise RefusedError([f"nobody is known of by {known_on}"])
-        wanted = (chosen or definitions()).values()
-        counted = computing.count(connection, wanted, catalogue(), years, known_on, so_far.told_by)
+        wanted = chosen or definitions()
+        counted = computing.count(connection, wanted.values(), catalogue(), years, known_on, so_far.told_by)
     say(f"protecting {sum(map(len, counted.cells.values()))} numbers of {', '.join(years)}, then attacking them")
     try:
         return next_release(
@@ -75,6 +74,7 @@ def prepared(
             counted.cells,
             Rules(),
             counted.knowledge,
+            {name: {"version": one.version, "sha256": one.sha256} for name, one in wanted.items()},
         )
     except NotPublishedError as error:
         raise RefusedError([str(finding) for finding in error.findings]) from None
@@ -104,12 +104,8 @@ async def publish(
             await releases.refuse(tx, known_on, error.reasons, await tx.now())
         raise
     async with database.transaction() as tx:
-        await releases.add(tx, release, _used(), await tx.now())
+        await releases.add(tx, release, await tx.now())
     return release
-
-
-def _used() -> dict[str, dict[str, Any]]:
-    return {name: {"version": one.version, "sha256": one.sha256} for name, one in definitions().items()}
 
 
 def _school_years(found: list[str], known_on: date, texts: tuple[str, ...]) -> list[str]:

@@ -55,7 +55,7 @@ async def all_texts(tx: Transaction) -> list[str]:
     return [row.text for row in await tx.fetch_all("SELECT text FROM published_release ORDER BY number")]
 
 
-async def add(tx: Transaction, release: Release, definitions: Mapping[str, Mapping[str, Any]], now: datetime) -> None:
+async def add(tx: Transaction, release: Release, now: datetime) -> None:
     """Publishes a release; raises `OvertakenError` unless it follows the last one.
 
     The number is the key and `previous` a reference that nobody shares: of two publishers at once, one waits here for the other's
@@ -74,7 +74,7 @@ async def add(tx: Transaction, release: Release, definitions: Mapping[str, Mappi
         sha256=release.sha256,
         previous=release.previous,
         text=release.text(),
-        definitions=json.dumps(definitions),
+        definitions=json.dumps(release.definitions),
         now=now,
     )
     if not added:
