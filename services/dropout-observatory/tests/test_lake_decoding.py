@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
@@ -66,12 +66,13 @@ def rows(read: Read) -> dict[int, list[tuple[int, int]]]:
     return found
 
 
-@pytest.fixture
-async def decoders(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Decoders]:
-    """Two processes, for however little."""
-    monkeypatch.setattr(decoding, "_SHARED_MIN", 1)
+@pytest.fixture(scope="module")
+def decoders() -> Iterator[Decoders]:
+    """Two processes, for however little; they take seconds to start."""
     made = Decoders(DATASETS, 2)
-    yield made
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoding, "_SHARED_MIN", 1)
+        yield made
     made.rest()
 
 
