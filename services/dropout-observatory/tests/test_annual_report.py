@@ -88,7 +88,7 @@ def test_the_same_bytes_from_the_same_messages(
     ]
     assert sorted(there[0]) == sorted(there[1])
     assert [path for path in there[0] if there[0][path] != there[1][path]] == []
-    told = dict(reversed(line.split("  ")) for line in files[writing.SUMS].decode().splitlines())
+    told = {line.split("  ")[1]: line.split("  ")[0] for line in files[writing.SUMS].decode().splitlines()}
     assert told == {
         path: hashlib.sha256(content).hexdigest() for path, content in there[0].items() if path != writing.SUMS
     }

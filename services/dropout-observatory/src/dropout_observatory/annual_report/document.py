@@ -121,8 +121,8 @@ class Document:
         return [
             f"{shown.number(hidden)} des {shown.number(len(figures))} nombres du relevé pour cette année scolaire sont dits « secret » ; "
             "aucun n’est montré comme un zéro, et le mot ne dit pas pourquoi l’un est retenu.",
-            f"{shown.number(old)} nombres sont restés d’un relevé plus ancien : un nombre qui bouge de moins de onze personnes ne change "
-            "pas. Des parties peuvent ne pas faire leur total.",
+            f"Un nombre qui bouge de moins de onze personnes reste celui d’un relevé plus ancien (nombres dans ce cas ici : {shown.number(old)}). "
+            "Des parties peuvent alors ne pas faire leur total.",
             *_words()["limits"],
         ]
 
@@ -231,7 +231,7 @@ def _keys(edition: Edition) -> Iterator[Key]:
     yield Key(
         "Repère de la stratégie",
         Number(rates["Normandie"], 1, "%"),
-        say("taux de décrochage en 2019, {f} en France", f=Number(rates["France"], 1, "%")),
+        say("taux de décrochage selon la stratégie de 2019, {f} en France", f=Number(rates["France"], 1, "%")),
     )
 
 

@@ -22,7 +22,7 @@ from dropout_observatory.annual_report.region_map import draw as draw_map
 from dropout_observatory.indicators.shown import number
 from dropout_observatory.release import SECRET
 
-_WIDTH, _LABELS, _NUMBERS = 6.0, 2.3, 0.8
+_WIDTH, _LABELS, _NUMBERS = 6.2, 2.6, 0.8
 _ROW, _ROW_MAX, _TALL, _SECRET_LENGTH = 0.4, 0.62, 3.6, 0.5
 _SHORT_MONTHS = {
     "septembre": "sept.",
