@@ -168,7 +168,9 @@ def numbers_in(files: Mapping[str, bytes]) -> set[float]:
 
 def stray_numbers(page: Page) -> list[str]:
     """Digits in a sentence or a cell that are no number of the report; of sentences what belongs to their words is left out."""
-    words = re.compile(r"95\u202f%|\b[36] mois|n’exclut 1|contient pas 1|relevé 1 |\d{4}-\d{4}|\d+ \w+ 20\d\d")
+    words = re.compile(
+        r"95\u202f%|IPS \D+\d+(?: à \d+)?|\b[36] mois|n’exclut 1|contient pas 1|relevé 1 |\d{4}-\d{4}|\d+ \w+ 20\d\d"
+    )
     return [
         text
         for tags, classes, text in page.texts
