@@ -14,7 +14,7 @@ from territory.outlines import Point, heart
 
 # Two numbers closer than this (map units) would touch on a desktop; on a phone, twice that.
 _CLEAR_X, _CLEAR_Y, _PHONE = 52.0, 39.0, 2.1
-_SHORT_NAMES = {
+SHORT_NAMES = {
     "200023414": "Rouen",
     "200065597": "Caen",
     "200084952": "Le Havre",
@@ -45,7 +45,7 @@ def labels(numbers: Mapping[str, int], strong_from: int, below: Mapping[str, str
 
     What would touch stays in the table. From `strong_from` on they stand on a dark ground.
     """
-    names = _SHORT_NAMES if below is None else below
+    names = SHORT_NAMES if below is None else below
     shown = [(siren, number) for siren, number in numbers.items() if number and siren in outlines.outlines().epcis]
     placed: list[Point] = []
     found: list[Label] = []

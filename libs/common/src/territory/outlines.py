@@ -85,7 +85,7 @@ def outlines() -> Outlines:
     return Outlines(scaled(epcis), scaled(departments), height, left, top, scale)
 
 
-def _path(shape: Shape) -> str:
+def path(shape: Shape) -> str:
     """Whole-unit relative path: 71 outlines in about 40 kB."""
     out = []
     for ring in shape:
@@ -108,14 +108,14 @@ def svg() -> str:
     """The SVG that holds the outlines; pages refer to it with `<use>`, so a browser fetches it once."""
     shapes = outlines()
     paths = [
-        f'<path id="e{key}" vector-effect="non-scaling-stroke" d="{_path(shape)}"/>'
+        f'<path id="e{key}" vector-effect="non-scaling-stroke" d="{path(shape)}"/>'
         for key, shape in shapes.epcis.items()
     ]
     paths += [
-        f'<path id="d{key}" vector-effect="non-scaling-stroke" d="{_path(shape)}"/>'
+        f'<path id="d{key}" vector-effect="non-scaling-stroke" d="{path(shape)}"/>'
         for key, shape in shapes.departments.items()
     ]
-    coast = "".join(_path(shape) for shape in shapes.departments.values())
+    coast = "".join(path(shape) for shape in shapes.departments.values())
     return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {shapes.height}"><path id="coast" d="{coast}"/>{"".join(paths)}</svg>'
 
 

@@ -1,19 +1,22 @@
-"""`estuaire observatory`: the releases of figures, made by hand, listed, attacked anew."""
+"""`estuaire observatory`: the releases of figures, made by hand, listed, attacked anew; and the annual report of one."""
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import AbstractAsyncContextManager
 from datetime import date
+from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import track
+from rich.progress import Progress, track
 from rich.table import Table
 
 from common import contracts
 from common.repair import for_repair
 from common.runtime import Runtime
 from common.terminal import SCHEMAS, console, database_urls, fail, run
+from dropout_observatory.annual_report import edition, writing
 from dropout_observatory.app import service
 from dropout_observatory.indicators import publishing, releases
 from dropout_observatory.indicators.weekly import monday_of
@@ -22,7 +25,7 @@ from dropout_observatory.lake.commands import Address, folder_of
 from dropout_observatory.publication import NotPublishedError, chained, publishable
 from dropout_observatory.release import Release
 
-app = typer.Typer(help="The observatory's releases of figures.", no_args_is_help=True)
+app = typer.Typer(help="The observatory's releases of figures, and its annual report.", no_args_is_help=True)
 
 
 @app.command()
@@ -73,6 +76,33 @@ def list_releases() -> None:
         console.print(table)
         for day, reasons in refused.items():
             console.print(f"none of {day}: {reasons[0]}" + (f" (and {len(reasons) - 1} more)" if reasons[1:] else ""))
+
+    run(work())
+
+
+@app.command()
+def report(
+    school_year: Annotated[str, typer.Option(help="As 2026-2027.")],
+    as_of: Annotated[str, typer.Option(help="The last release known on this day or before it is the one reported on.")],
+    to: Annotated[str, typer.Option(help="A folder; rapport-2026-2027 here without it.")] = "",
+) -> None:
+    """Writes the annual report of a school year: HTML, PDF, and its figures as CSV and Parquet; the same bytes each time."""
+
+    async def work() -> None:
+        year, folder = edition.checked_year(school_year), Path(to or f"rapport-{school_year}")
+        async with _repair() as runtime, runtime.database.transaction() as tx:
+            found = await edition.find(tx, year, date.fromisoformat(as_of))
+        with Progress(console=console, transient=True) as bar:
+            task = bar.add_task("", total=None)
+            files = writing.made(
+                found, lambda done, of, words: bar.update(task, completed=done, total=of, description=words)
+            )
+        writing.write(folder, files)
+        for path, content in files.items():
+            console.print(f"{len(content):>10,} {folder / path}")
+        head, sums = found.shelf.head, hashlib.sha256(files[writing.SUMS]).hexdigest()
+        console.print(f"of release {head.number}, known on {head.known_on}, {head.sha256}")
+        console.print(f"{len(files)} files; {writing.SUMS} has {sums}")
 
     run(work())
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -15,8 +13,7 @@ from fastapi.responses import Response
 
 from common.failures import Refusal
 from common.http import database_of, problem, tagged
-from common.spreadsheet import written_table
-from dropout_observatory.indicators import shelf, shown
+from dropout_observatory.indicators import downloads, shelf, shown
 from dropout_observatory.indicators.catalogue import label
 from dropout_observatory.indicators.definitions import Definition, definitions
 from dropout_observatory.indicators.releases import Head
@@ -51,9 +48,8 @@ async def indicator_csv(
     found = await _looked(request, name, release, school_year)
     if isinstance(found, Response):
         return found
-    lines = [line for one in found[1] for line in shown.records(one)]
-    text = written_table(list(lines[0]), [[_cell(value) for value in line.values()] for line in lines])
-    return tagged(request, f"\ufeff{text}".encode(), "text/csv; charset=utf-8", _file(name, found[0], "csv"))
+    content = downloads.csv(downloads.lines(found[1]))
+    return tagged(request, content, "text/csv; charset=utf-8", _file(name, found[0], "csv"))
 
 
 @router.get("/indicators/{name}.parquet")
@@ -64,7 +60,7 @@ async def indicator_parquet(
     found = await _looked(request, name, release, school_year)
     if isinstance(found, Response):
         return found
-    content = await asyncio.to_thread(parquet, [line for one in found[1] for line in shown.records(one)])
+    content = await asyncio.to_thread(downloads.parquet, downloads.lines(found[1]))
     return tagged(request, content, "application/vnd.apache.parquet", _file(name, found[0], "parquet"))
 
 
@@ -162,10 +158,11 @@ def _table(one: shown.View, at: Shelf) -> dict[str, Any]:
     if "delay" in table.dimensions:
         told["delays"] = {code: _quantiles(one, code) for code in one.choosable}
     if "month" in table.dimensions:
-        told["signals"] = {code: asdict(each) for code, each in shown.watched(one, year_before(one, at)).items()}
+        told["signals"] = {code: asdict(each) for code, each in shown.watched(one, shelf.year_before(one, at)).items()}
     if "context" in table.dimensions and len(table.dimensions) == 1:
         told["observed_and_expected"] = [
-            {"at": each.code, **(asdict(each.ratio) if each.ratio else {"observed": None})} for each in beside(one, at)
+            {"at": each.code, **(asdict(each.ratio) if each.ratio else {"observed": None})}
+            for each in shelf.beside(one, at)
         ]
     return told
 
@@ -173,22 +170,6 @@ def _table(one: shown.View, at: Shelf) -> dict[str, Any]:
 def _quantiles(one: shown.View, territory: str) -> list[dict[str, Any]] | None:
     table = shown.delays(one, territory)
     return [asdict(each) for share in (0.25, 0.5, 0.75) if (each := table.quantile(share))] if table else None
-
-
-def year_before(one: shown.View, at: Shelf) -> shown.View | None:
-    """The same indicator a school year earlier, in the same release."""
-    begins = int(one.year[:4])
-    return shown.view(one.definition, at.release, at.weeks, f"{begins - 1}-{begins}")
-
-
-def beside(one: shown.View, at: Shelf) -> list[shown.Compared]:
-    """Observed against expected, from two other indicators of the same release."""
-    known = definitions()
-    pupils, cases = (
-        shown.view(known[name], at.release, at.weeks, one.year) if name in known else None
-        for name in ("pupils-by-context", "cases-by-epci")
-    )
-    return shown.compared(one, pupils, cases)
 
 
 # -- answers
@@ -226,25 +207,3 @@ def _json(request: Request, content: Mapping[str, Any]) -> Response:
 
 def _file(name: str, at: Shelf, end: str) -> dict[str, str]:
     return {**_SHARED, "Content-Disposition": f'attachment; filename="{name}-{at.head.number}.{end}"'}
-
-
-def _cell(value: str | float | int | None) -> str | int:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else str(value).replace(".", ",")
-    return value
-
-
-def parquet(lines: list[dict[str, Any]]) -> bytes:
-    """The lines as typed columns. pyarrow is loaded at the first download: the pages do without it."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    types = {"value": pa.float64(), "as_of": pa.int32(), "release": pa.int32(), "known_on": pa.date32()}
-    columns = {name: [line[name] for line in lines] for name in lines[0]}
-    columns["known_on"] = [date.fromisoformat(day) for day in columns["known_on"]]
-    table = pa.table({name: pa.array(values, types.get(name, pa.string())) for name, values in columns.items()})
-    out = io.BytesIO()
-    pq.write_table(table, out)
-    return out.getvalue()

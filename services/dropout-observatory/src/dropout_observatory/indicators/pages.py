@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from itertools import pairwise
 from typing import Any
 
 from fastapi import HTTPException, Request
@@ -11,7 +10,7 @@ from fastapi.responses import Response
 
 from common.desk import Desk, Routes
 from common.failures import Refusal
-from dropout_observatory.indicators import http, shelf, shown
+from dropout_observatory.indicators import shelf, shown
 from dropout_observatory.indicators.catalogue import label
 from dropout_observatory.indicators.definitions import Definition, definitions
 from dropout_observatory.indicators.references import references
@@ -136,8 +135,8 @@ class IndicatorDesk(Desk):
             "first": shown.first(view, chosen),
             "bars": shown.bars(view, chosen),
             "delays": delays,
-            "watched": shown.watched(view, http.year_before(view, found)) if "month" in names else {},
-            "compared": http.beside(view, found) if names == ("context",) else [],
+            "watched": shown.watched(view, shelf.year_before(view, found)) if "month" in names else {},
+            "compared": shelf.beside(view, found) if names == ("context",) else [],
             "messages": shown.messages(view, found.head.definitions, found.before, found.today, newest=found.newest),
             "references": references() if name in _WITH_REFERENCES else None,
             "seats": next(
@@ -174,16 +173,8 @@ class IndicatorDesk(Desk):
             },
             "labels": labels,
             "locks": maps.marks(secret, labels),
-            "legend": _legend(bounds),
+            "legend": shown.classes(bounds),
             "secret": len(secret),
             "old": len(old),
             "facts": maps.region("")["facts"],
         }
-
-
-def _legend(bounds: list[int]) -> list[str]:
-    """The words of each class."""
-    if not bounds:
-        return ["publié"]
-    between = [f"{low} à {high - 1}" for low, high in pairwise(bounds)]
-    return [f"moins de {bounds[0]}", *between, f"{bounds[-1]} et plus"]

@@ -12,7 +12,9 @@ from common.failures import Refusal
 from common.pages import PARIS
 from common.transaction import Transaction
 from dropout_observatory.indicators import releases, shown
+from dropout_observatory.indicators.definitions import definitions
 from dropout_observatory.indicators.releases import Head
+from dropout_observatory.indicators.shown import Compared, View
 from dropout_observatory.release import Release
 
 _NUMBER_MAX = 99_999
@@ -66,3 +68,19 @@ async def look(tx: Transaction, asked: str) -> Shelf | Refusal | None:
 async def text_of(tx: Transaction, number: int) -> str | None:
     """The frozen text of a release, or None where there is none of that number."""
     return await releases.text_of(tx, number) if 0 < number <= _NUMBER_MAX else None
+
+
+def year_before(one: View, at: Shelf) -> View | None:
+    """The same indicator a school year earlier, in the same release."""
+    begins = int(one.year[:4])
+    return shown.view(one.definition, at.release, at.weeks, f"{begins - 1}-{begins}")
+
+
+def beside(one: View, at: Shelf) -> list[Compared]:
+    """Observed against expected, from two other indicators of the same release."""
+    known = definitions()
+    pupils, cases = (
+        shown.view(known[name], at.release, at.weeks, one.year) if name in known else None
+        for name in ("pupils-by-context", "cases-by-epci")
+    )
+    return shown.compared(one, pupils, cases)

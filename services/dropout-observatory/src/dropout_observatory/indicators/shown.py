@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
+from itertools import pairwise
 from math import inf
 
 from dropout_observatory.indicators import expected, life_table, quality, signals
@@ -408,3 +409,11 @@ def bounds(values: Sequence[float]) -> list[int]:
     fifths = [ordered[len(ordered) * step // 5] for step in range(1, 5)]
     rounded = {max((one for one in nice if one <= value), default=1) for value in fifths}
     return sorted(one for one in rounded if one > ordered[0])
+
+
+def classes(bounds: Sequence[int]) -> list[str]:
+    """The words of each class of a map."""
+    if not bounds:
+        return ["publié"]
+    between = [f"{low} à {high - 1}" for low, high in pairwise(bounds)]
+    return [f"moins de {bounds[0]}", *between, f"{bounds[-1]} et plus"]
