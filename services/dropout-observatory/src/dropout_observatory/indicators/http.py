@@ -19,6 +19,7 @@ from common.spreadsheet import written_table
 from dropout_observatory.indicators import shelf, shown
 from dropout_observatory.indicators.catalogue import label
 from dropout_observatory.indicators.definitions import Definition, definitions
+from dropout_observatory.indicators.mismatch import mismatch
 from dropout_observatory.indicators.releases import Head
 from dropout_observatory.indicators.shelf import Shelf
 from dropout_observatory.release import SECRET, Figure
@@ -167,6 +168,8 @@ def _table(one: shown.View, at: Shelf) -> dict[str, Any]:
         told["observed_and_expected"] = [
             {"at": each.code, **(asdict(each.ratio) if each.ratio else {"observed": None})} for each in beside(one, at)
         ]
+    if both := mismatch(one, waiting(one, at)):
+        told["waiting"] = [{"at": each.code, **_figure(each.waiting)} for each in both.places]
     return told
 
 
@@ -179,6 +182,12 @@ def year_before(one: shown.View, at: Shelf) -> shown.View | None:
     """The same indicator a school year earlier, in the same release."""
     begins = int(one.year[:4])
     return shown.view(one.definition, at.release, at.weeks, f"{begins - 1}-{begins}")
+
+
+def waiting(one: shown.View, at: Shelf) -> shown.View | None:
+    """Who waits, in the same release and school year."""
+    known = definitions().get("cases-waiting")
+    return shown.view(known, at.release, at.weeks, one.year) if known else None
 
 
 def beside(one: shown.View, at: Shelf) -> list[shown.Compared]:
