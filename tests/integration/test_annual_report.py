@@ -35,7 +35,7 @@ async def test_a_report_by_hand(
         lake = Folder(str(tmp_path / "lake"))
         small_lakes.written(lake, small_lakes.drawn(random.Random(5), 120, 2025, 1).messages)
         made = await publishing.publish(
-            runtime.database, lake, small_lakes.case_datasets(), date(2026, 8, 31), lambda _: None
+            runtime.database, lake, small_lakes.known_datasets(), date(2026, 8, 31), lambda _: None
         )
         for year, as_of, word in (
             ("2024-2025", "2026-09-01", "has the school year"),

@@ -19,6 +19,7 @@ import small_lakes
 from common.embedded.stack import Stack
 from common.testing import FreshRuntime, Query, http_client, url_of
 from dropout_observatory.indicators import publishing, shown
+from dropout_observatory.indicators.catalogue import label
 from dropout_observatory.indicators.definitions import definitions
 from dropout_observatory.lake.files import Folder
 from dropout_observatory.release import Key, Release
@@ -27,7 +28,8 @@ from tests.integration.lake import SERVICE
 
 DAY, YEAR = date(2026, 6, 1), "2025-2026"
 # By department: small enough to be protected within seconds.
-NAMES = ("cases-by-month", "first-offer-delay")
+NAMES = ("cases-by-month", "first-offer-delay", "free-seats", "event-groups")
+PUBLISHED = (*NAMES, "cases-waiting", "event-priority")
 
 
 @pytest.fixture
@@ -40,9 +42,9 @@ async def release(
         return Release.read(known[0].text)
     folder = Folder(str(tmp_path / "lake"))
     small_lakes.written(folder, small_lakes.drawn(random.Random(7), 400, 2025, 1).messages)
-    monkeypatch.setattr(publishing, "definitions", lambda: {name: definitions()[name] for name in NAMES})
+    monkeypatch.setattr(publishing, "definitions", lambda: {name: definitions()[name] for name in PUBLISHED})
     async with fresh_runtime("dropout_observatory") as runtime:
-        made = await publishing.publish(runtime.database, folder, small_lakes.case_datasets(), DAY, print)
+        made = await publishing.publish(runtime.database, folder, small_lakes.known_datasets(), DAY, print)
         async with runtime.database.transaction() as tx:
             (row,) = await tx.fetch_all("SELECT * FROM published_release")
     await query(
@@ -84,7 +86,7 @@ async def test_every_way_says_the_same_and_nothing_withheld(
 ) -> None:
     """Page, JSON, CSV and Parquet have each number of the frozen text, and where it is withheld the word."""
     view, url = view_of(release, name), url_of(stack, SERVICE)
-    assert view.secret_count and len(view.figures) > view.secret_count
+    assert len(view.figures) > view.secret_count and bool(view.secret_count) == name.startswith(("cases", "first"))
     truth = {key: figure.value for key, figure in view.figures.items()}
     asked: dict[str, Any] = {"release": release.number, "school_year": YEAR}
     async with http_client(base_url=url) as client:
@@ -100,7 +102,7 @@ async def test_every_way_says_the_same_and_nothing_withheld(
     }
     rows = polars.read_parquet(io.BytesIO(parquet)).to_dicts()
     assert {_key(view, row): row["value"] for row in rows} == truth
-    assert {row["status"] for row in rows if row["value"] is None} == {"secret"}
+    assert all((row["status"] == "secret") == (row["value"] is None) for row in rows)
     async with opened(browser) as page:
         await page.goto(f"{url}/indicateurs/{name}?annee={YEAR}")
         read = await page.evaluate(
@@ -109,8 +111,36 @@ async def test_every_way_says_the_same_and_nothing_withheld(
     expected = [row for _, rows in shown.sections(view) for row in rows]
     assert [line[0] for line in read] == [row.label for row in expected]
     for line, row in zip(read, expected, strict=True):
-        for text, figure in zip(line[1:], row.figures, strict=True):
+        for text, figure in zip(line[1 : 1 + len(row.figures)], row.figures, strict=True):
             assert text == ("secret" if figure.value is None else shown.number(figure.value)), (row.label, text)
+
+
+async def test_free_seats_stand_beside_those_who_wait(stack: Stack, release: Release, browser: Browser) -> None:
+    """By intercommunality: in the table, on the map, in words where both are, and for programs; who waits in secret stays secret."""
+    url, seats, waiting = url_of(stack, SERVICE), view_of(release, "free-seats"), view_of(release, "cases-waiting")
+    wait = {code: waiting.at(territory=code, path="waiting").value for code in seats.codes("reach")}
+    free = {code: seats.at(reach=code).value for code in wait}
+    both = {label("reach", code) for code in wait if code != "region" and wait[code] and free[code]}
+    assert both and None in wait.values()
+    async with http_client(base_url=url) as client:
+        (table,) = (await client.get("/v1/indicators/free-seats", params={"school_year": YEAR})).json()["tables"]
+    told = {one["at"]: one["value"] for one in table["waiting"]}
+    assert told == {code: "secret" if value is None else value for code, value in wait.items()}
+    async with opened(browser) as page:
+        await page.goto(f"{url}/indicateurs/free-seats")
+        column = await page.evaluate(
+            "[...document.querySelectorAll('.all tbody tr:not(.grp)')].map(r => [r.cells[0], r.cells[2]].map(c => c.innerText.trim()))"
+        )
+        on_map = await page.evaluate(
+            "Object.fromEntries([...document.querySelectorAll('#carte [data-e]')].map(e => [e.dataset.e, e.dataset.t]))"
+        )
+        named = await page.locator("section:has(#h-plot) tbody th").all_inner_texts()
+    words = {code: "secret" if value is None else shown.number(value) for code, value in wait.items()}
+    assert column == [[label("reach", code), words[code]] for code in wait]
+    assert set(named) == both
+    for code, text in words.items():
+        if siren := shown.siren_of(code):
+            assert on_map[siren] == f"{shown.number(free[code] or 0)} places libres à portée ; en attente : {text}"
 
 
 def _key(view: shown.View, line: dict[str, Any]) -> Key:

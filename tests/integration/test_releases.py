@@ -127,7 +127,7 @@ async def test_what_a_broken_publisher_lets_out_reaches_nobody(
 
     chosen = {"cases-by-month": definitions()["cases-by-month"]}
     monkeypatch.setattr(publishing, "definitions", lambda: chosen)
-    known = small_lakes.case_datasets()
+    known = small_lakes.known_datasets()
     monkeypatch.setattr(publication, "protect", let_out)
     with pytest.raises(publishing.RefusedError, match="territory dep:61@2026"):
         await publishing.publish(runtime.database, folder, known, date(2026, 6, 1), print)

@@ -53,7 +53,7 @@ def released(folder: Path, cases: int, names: Sequence[str]) -> Release:
     small_lakes.written(lake, history.messages)
     chosen = {name: definitions()[name] for name in names}
     before = Before((), history.told_by)
-    return prepared(lake, small_lakes.case_datasets(), KNOWN_ON, before, lambda _: None, chosen)
+    return prepared(lake, small_lakes.known_datasets(), KNOWN_ON, before, lambda _: None, chosen)
 
 
 def nothing(done: int, of: int, words: str) -> None:

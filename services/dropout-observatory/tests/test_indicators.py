@@ -30,6 +30,7 @@ from dropout_observatory.lake import reading
 from dropout_observatory.lake.files import Folder
 from dropout_observatory.publication import chained
 from dropout_observatory.release import Cell, Key, Release, Sum
+from territory import reference
 
 PARIS = ZoneInfo("Europe/Paris")
 YEARS = ("2025-2026", "2026-2027")
@@ -108,14 +109,127 @@ def derived(case: Mapping[str, Any], day: date) -> dict[str, Any]:
         "presence_6": last("CHECKED_AT_6_MONTHS", "presence", "NOT_ASKED"),
         "outcome": last("ENDED", "outcome", "OPEN"),
         "context": context_of_communes()[case["commune_code"]],
-        "linked": any(step["source"] != "PROFESSIONAL" for step in steps),
+        "people": 1,
+        "counted": any(step["source"] != "PROFESSIONAL" for step in steps),
+    }
+
+
+def told_by(folder: Folder, day: date, *names: str) -> dict[str, list[dict[str, Any]]]:
+    """What each aggregate has told of some kinds by a day, once and in its order; `is` says of which kind."""
+    until = datetime(day.year, day.month, day.day, tzinfo=PARIS)
+    rows = [row | {"is": name} for name in names for row in read(folder, name) if row["occurred_at"] <= until]
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in sorted({row["event_id"]: row for row in rows}.values(), key=lambda one: one["aggregate_version"]):
+        found.setdefault(row["aggregate_id"], []).append(row)
+    return found
+
+
+def known_seats(folder: Folder, day: date, years: set[str]) -> list[dict[str, Any]]:
+    """Programme by programme: what is free, and every intercommunality of which some commune is within thirty kilometres."""
+    until = datetime(day.year, day.month, day.day, tzinfo=PARIS)
+    homes = {
+        structure: reference.communes()[told[-1]["commune_code"]]
+        for structure, told in told_by(folder, day, "StructureDescribed").items()
+    }
+    found = []
+    for told in told_by(folder, day, "ProgrammeDescribed", "SeatsDeclared", "SeatHeld").values():
+        description = [one for one in told if one["is"] == "ProgrammeDescribed"][-1]
+        seats = told[-1]["seats"]
+        stale = seats["observed_at"] is None or until - seats["observed_at"] > timedelta(days=30)
+        free = 0 if stale or not description["open"] else seats["free_count"]
+        home = homes[description["structure_id"]]
+        near = {one.epci_siren for one in reference.communes().values() if round(home.km_to(one), 1) <= 30}
+        found += [{"school_year": year, "people": free, "reach": near} for year in years]
+    return found
+
+
+def at_school(uai: str, begins: date, people: int) -> list[dict[str, Any]]:
+    """Pupils of a collège in the school year of a day, or nobody where it is no collège."""
+    schools = [one for one in reference.schools() if one.uai == uai]
+    first_year = begins.year - (begins.month < 9)
+    return [
+        {
+            "school_year": f"{first_year}-{first_year + 1}",
+            "uai": uai,
+            "people": people,
+            "counted": one.priority_education,
+            "department_code": reference.communes()[one.commune_code].department_code,
+            "epci_siren": reference.communes()[one.commune_code].epci_siren,
+        }
+        for one in schools
+    ]
+
+
+def known_internships(folder: Folder, day: date) -> list[dict[str, Any]]:
+    """Application by application; no pupil of these lakes has two."""
+    school_of = {campaign: told[0]["uai"] for campaign, told in told_by(folder, day, "CampaignOpened").items()}
+    stands: dict[str, dict[str, Any]] = {}
+    for told in told_by(folder, day, "ApplicationConfirmed", "ApplicationEnded").values():
+        for one in told:
+            stands[one["application_id"]] = stands.get(one["application_id"], {}) | one
+    found = []
+    for one in stands.values():
+        if one["is"] == "ApplicationConfirmed" and (uai := school_of.get(one["campaign_id"])):
+            found += at_school(uai, datetime.strptime(f"{one['iso_weeks'][0]}-1", "%G-W%V-%u").date(), 1)
+    return found
+
+
+def known_groups(folder: Folder, day: date) -> list[dict[str, Any]]:
+    """Session by session, then group by group the most that it has in one of them."""
+    groups: dict[tuple[str, str, date], int] = {}
+    names = ("SessionDescribed", "RegistrationMade", "RegistrationResized", "RegistrationEnded")
+    for told in told_by(folder, day, *names, "RegistrationsRestated", "SessionCancelled").values():
+        live: dict[str, dict[str, Any]] = {}
+        for one in told:
+            if one["is"] in ("RegistrationMade", "RegistrationResized"):
+                live[one["registration_id"]] = live.get(one["registration_id"], {}) | one
+            elif one["is"] == "RegistrationEnded":
+                live.pop(one["registration_id"])
+            elif one["is"] == "RegistrationsRestated":
+                live = {key: kept for key, kept in live.items() if key in one["registration_ids"]}
+            elif one["is"] == "SessionCancelled":
+                live = {}
+        starts_on = [one["starts_at"] for one in told if one["is"] == "SessionDescribed"][-1].astimezone(PARIS).date()
+        for one in live.values():
+            if one["party_kind"] == "GROUP":
+                group = one["party_id"], one["school_uai"], starts_on
+                groups[group] = max(groups.get(group, 0), one["seat_count"])
+    return [row for (_, uai, starts_on), people in groups.items() for row in at_school(uai, starts_on, people)]
+
+
+def pupils(years: set[str]) -> list[dict[str, Any]]:
+    """Those of each collège, the same in each year."""
+    return [
+        row | {"context": context_of_communes()[one.commune_code]}
+        for one in reference.schools()
+        for year in years
+        for row in at_school(one.uai, date(int(year[:4]), 9, 1), one.pupil_count)
+    ]
+
+
+def counted_people(folder: Folder, day: date) -> dict[str, list[dict[str, Any]]]:
+    """Of each measure those that it counts."""
+    cases = known_cases(folder, day)
+    years = {case["school_year"] for case in cases}
+    internships, groups = known_internships(folder, day), known_groups(folder, day)
+    return {
+        "cases": cases,
+        "linked": cases,
+        "pupils": pupils(years),
+        "free-seats": known_seats(folder, day, years),
+        "internship-pupils": internships,
+        "internship-priority": internships,
+        "event-groups": groups,
+        "event-priority": groups,
     }
 
 
 def codes(case: Mapping[str, Any], dimension: str) -> set[str]:
-    """Where a case counts, of what may be shown."""
+    """Where somebody counts, of what may be shown."""
     if dimension == "territory":
         return {"region", f"dep:{case['department_code']}@2026", f"epci:{case['epci_siren']}@2026"}
+    if dimension == "reach":
+        return {"region", *(f"epci:{siren}@2026" for siren in case["reach"])}
     value = case[dimension]
     values = set(value) if isinstance(value, list) else {value}
     if dimension == "delay":
@@ -130,7 +244,8 @@ def expected(cases: list[dict[str, Any]], definition: Definition, year: str) -> 
     found: Counter[Key] = Counter()
     for case in cases:
         if case["school_year"] == year:
-            found.update(set(product(*(sorted(codes(case, name)) for name in definition.dimensions))))
+            for key in set(product(*(sorted(codes(case, name)) for name in definition.dimensions))):
+                found[key] += case["people"]
     return found
 
 
@@ -156,7 +271,7 @@ def counted(
 ) -> Iterator[tuple[date, computing.Counted]]:
     """All indicators, as known on a day."""
     day = request.param
-    with reading.opened(folder, small_lakes.case_datasets()) as connection:
+    with reading.opened(folder, small_lakes.known_datasets()) as connection:
         computing.know(connection, day)
         yield (
             day,
@@ -167,19 +282,19 @@ def counted(
 def test_every_number_is_what_other_code_finds(counted: tuple[date, computing.Counted], folder: Folder) -> None:
     """Each cell of each table equals a recomputation from the same files without SQL, at each instant of a corrected history."""
     day, found = counted
-    cases = known_cases(folder, day)
-    compared = 0
+    people = counted_people(folder, day)
+    compared: Counter[str] = Counter()
     for definition, year in product(definitions().values(), YEARS):
-        cells = found.cells[f"{definition.name}/{year}"]
-        if definition.secrecy.kind == "public":
-            continue
-        everybody = expected(cases, definition, year)
-        counts = expected([case for case in cases if case["linked"]], definition, year)
+        cells, rule = found.cells[f"{definition.name}/{year}"], definition.secrecy
+        everybody = expected(people[rule.measure], definition, year)
+        if rule.kind == "rate":
+            counts = expected([one for one in people[rule.measure] if one["counted"]], definition, year)
         for key, cell in cells.items():
-            right = Cell(counts[key], of=everybody[key]) if definition.secrecy.kind == "rate" else Cell(everybody[key])
+            right = Cell(counts[key], of=everybody[key]) if rule.kind == "rate" else Cell(everybody[key])
             assert cell == right, (definition.name, year, key)
-            compared += 1
-    assert compared > 800 and sum(case["school_year"] == YEARS[0] for case in cases) > 100
+            compared[rule.measure] += cell.people > 0
+    assert compared.total() > 500 and sum(case["school_year"] == YEARS[0] for case in people["cases"]) > 100
+    assert compared.keys() == people.keys() and all(compared.values())
 
 
 def test_an_organisation_is_known_to_know_what_it_told_of(
@@ -199,6 +314,19 @@ def test_an_organisation_is_known_to_know_what_it_told_of(
         assert any(all(reader.get(cell, 0) >= n for cell, n in cells.items()) for reader in (*readers, last))
 
 
+def test_a_school_is_known_to_know_its_own_groups(counted: tuple[date, computing.Counted], folder: Folder) -> None:
+    """Whoever brings people subtracts them: some reader of the attack knows as many in the department as each school does."""
+    day, found = counted
+    own: Counter[tuple[str, str, str]] = Counter()
+    for group in known_groups(folder, day):
+        own[group["school_year"], f"dep:{group['department_code']}@2026", group["uai"]] += group["people"]
+    assert own
+    for (year, department, uai), people in own.items():
+        cell = (f"event-groups/{year}", (("territory", department),))
+        if year in YEARS:
+            assert any(reader.get(cell, 0) >= people for reader in found.knowledge.values()), uai
+
+
 def test_nobody_is_in_a_month_to_come(counted: tuple[date, computing.Counted]) -> None:
     """The table says which months these are, and has no cells of them."""
     day, found = counted
@@ -211,15 +339,18 @@ def test_nobody_is_in_a_month_to_come(counted: tuple[date, computing.Counted]) -
 # -- releases of it
 
 
+CHAINED = ("cases-by-month", "cases-linked", "event-groups", "event-priority", "free-seats")
+
+
 @pytest.fixture(scope="module")
 def chain(folder: Folder, history: small_lakes.History) -> list[Release]:
     """Three weeks of two indicators by department, each attacked together with those before it."""
-    chosen = {name: definitions()[name] for name in ("cases-by-month", "cases-linked")}
+    chosen = {name: definitions()[name] for name in CHAINED}
     texts: list[str] = []
     for week in range(3):
         day = date(2027, 3, 1) + timedelta(weeks=week)
         so_far = Before(tuple(texts), history.told_by)
-        texts.append(prepared(folder, small_lakes.case_datasets(), day, so_far, print, chosen).text())
+        texts.append(prepared(folder, small_lakes.known_datasets(), day, so_far, print, chosen).text())
     return [Release.read(text) for text in texts]
 
 
@@ -232,20 +363,32 @@ def test_three_weeks_follow_each_other(chain: list[Release]) -> None:
     assert stayed and set(stayed) & {1, 2}
 
 
+def test_free_seats_are_public_and_of_their_week(chain: list[Release]) -> None:
+    """None is withheld and none stays from an older release, though they go up and down: they are things, and no reader of cases has use of them."""
+    weeks = [one.figures["free-seats/2026-2027"] for one in chain]
+    for number, figures in enumerate(weeks, 1):
+        assert all(figure.value is not None and figure.as_of == number for figure in figures.values())
+        whole = figures["region",].value or 0
+        assert max(figure.value or 0 for figure in figures.values()) <= whole
+    assert weeks[0]["region",].value != weeks[1]["region",].value
+    tied = [table for table in chain[2].tables if "free-seats" in f"{table.measure} {table.of}"]
+    assert {table.kind for table in tied} == {"public"}
+
+
 def test_a_release_is_the_same_whoever_makes_it(
     chain: list[Release], folder: Folder, history: small_lakes.History
 ) -> None:
     """Byte for byte, also from messages that came in another order."""
-    chosen = {name: definitions()[name] for name in ("cases-by-month", "cases-linked")}
+    chosen = {name: definitions()[name] for name in CHAINED}
     told_by = dict(reversed(history.told_by.items()))
-    again = prepared(folder, small_lakes.case_datasets(), date(2027, 3, 1), Before((), told_by), print, chosen)
+    again = prepared(folder, small_lakes.known_datasets(), date(2027, 3, 1), Before((), told_by), print, chosen)
     assert again.text() == chain[0].text()
 
 
 def test_nobody_is_published_before_somebody_is_known(folder: Folder, history: small_lakes.History) -> None:
     """A lake without a case has no release."""
     with pytest.raises(RefusedError, match="nobody is known of"):
-        prepared(folder, small_lakes.case_datasets(), date(2025, 9, 1), Before((), history.told_by), print)
+        prepared(folder, small_lakes.known_datasets(), date(2025, 9, 1), Before((), history.told_by), print)
 
 
 # -- definitions
@@ -288,7 +431,7 @@ def test_sql_that_is_none_is_refused(folder: Folder, tmp_path: Path, before: str
     """Planted: a column left out, a view that there is not, a code that the dimension has not."""
     assert before in GOOD
     (tmp_path / "cases-by-month.yaml").write_text(GOOD.replace(before, after, 1), encoding="utf-8")
-    with reading.opened(folder, small_lakes.case_datasets()) as connection:
+    with reading.opened(folder, small_lakes.known_datasets()) as connection:
         computing.know(connection, DAYS[1])
         with pytest.raises((BadDefinitionError, computing.UnknownCodeError)) as refused:
             computing.count(connection, load(tmp_path).values(), catalogue(), YEARS, DAYS[1], {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -40,10 +40,10 @@ class Label:
     name_minor: bool
 
 
-def labels(numbers: Mapping[str, int], strong_from: int, below: Mapping[str, str] | None = None) -> list[Label]:
+def labels(numbers: Mapping[str, int], dark: Set[str], below: Mapping[str, str] | None = None) -> list[Label]:
     """Numbers stand in their intercommunality (SIREN), the greatest first, below them the names of towns, or what `below` says.
 
-    What would touch stays in the table. From `strong_from` on they stand on a dark ground.
+    What would touch stays in the table. `dark`: where the ground is.
     """
     names = SHORT_NAMES if below is None else below
     shown = [(siren, number) for siren, number in numbers.items() if number and siren in outlines.outlines().epcis]
@@ -57,7 +57,7 @@ def labels(numbers: Mapping[str, int], strong_from: int, below: Mapping[str, str
         named = bool(name) and _clear(placed, x, y + _CLEAR_Y, 1.5)
         minor = not _clear(placed, x, y, _PHONE)
         town = name if named else ""
-        found.append(Label(round(x), round(y), str(number), number >= strong_from, minor, town, False))
+        found.append(Label(round(x), round(y), str(number), siren in dark, minor, town, False))
         placed += [(x, y), (x, y + _CLEAR_Y)] if named else [(x, y)]
     return [
         replace(
@@ -70,14 +70,14 @@ def labels(numbers: Mapping[str, int], strong_from: int, below: Mapping[str, str
     ]
 
 
-def marks(sirens: Sequence[str], beside: Sequence[Label]) -> list[tuple[int, int, bool]]:
-    """Where a small sign stands in each of these intercommunalities, if it touches nothing, and whether it would on a phone."""
+def marks(sirens: Sequence[str], beside: Sequence[Label], dark: Set[str]) -> list[tuple[int, int, bool, bool]]:
+    """Where a small sign stands in each of these intercommunalities, if it touches nothing; whether it would on a phone, and is on a dark ground."""
     placed: list[Point] = [(label.x, label.y + below) for label in beside for below in (0.0, _CLEAR_Y)]
-    found: list[tuple[int, int, bool]] = []
+    found: list[tuple[int, int, bool, bool]] = []
     for siren in sirens:
         x, y = heart(siren)
         if _clear(placed, x, y, 0.7):
-            found.append((round(x), round(y), not _clear(placed, x, y, 0.7 * _PHONE)))
+            found.append((round(x), round(y), not _clear(placed, x, y, 0.7 * _PHONE), siren in dark))
             placed.append((x, y))
     return found
 

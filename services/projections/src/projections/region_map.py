@@ -42,4 +42,5 @@ def session_shade(count: int) -> str:
 
 def labels(territories: Mapping[str, Territory]) -> list[maps.Label]:
     """The free seats of each, as numbers on the map."""
-    return maps.labels({siren: territory.free_count for siren, territory in territories.items()}, strong_from=10)
+    numbers = {siren: territory.free_count for siren, territory in territories.items()}
+    return maps.labels(numbers, {siren for siren, number in numbers.items() if number >= 10})

@@ -21,13 +21,14 @@ def draw(plot: RegionMap) -> str:
     known = {siren: one.value for siren, one in plot.figures.items() if one.value is not None}
     bounds = shown.bounds(list(known.values()))
     strong_from = bounds[STRONG_SHADE - 1] if len(bounds) >= STRONG_SHADE else 1_000_000
+    dark = {siren for siren, value in known.items() if value >= strong_from}
     places = "".join(_place(siren, plot, bounds) for siren in shapes.epcis)
     borders = "".join(
         f'<path d="{outlines.path(shape)}" fill="none" stroke="{LIGHT["dept-line"]}" stroke-width="5"/>'
         for shape in shapes.departments.values()
     )
     names = plot.old or {siren: title for siren, title in maps.SHORT_NAMES.items() if siren in known}
-    labels = maps.labels({siren: round(value) for siren, value in known.items()}, strong_from, names)
+    labels = maps.labels({siren: round(value) for siren, value in known.items()}, dark, names)
     height = shapes.height + _LEGEND_HEIGHT
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}"><defs><pattern id="secret" width="22" height="22" '

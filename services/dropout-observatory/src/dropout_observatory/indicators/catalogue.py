@@ -18,6 +18,8 @@ from territory import reference
 from territory.months import months_after
 
 ALL, REGION = "all", "region"
+# As far as the search of seats and its alerts look unless told otherwise, as the crow flies.
+REACH_KM = 30
 MONTHS = {
     "09": "septembre",
     "10": "octobre",
@@ -79,14 +81,16 @@ LEVELS_SHOWN: dict[str, tuple[str, ...]] = {
     "presence_6": ("all", "presence"),
     "outcome": ("all", "outcome"),
     "context": ("all", "context"),
+    "reach": ("region", "epci"),
 }
 
 
 @cache
 def catalogue() -> dict[str, Codes]:
     """Every dimension by name, as of the geography in force."""
+    homes = _with_former(territory([_in_force()], _titles()))
     return {
-        "territory": _with_former(territory([_in_force()], _titles())),
+        "territory": homes,
         "month": _plain("month", "month", "Année scolaire", MONTHS),
         "factor": _factors(),
         "level": _plain("level", "level", "Tous les niveaux", words.LEVELS),
@@ -96,6 +100,7 @@ def catalogue() -> dict[str, Codes]:
         "presence_6": _plain("presence_6", "presence", "Toutes", _PRESENCES),
         "outcome": _plain("outcome", "outcome", "Toutes", _OUTCOMES),
         "context": _plain("context", "context", "Tous les contextes", _CONTEXTS),
+        "reach": _reach(homes),
     }
 
 
@@ -171,6 +176,32 @@ def _with_former(codes: Codes) -> Codes:
     """What was told of a commune that has merged since counts where it is now."""
     former = {one.code: codes.members[one.commune_code] for one in reference.former_communes()}
     return replace(codes, members=former | dict(codes.members))
+
+
+def _reach(homes: Codes) -> Codes:
+    """The intercommunalities from which one gets somewhere: of each place one or several, so that they do not add up."""
+    shown = {name: homes.levels[name] for name in LEVELS_SHOWN["reach"]}
+    epcis = shown["epci"]
+    return Codes(
+        Dimension("reach", REGION, overlaps=(Overlap(REGION, epcis),)),
+        {code: homes.labels[code] for code in (REGION, *epcis)},
+        shown,
+        {code: (REGION, code) for code in epcis},
+    )
+
+
+def within_reach(commune: str) -> list[str]:
+    """The intercommunalities with a commune from which one gets to this one, given by INSEE code of today or of before it merged; sorted.
+
+    None where nobody knows the commune.
+    """
+    merged = {one.code: one.commune_code for one in reference.former_communes()}
+    homes = catalogue()["territory"]
+    at = commune if commune in reference.communes() else merged.get(commune)
+    if at is None:
+        return []
+    near = {code for _, other in reference.communes_within(at, REACH_KM) for code in homes.members[other]}
+    return sorted(near.intersection(homes.levels["epci"]))
 
 
 def _titles() -> dict[str, str]:

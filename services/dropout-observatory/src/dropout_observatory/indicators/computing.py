@@ -17,7 +17,7 @@ from uuid import UUID
 import duckdb
 import pyarrow as pa
 
-from dropout_observatory.indicators.catalogue import Codes, context_of_communes
+from dropout_observatory.indicators.catalogue import Codes, context_of_communes, within_reach
 from dropout_observatory.indicators.definitions import BadDefinitionError, Definition, measure_of
 from dropout_observatory.release import Cell, CellId, Dimension, Key, Table
 from territory import reference
@@ -58,6 +58,8 @@ def know(connection: duckdb.DuckDBPyConnection, known_on: date) -> None:
     connection.execute("SET VARIABLE known_at = $1::TIMESTAMPTZ", [first_instant(known_on)])
     connection.execute("SET VARIABLE known_on = $1::DATE", [known_on])
     connection.register("commune", _communes())
+    connection.register("school", _schools())
+    connection.register("within_reach", _within_reach(connection))
     connection.execute(_VIEWS)
 
 
@@ -142,6 +144,25 @@ def _communes() -> pa.Table:
     )
 
 
+def _schools() -> pa.Table:
+    schools = reference.schools()
+    return pa.table(
+        {
+            "uai": [one.uai for one in schools],
+            "commune_code": [one.commune_code for one in schools],
+            "priority": [one.priority_education for one in schools],
+        }
+    )
+
+
+def _within_reach(connection: duckdb.DuckDBPyConnection) -> pa.Table:
+    """Of each commune where there is a structure the intercommunalities that get there; of all of them it would take long."""
+    there = connection.execute("SELECT DISTINCT commune_code FROM StructureDescribed ORDER BY 1").fetchall()
+    rows = [(commune, code) for (commune,) in there for code in within_reach(commune)]
+    columns = {"commune_code": [commune for commune, _ in rows], "reach": [code for _, code in rows]}
+    return pa.table(columns, schema=pa.schema([(name, pa.string()) for name in columns]))
+
+
 def _register(
     connection: duckdb.DuckDBPyConnection, catalogue: Mapping[str, Codes], told_by: Mapping[UUID, str]
 ) -> None:
@@ -154,7 +175,9 @@ def _register(
     dimensions, atoms, codes = zip(*rows, strict=True)
     connection.register("_member", pa.table({"dimension": dimensions, "atom": atoms, "code": codes}))
     subjects = pa.array([str(case_id) for case_id in told_by], pa.string())
-    connection.register("_told_by", pa.table({"subject_id": subjects, "organisation": list(told_by.values())}))
+    organisations = pa.array(list(told_by.values()), pa.string())
+    connection.register("_reported_by", pa.table({"subject_id": subjects, "organisation": organisations}))
+    connection.execute("CREATE OR REPLACE TEMP VIEW _told_by AS FROM _reported_by UNION ALL BY NAME FROM teller")
 
 
 def _complete(connection: duckdb.DuckDBPyConnection, definition: Definition) -> None:
@@ -208,12 +231,27 @@ def _counted_by_organisation(
 def _merged(known: Mapping[str, Counter[CellId]]) -> dict[str, dict[CellId, int]]:
     """The organisations that told of most, each by itself, and the others as one that told in each cell as many as any of them.
 
+    Of each kind of people by itself (cases of whatever year, pupils in groups): no number has to do with two kinds, and
+    a school that brings forty pupils takes no place from one that told of thirty cases.
+
     Whatever stays open to that one stays open to each: who subtracts less knows less, cell by cell. (x − o is open for an
     o ≥ o′ only if x − o′ is: its values are the same, all of them higher by the constant o − o′, and others besides.)
     """
-    ranked = sorted(known, key=lambda name: (-max(known[name].values(), default=0), name))
-    merged = {f"organisation {place}": dict(known[name]) for place, name in enumerate(ranked[:_ORGANISATIONS_MAX], 1)}
-    others: Counter[CellId] = Counter()
-    for name in ranked[_ORGANISATIONS_MAX:]:
-        others |= known[name]
-    return merged | ({"another organisation": dict(others)} if others else {})
+    merged: dict[str, dict[CellId, int]] = defaultdict(dict)
+    for kind in sorted({_kind(cell) for cells in known.values() for cell in cells}):
+        own = {
+            name: Counter({cell: n for cell, n in cells.items() if _kind(cell) == kind})
+            for name, cells in known.items()
+        }
+        ranked = sorted(filter(own.get, own), key=lambda name: (-max(own[name].values()), name))
+        for place, name in enumerate(ranked[:_ORGANISATIONS_MAX], 1):
+            merged[f"organisation {place}"] |= own[name]
+        for name in ranked[_ORGANISATIONS_MAX:]:
+            others = Counter(merged["another organisation"]) | own[name]
+            merged["another organisation"] |= others
+    return dict(merged)
+
+
+def _kind(cell: CellId) -> str:
+    """A measure without its school year."""
+    return cell[0].partition("/")[0]

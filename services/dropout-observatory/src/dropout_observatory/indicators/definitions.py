@@ -36,7 +36,13 @@ class _Frozen(BaseModel):
 
 
 class Secrecy(_Frozen):
-    """How its numbers are protected: see `release.Table`. Measures are of one school year each; `{measure}/2026-2027` in a release."""
+    """How its numbers are protected: see `release.Table`. Measures are of one school year each; `{measure}/2026-2027` in a release.
+
+    `public`: what everybody may know, and what counts nobody. Free seats are: the open feed and the board tell them live, programme
+    by programme. Beside those who wait they tell nothing of them. No sum, rate or overlap has both, so that no bound on a case
+    has a seat in it. A seat that was taken since the last release is a hold, which may be for somebody who is no case; which
+    case a hold is for is on no public topic; and the number of those who wait moves by eleven or stays.
+    """
 
     measure: _Text
     kind: Literal["count", "rate", "public"] = "count"

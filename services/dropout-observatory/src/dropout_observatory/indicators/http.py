@@ -16,6 +16,7 @@ from common.http import database_of, problem, tagged
 from dropout_observatory.indicators import downloads, shelf, shown
 from dropout_observatory.indicators.catalogue import label
 from dropout_observatory.indicators.definitions import Definition, definitions
+from dropout_observatory.indicators.mismatch import mismatch
 from dropout_observatory.indicators.releases import Head
 from dropout_observatory.indicators.shelf import Shelf
 from dropout_observatory.release import SECRET, Figure
@@ -164,6 +165,8 @@ def _table(one: shown.View, at: Shelf) -> dict[str, Any]:
             {"at": each.code, **(asdict(each.ratio) if each.ratio else {"observed": None})}
             for each in shelf.beside(one, at)
         ]
+    if both := mismatch(one, shelf.waiting(one, at)):
+        told["waiting"] = [{"at": each.code, **_figure(each.waiting)} for each in both.places]
     return told
 
 

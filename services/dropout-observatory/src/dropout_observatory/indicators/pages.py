@@ -13,6 +13,7 @@ from common.failures import Refusal
 from dropout_observatory.indicators import shelf, shown
 from dropout_observatory.indicators.catalogue import label
 from dropout_observatory.indicators.definitions import Definition, definitions
+from dropout_observatory.indicators.mismatch import mismatch
 from dropout_observatory.indicators.references import references
 from dropout_observatory.indicators.shelf import Shelf
 from dropout_observatory.lake import dictionary
@@ -25,18 +26,21 @@ _GROUPS = {
     "Pourquoi": ("cases-by-factor", "factors-by-level", "cases-by-context", "pupils-by-context"),
     "Et après": (
         "cases-waiting",
+        "free-seats",
         "first-offer-delay",
         "presence-at-3-months",
         "presence-at-6-months",
         "outcomes",
         "cases-linked",
     ),
+    "Avant : qui est atteint": ("internship-pupils", "internship-priority", "event-groups", "event-priority"),
 }
 # What a stranger is shown at the door.
 AT_THE_DOOR = ("cases-by-epci", "first-offer-delay", "cases-waiting")
 # Beside these the strategy's figures are drawn.
 _WITH_REFERENCES = ("cases-by-epci", "cases-by-month", "cases-by-context")
 _SHADES = ("c1", "c2", "c3", "c4", "c5")
+_DARK = ("c4", "c5")
 _SEATS = "/places"
 
 
@@ -128,6 +132,7 @@ class IndicatorDesk(Desk):
 
     def _told(self, found: Shelf, view: shown.View, chosen: str) -> dict[str, Any]:
         name, names = view.definition.name, view.table.dimensions
+        waiting = shelf.waiting(view, found) if view.place == "reach" else None
         delays = [(code, shown.delays(view, code)) for code in view.choosable] if "delay" in names else []
         return {
             "chosen": chosen,
@@ -142,39 +147,44 @@ class IndicatorDesk(Desk):
             "seats": next(
                 (link.address for link in self.runtime.settings.navigation if link.address.endswith(_SEATS)), ""
             ),
-            "map": self._map(view) if "territory" in names else None,
+            "mismatch": mismatch(view, waiting),
+            "waiting": waiting,
+            "map": _map(view, waiting),
         }
 
-    def _map(self, view: shown.View) -> dict[str, Any] | None:
-        """What the map of intercommunalities shows: classes, numbers, what is secret and what is old."""
-        at = shown.FIRST.get(view.definition.name, {})
-        figures = {
-            shown.siren_of(code): view.at(territory=code, **at)
-            for code in view.codes("territory")
-            if code.startswith("epci:")
-        }
-        if not figures:
-            return None
-        known = {siren: figure.value for siren, figure in figures.items() if figure.value is not None}
-        bounds = shown.bounds(list(known.values()))
-        secret = [siren for siren, figure in figures.items() if figure.value is None]
-        old = {siren: view.weeks.get(one.as_of or 0, "") for siren, one in figures.items() if view.is_old(one)}
-        strong_from = bounds[2] if len(bounds) > 2 else 1_000_000
-        labels = maps.labels({siren: round(value) for siren, value in known.items()}, strong_from, old)
-        return {
-            "tints": dict.fromkeys(secret, ("cs", "secret"))
-            | {
-                siren: (
-                    _SHADES[sum(value >= bound for bound in bounds)],
-                    f"{shown.number(value)} {view.definition.unit}"
-                    + (f", du relevé {old[siren]}" if siren in old else ""),
-                )
-                for siren, value in known.items()
-            },
-            "labels": labels,
-            "locks": maps.marks(secret, labels),
-            "legend": shown.classes(bounds),
-            "secret": len(secret),
-            "old": len(old),
-            "facts": maps.region("")["facts"],
-        }
+
+def _map(view: shown.View, waiting: shown.View | None) -> dict[str, Any] | None:
+    """What the map of intercommunalities shows: classes, numbers, what is secret and what is old.
+
+    Colour and number are of one figure; where those who wait stand beside it, the number is theirs.
+    """
+    coloured, told = view.by_epci(), waiting or view
+    if not coloured:
+        return None
+    numbers = told.by_epci()
+    known = {siren: figure.value for siren, figure in coloured.items() if figure.value is not None}
+    bounds = shown.bounds(list(known.values()))
+    shades = {siren: _SHADES[sum(value >= bound for bound in bounds)] for siren, value in known.items()}
+    secret = [siren for siren, figure in numbers.items() if figure.value is None]
+    old = {siren: told.weeks.get(one.as_of or 0, "") for siren, one in numbers.items() if told.is_old(one)}
+    dark = {siren for siren, shade in shades.items() if shade in _DARK}
+    published = {siren: round(one.value) for siren, one in numbers.items() if one.value is not None}
+    labels = maps.labels(published, dark, old)
+
+    def said(siren: str) -> str:
+        figure = numbers[siren]
+        number = "secret" if figure.value is None else shown.number(figure.value)
+        words = f"{number}{f', du relevé {old[siren]}' if siren in old else ''}"
+        if waiting is None:
+            return words if figure.value is None else words.replace(number, f"{number} {view.definition.unit}", 1)
+        return f"{shown.number(known[siren])} places libres à portée ; en attente : {words}"
+
+    return {
+        "tints": {siren: (shades.get(siren, "cs"), said(siren)) for siren in coloured},
+        "labels": labels,
+        "locks": maps.marks(secret, labels, dark),
+        "legend": shown.classes(bounds),
+        "secret": len(secret),
+        "old": len(old),
+        "facts": maps.region("")["facts"],
+    }

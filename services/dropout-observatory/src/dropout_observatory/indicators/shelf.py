@@ -76,6 +76,12 @@ def year_before(one: View, at: Shelf) -> View | None:
     return shown.view(one.definition, at.release, at.weeks, f"{begins - 1}-{begins}")
 
 
+def waiting(one: View, at: Shelf) -> View | None:
+    """Who waits, in the same release and school year."""
+    known = definitions().get("cases-waiting")
+    return shown.view(known, at.release, at.weeks, one.year) if known else None
+
+
 def beside(one: View, at: Shelf) -> list[Compared]:
     """Observed against expected, from two other indicators of the same release."""
     known = definitions()

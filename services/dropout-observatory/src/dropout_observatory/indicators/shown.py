@@ -33,7 +33,12 @@ DIMENSION_WORDS = {
     "presence_6": "Présence",
     "outcome": "Issue",
     "context": "Contexte",
+    "reach": "À portée de",
 }
+# The dimensions that a map shows.
+_PLACES = ("territory", "reach")
+# What counts those who left, and not what there is in the year.
+_LEAVERS = ("cases", "linked")
 _SECTIONS = {"region": "Région", "dep": "Départements", "epci": "Intercommunalités"}
 # The number that stands first, where it is not the whole.
 FIRST = {"cases-waiting": {"path": "waiting"}}
@@ -111,11 +116,30 @@ class View:
         shown = dict.fromkeys(key[place] for key in self.figures)
         known = {code: rank for rank, code in enumerate(catalogue()[dimension].labels)}
         order = list(_SECTIONS)
-        if dimension == "territory":
+        if dimension in _PLACES:
             return sorted(
                 shown, key=lambda code: (order.index(code.partition(":")[0]), _folded(label(dimension, code)))
             )
         return sorted(shown, key=lambda code: (known.get(code, len(known)), code))
+
+    @property
+    def place(self) -> str | None:
+        """The dimension of its places."""
+        return next((name for name in self.table.dimensions if name in _PLACES), None)
+
+    def by_epci(self) -> dict[str, Figure]:
+        """The number that stands first for each intercommunality that it shows, by SIREN."""
+        at, place = FIRST.get(self.definition.name, {}), self.place
+        codes = self.codes(place) if place else []
+        return {siren_of(code): self.at(**{str(place): code}, **at) for code in codes if siren_of(code)}
+
+    @property
+    def period(self) -> str:
+        """Of which school year it is, in words."""
+        year, measure = f"année scolaire {self.year}", self.table.measure.partition("/")[0]
+        if self.place == "reach":
+            return f"face aux sorties de l’{year}"
+        return f"sorties de l’{year}" if measure in _LEAVERS else year
 
     @property
     def choice(self) -> str | None:
@@ -181,7 +205,7 @@ def sections(one: View) -> list[tuple[str, list[Row]]]:
     for code in one.codes(first):
         keys: list[Key] = [(code, column) for column in columns(one)] or [(code,)]
         row = Row(code, label(first, code), tuple(one.figures.get(key, Figure()) for key in keys))
-        found.setdefault(_SECTIONS[code.partition(":")[0]] if first == "territory" else "", []).append(row)
+        found.setdefault(_SECTIONS[code.partition(":")[0]] if first in _PLACES else "", []).append(row)
     return list(found.items())
 
 
@@ -221,7 +245,7 @@ def first(one: View, chosen: str) -> First:
         note = "" if asked else "Non calculé : un nombre qu’il faudrait est secret, ou personne n’est concerné encore."
         return First(None, None if share is None else number(share), "%", about, note)
     figure = one.at(**at, **FIRST.get(name, {}))
-    about = label("path", "waiting").lower() if name in FIRST else ""
+    about = label("path", "waiting").lower() if name in FIRST else "libres" if one.place == "reach" else ""
     return First(figure, None, one.definition.unit, about)
 
 
@@ -373,7 +397,10 @@ def siren_of(code: str) -> str:
 
 
 def bounds(values: Sequence[float]) -> list[int]:
-    """Where up to five classes of a map begin, the first one left out: fifths of the numbers, rounded down to what one remembers."""
+    """Where up to five classes of a map begin, the first one left out: fifths of the numbers, rounded down to what one remembers.
+
+    None at all is a class of its own.
+    """
     nice = [
         1,
         2,
@@ -406,6 +433,8 @@ def bounds(values: Sequence[float]) -> list[int]:
     ordered = sorted(values)
     if not ordered:
         return []
+    if some := [value for value in ordered if value] if not ordered[0] else []:
+        return [1, *bounds(some)[-3:]]
     fifths = [ordered[len(ordered) * step // 5] for step in range(1, 5)]
     rounded = {max((one for one in nice if one <= value), default=1) for value in fifths}
     return sorted(one for one in rounded if one > ordered[0])
@@ -416,4 +445,4 @@ def classes(bounds: Sequence[int]) -> list[str]:
     if not bounds:
         return ["publié"]
     between = [f"{low} à {high - 1}" for low, high in pairwise(bounds)]
-    return [f"moins de {bounds[0]}", *between, f"{bounds[-1]} et plus"]
+    return [f"moins de {bounds[0]}" if bounds[0] > 1 else "aucune", *between, f"{bounds[-1]} et plus"]

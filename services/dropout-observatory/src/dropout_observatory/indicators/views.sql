@@ -69,3 +69,103 @@ SELECT
     COALESCE(list_last([one.outcome FOR one IN steps IF one.kind = 'ENDED']), 'OPEN') AS outcome,
     len([one FOR one IN steps IF one.source NOT IN ('PROFESSIONAL', 'UNKNOWN')]) > 0 AS linked
 FROM looked;
+
+-- What is known of each programme: its last counts, and where its structure was last said to be. Free as the seats service counts
+-- them: of a programme that is open, as declared in the thirty days before; what is older is stale, and was never declared is unknown.
+CREATE OR REPLACE TEMP TABLE known_programme AS
+WITH told AS (
+    SELECT aggregate_id, aggregate_version, occurred_at, structure_id, open, seats FROM ProgrammeDescribed
+    UNION ALL BY NAME
+    SELECT aggregate_id, aggregate_version, occurred_at, seats FROM SeatsDeclared
+    UNION ALL BY NAME
+    SELECT aggregate_id, aggregate_version, occurred_at, seats FROM SeatHeld
+    UNION ALL BY NAME
+    SELECT aggregate_id, aggregate_version, occurred_at, seats FROM HoldExtended
+    UNION ALL BY NAME
+    SELECT aggregate_id, aggregate_version, occurred_at, seats FROM HoldConfirmed
+    UNION ALL BY NAME
+    SELECT aggregate_id, aggregate_version, occurred_at, seats FROM HoldEnded
+    UNION ALL BY NAME
+    SELECT aggregate_id, aggregate_version, occurred_at, seats FROM YoungPersonAdmitted
+), last AS (
+    SELECT
+        aggregate_id AS programme_id,
+        arg_max(structure_id, aggregate_version) FILTER (WHERE structure_id IS NOT NULL) AS structure_id,
+        arg_max(open, aggregate_version) FILTER (WHERE open IS NOT NULL) AS open,
+        arg_max(seats, aggregate_version) AS seats
+    FROM told WHERE occurred_at <= getvariable('known_at') GROUP BY aggregate_id
+), structure AS (
+    SELECT aggregate_id AS structure_id, arg_max(commune_code, aggregate_version) AS commune_code
+    FROM StructureDescribed WHERE occurred_at <= getvariable('known_at') GROUP BY aggregate_id
+)
+SELECT
+    programme_id, commune_code,
+    CASE WHEN open AND seats.observed_at >= getvariable('known_at') - INTERVAL 30 DAY THEN seats.free_count ELSE 0 END AS free_count
+FROM last JOIN structure USING (structure_id);
+
+-- Pupils of a collège with an internship that stands, found by a campaign of that collège: no other fact on an internship says
+-- which school its pupil is of. In a school year, that of the first week, each of them is once.
+CREATE OR REPLACE TEMP TABLE known_internship AS
+WITH told AS (
+    SELECT application_id, aggregate_version, occurred_at, seeker_id, campaign_id, iso_weeks, true AS stands FROM ApplicationConfirmed
+    UNION ALL BY NAME
+    SELECT application_id, aggregate_version, occurred_at, seeker_id, false AS stands FROM ApplicationEnded
+), last AS (
+    SELECT
+        application_id, seeker_id,
+        arg_max(stands, aggregate_version) AS stands,
+        arg_max(campaign_id, aggregate_version) FILTER (WHERE campaign_id IS NOT NULL) AS campaign_id,
+        CAST(strptime(concat(list_min(arg_max(iso_weeks, aggregate_version) FILTER (WHERE iso_weeks IS NOT NULL)), '-1'), '%G-W%V-%u') AS DATE) AS begins_on
+    FROM told WHERE occurred_at <= getvariable('known_at') GROUP BY ALL
+), campaign AS (
+    SELECT aggregate_id AS campaign_id, uai FROM CampaignOpened WHERE uai IS NOT NULL AND occurred_at <= getvariable('known_at')
+)
+SELECT
+    seeker_id, uai, commune_code, priority,
+    if(month(begins_on) >= 9, year(begins_on), year(begins_on) - 1) AS school_year_begins,
+    concat(school_year_begins, '-', school_year_begins + 1) AS school_year
+FROM last JOIN campaign USING (campaign_id) JOIN school USING (uai) WHERE stands
+QUALIFY row_number() OVER (PARTITION BY seeker_id, school_year ORDER BY begins_on, application_id) = 1;
+
+-- Groups of a collège that are registered for an event, each once for all its sessions of it, in the school year in which these begin.
+-- After a restored database a session says which registrations it has: the others are gone.
+CREATE OR REPLACE TEMP TABLE known_group AS
+WITH made AS (
+    SELECT aggregate_id, aggregate_version, registration_id, party_id, school_uai AS uai, seat_count, true AS stands
+    FROM RegistrationMade WHERE party_kind = 'GROUP' AND school_uai IS NOT NULL AND occurred_at <= getvariable('known_at')
+), told AS (
+    FROM made
+    UNION ALL BY NAME
+    SELECT aggregate_id, aggregate_version, registration_id, seat_count FROM RegistrationResized WHERE occurred_at <= getvariable('known_at')
+    UNION ALL BY NAME
+    SELECT aggregate_id, aggregate_version, registration_id, false AS stands FROM RegistrationEnded WHERE occurred_at <= getvariable('known_at')
+    UNION ALL BY NAME
+    SELECT r.aggregate_id, r.aggregate_version, made.registration_id, false AS stands
+    FROM RegistrationsRestated r JOIN made USING (aggregate_id)
+    WHERE r.occurred_at <= getvariable('known_at') AND NOT list_contains(r.registration_ids, made.registration_id)
+), last AS (
+    SELECT
+        aggregate_id AS session_id, registration_id,
+        any_value(party_id) AS party_id,
+        any_value(uai) AS uai,
+        arg_max(seat_count, aggregate_version) FILTER (WHERE seat_count IS NOT NULL) AS seat_count,
+        arg_max(stands, aggregate_version) FILTER (WHERE stands IS NOT NULL) AS stands
+    FROM told GROUP BY aggregate_id, registration_id
+), session AS (
+    SELECT
+        aggregate_id AS session_id,
+        CAST(timezone('Europe/Paris', arg_max(starts_at, aggregate_version)) AS DATE) AS begins_on,
+        if(month(begins_on) >= 9, year(begins_on), year(begins_on) - 1) AS school_year_begins,
+        concat(school_year_begins, '-', school_year_begins + 1) AS school_year
+    FROM SessionDescribed WHERE occurred_at <= getvariable('known_at') GROUP BY aggregate_id
+)
+SELECT party_id, school_year, uai, commune_code, priority, max(seat_count) AS people
+FROM last JOIN session USING (session_id) JOIN school USING (uai)
+WHERE stands AND session_id NOT IN (SELECT aggregate_id FROM SessionCancelled WHERE occurred_at <= getvariable('known_at'))
+GROUP BY ALL;
+
+-- Who told of whom, where a fact says it: a school subtracts its own pupils, as whoever reported a case subtracts that.
+CREATE OR REPLACE TEMP TABLE teller AS
+SELECT seeker_id AS subject_id, uai AS organisation FROM known_internship
+UNION
+SELECT party_id, uai FROM known_group;
