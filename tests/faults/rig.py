@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ REPOSITORY = Path(__file__).parents[2]
 SEATS, STAGES, PLATFORMS, EVENTS = "remediation-seats", "stage-matching", "platform-scheduling", "events"
 CAFES, OBSERVATORY = "parents-cafes", "dropout-observatory"
 PROJECTIONS, LEDGER = "projections", "ledger"
+_SERVICES = (SEATS, STAGES, PLATFORMS, EVENTS, CAFES, OBSERVATORY, PROJECTIONS, LEDGER)
 PROGRAMMES, STRUCTURES = "remediation-seats.programmes.v1", "remediation-seats.structures.v1"
 # The topics that the projections fold.
 FACTS = [
@@ -51,6 +52,8 @@ FACTS = [
     "parents-cafes.cafes.v1",
 ]
 REQUESTS_OF_EVENTS, ANSWERS_TO_EVENTS = "events.platform-requests.v1", "platform-scheduling.requests.v1"
+# Which case of the observatory something is for.
+LINKS = [f"{name}.case-links.v1" for name in (SEATS, STAGES, PLATFORMS, EVENTS)]
 CONSUMERS = {
     PROJECTIONS: [
         *FACTS,
@@ -59,12 +62,22 @@ CONSUMERS = {
         "platform-scheduling.pipeline.v1",
         "events.pipeline.v1",
         "parents-cafes.pipeline.v1",
+        "dropout-observatory.pipeline.v1",
         "projections.pipeline.v1",
     ],
     PLATFORMS: [REQUESTS_OF_EVENTS],
     EVENTS: [ANSWERS_TO_EVENTS],
+    OBSERVATORY: [
+        PROGRAMMES,
+        "stage-matching.offers.v1",
+        "platform-scheduling.platforms.v1",
+        "events.sessions.v1",
+        *LINKS,
+    ],
     LEDGER: [PROGRAMMES],
 }
+# Of these a world has what a cell says that it runs: the rig plays the events service, or nobody is there.
+_WHERE_SAID = (EVENTS, OBSERVATORY)
 # What a connection says that was kept while its database went away.
 _GONE = (
     OSError,
@@ -398,8 +411,8 @@ class Cell:
         self.history = History(folder / f"{number}-{seed}{rig.mutation and '-' + rig.mutation}.jsonl")
         self.waived: dict[str, str] = {}
         self.long_fault = False
-        # Whether the events service runs, or the rig plays it.
-        self.with_events = False
+        # Which services it runs that run only where a cell says so.
+        self.also: set[str] = set()
         self.restarts: list[tuple[str, int | None]] = []
         self.supervised = True
         self.recoveries: list[float] = []
@@ -476,7 +489,7 @@ class Cell:
     async def backlog(self) -> str:
         """What is not published or not consumed yet, in words; empty when all is done."""
         left = []
-        for name in (SEATS, STAGES, PLATFORMS, EVENTS, CAFES, PROJECTIONS, LEDGER):
+        for name in _SERVICES:
             rows = await self.rig.query(
                 name,
                 "SELECT topic, count(*) AS n FROM outbox WHERE published_at IS NULL AND parked_reason IS NULL"
@@ -494,18 +507,22 @@ class Cell:
 
     @property
     def consumers(self) -> dict[str, list[str]]:
-        """Who reads what in this cell: the events service where the cell runs it, for elsewhere the rig plays it."""
-        return {name: topics for name, topics in CONSUMERS.items() if name != EVENTS or self.with_events}
+        """Who reads what in this cell."""
+        return {name: topics for name, topics in CONSUMERS.items() if self._runs(name)}
 
-    def ends(self) -> dict[tuple[str, int], int]:
-        """Where each partition of the facts topics ends."""
+    def _runs(self, name: str) -> bool:
+        return name not in _WHERE_SAID or name in self.also
+
+    def ends(self, topics: Collection[str] = ()) -> dict[tuple[str, int], int]:
+        """Where each partition of these topics ends; without any, of those that are consumed, but for the pipelines'."""
         from confluent_kafka import Consumer, TopicPartition
 
+        read = {topic for names in self.consumers.values() for topic in names if not topic.endswith(".pipeline.v1")}
         consumer = Consumer({"bootstrap.servers": self.rig.bootstrap_servers, "group.id": "fault-rig"})
         try:
             return {
                 (topic, number): consumer.get_watermark_offsets(TopicPartition(topic, number), 10)[1]
-                for topic in (*FACTS, REQUESTS_OF_EVENTS, ANSWERS_TO_EVENTS)
+                for topic in sorted(topics or read)
                 for number in range(4)
             }
         finally:
@@ -675,11 +692,7 @@ class Cell:
             "bootstrap": rig.bootstrap_servers,
             "registry": f"http://127.0.0.1:{rig.settings.registry_port}/apis/ccompat/v7",
             "schemas_dir": str(rig.schemas_dir),
-            "databases": {
-                name: rig.dsn(name)
-                for name in (SEATS, STAGES, PLATFORMS, EVENTS, CAFES, PROJECTIONS, LEDGER)
-                if name != EVENTS or self.with_events
-            },
+            "databases": {name: rig.dsn(name) for name in _SERVICES if self._runs(name)},
             "consumers": self.consumers,
             "history": str(self.history.path),
             "waived": self.waived,

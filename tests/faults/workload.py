@@ -194,7 +194,10 @@ class Workload(Commands):
         self.sentinels: list[UUID] = []
         self.structures = [self._uuid() for _ in range(structures)]
         self._bulk = bulk
+        # Of cases of the observatory, where a cell has some: each is attached to one hold.
+        self.case_codes: list[str] = []
         self._holds: list[dict[str, Any]] = []
+        self._attached: list[dict[str, Any]] = []
         self._codes: list[str] = []
 
     async def prepare(self, *, programmes: int = 4) -> None:
@@ -238,6 +241,8 @@ class Workload(Commands):
         prescriber = f"prescriber-{draw.randrange(12)}"
         hold = draw.choice(self._holds) if self._holds else None
         choice = draw.random()
+        if self._attached and draw.random() < 0.1:
+            await self._detach(self._attached.pop(draw.randrange(len(self._attached))))
         if self._bulk and choice < 0.5:
             await self._declare_many(draw, structure_id)
         elif choice < 0.35:
@@ -267,14 +272,25 @@ class Workload(Commands):
         body: dict[str, Any] = {"programme_id": str(programme_id), "age": 18}
         if self._codes and draw.random() < 0.4:
             body["young_person_code"] = draw.choice(self._codes)
+        if self.case_codes:
+            body["case_code"] = self.case_codes.pop()
         answer = await self.command(
             prescriber, "POST", "/v1/holds", body, op="hold", role="prescriber", subject=prescriber
         )
         if answer is not None:
             owner = next(owner for known, owner in self.programmes if known == programme_id)
-            self._holds.append({"id": answer["hold_id"], "structure_id": owner, "prescriber": prescriber})
+            hold = {"id": answer["hold_id"], "structure_id": owner, "prescriber": prescriber}
+            self._holds.append(hold)
+            if "case_code" in body:
+                self._attached.append(hold)
             self._codes.append(answer["young_person_code"])
             del self._holds[:-60], self._codes[:-30]
+
+    async def _detach(self, hold: dict[str, Any]) -> None:
+        await self.command(
+            hold["prescriber"], "PUT", f"/v1/holds/{hold['id']}/case", {"case_code": None},
+            op="case", role="prescriber", subject=hold["prescriber"],
+        )  # fmt: skip
 
     async def _act(self, draw: random.Random, hold: dict[str, Any]) -> None:
         action = draw.choice(

@@ -210,6 +210,31 @@ async def test_an_intercommunality_has_one_platform(observatory: Observatory) ->
         assert unknown.status_code == 422
 
 
+async def test_a_case_that_moves_away_meanwhile_is_not_changed(runtime: Runtime) -> None:
+    """Who saw it when they asked, and does no more when their turn comes, is told that there is none."""
+    (commune, epci), (elsewhere, _), psad_id = town(), town(), uuid4()
+    case_id = await told(runtime, report_body(commune_code=commune))
+    async with runtime.database.transaction() as tx:
+        assert await handlers.describe_psad(tx, psad_id, "PSAD", [epci]) is None
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+    async def withdraw() -> Refusal | None:
+        async with runtime.database.transaction() as tx:
+            platform = Viewer(str(psad_id), psad_id)
+            return await handlers.withdraw(tx, platform, case_id, WithdrawalReason.MISTAKE, None)
+
+    async with runtime.database.transaction() as moving:
+        facts = ReportBody.model_validate(report_body(commune_code=elsewhere)).facts(await handlers.policy(moving))
+        assert isinstance(facts, Facts)
+        assert await handlers.correct(moving, AGENCY, case_id, facts) is None
+        asking, waits = asyncio.create_task(withdraw()), False
+        while not waits:
+            await asyncio.sleep(0.01)
+            async with runtime.database.transaction() as tx:
+                waits = await tx.fetch_one(waiting) is not None
+    assert await asking == handlers.NOT_FOUND
+
+
 # -- two times
 
 

@@ -134,7 +134,7 @@ async def kill_events(cell: Cell) -> None:
         (EVENTS, "consumer.before_tx"),
         (PLATFORMS, "relay.after_send"),
     )
-    rig, cell.with_events = cell.rig, True
+    rig, cell.also = cell.rig, {EVENTS}
     async with cell.running():
         workshops = PlatformsWorkload(
             cell.history, seed=cell.seed, endpoints=[rig.url_of(PLATFORMS)], issuer_url=rig.issuer_url

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.faults.checker import cafes, delivery, events, platforms, seats, stages
+from tests.faults.checker import cafes, cases, delivery, events, platforms, seats, stages
 from tests.faults.checker.world import World, load
 
 _SHOWN_MAX = 5
@@ -86,6 +86,12 @@ INVARIANTS: dict[str, Callable[[World], Iterator[str]]] = {
     "C16": cafes.c16_authority,
     "C18": cafes.c18_one_effect_per_command,
     "C21": cafes.c21_nobody_lost_in_a_merge,
+    "D4": cases.d4_one_sequence,
+    "D7": cases.d7_table_and_log_agree,
+    "D16": cases.d16_authority,
+    "D18": cases.d18_one_effect_per_command,
+    "D22": cases.d22_no_topic_names_a_case,
+    "D23": cases.d23_links_are_steps,
 }
 
 

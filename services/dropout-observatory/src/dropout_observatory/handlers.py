@@ -166,9 +166,11 @@ def likeness_of(tx: Transaction, facts: Facts) -> str:
 
 async def _decide(tx: Transaction, viewer: Viewer, case_id: UUID, rule: Rule) -> Refusal | None:
     """The lines around every rule: whoever does not see a case is told that there is none."""
+    # Locked first: what moves it out of somebody's sight comes before or after this, and not between.
+    cases = await store.lock(tx, [case_id])
     if await store.find(tx, case_id, viewer) is None:
         return NOT_FOUND
-    case = (await store.lock(tx, [case_id]))[case_id]
+    case = cases[case_id]
     now = await tx.now()
     decision = rule(case, await store.policy_at(tx, now), now)
     if decision.refusal is not None:
