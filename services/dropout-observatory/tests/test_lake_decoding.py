@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import pytest
@@ -66,13 +66,12 @@ def rows(read: Read) -> dict[int, list[tuple[int, int]]]:
     return found
 
 
-@pytest.fixture(scope="module")
-def decoders() -> Iterator[Decoders]:
-    """Two processes, for however little; they take seconds to start."""
+@pytest.fixture
+async def decoders(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Decoders]:
+    """Two processes, for however little."""
+    monkeypatch.setattr(decoding, "_SHARED_MIN", 1)
     made = Decoders(DATASETS, 2)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decoding, "_SHARED_MIN", 1)
-        yield made
+    yield made
     made.rest()
 
 
