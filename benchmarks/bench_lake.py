@@ -132,7 +132,6 @@ async def write_lake(stack: Stack, runtime: Runtime, folder: Folder, known: dict
         flush_seconds=60,
         compact_seconds=3600,
         file_rows_max=1_000_000,
-        decoders=2,
     )
     began = time.perf_counter()
     await sink.run(until=lambda: True)

@@ -42,7 +42,6 @@ class LakeSettings(Settings):
     lake_flush_count: int = Field(default=50_000, ge=1, description="Records after which files are written")
     lake_flush_seconds: float = Field(default=60.0, gt=0, description="At the latest")
     lake_compact_seconds: float = Field(default=3600.0, gt=0, description="How often small files are merged")
-    lake_decoders: int = Field(default=2, ge=1, description="Processes that decode while much is left")
     lake_file_rows_max: int = Field(default=1_000_000, ge=1)
     lake_catalogue_url: str | None = Field(
         default=None,
@@ -95,7 +94,6 @@ def sink_of(runtime: Runtime, given: LakeSettings, metrics: LakeMetrics) -> Sink
         file_rows_max=given.lake_file_rows_max,
         tables=Tables(catalogue_address(given.lake_catalogue_url, folder), folder, known),
         tables_seconds=given.lake_tables_seconds,
-        decoders=given.lake_decoders,
         told=metrics.told,
     )
 

@@ -11,6 +11,8 @@ import logging
 import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 import pyarrow as pa
@@ -18,16 +20,15 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from common import failpoints
-from common.avro import Registry
+from common.avro import Codec, Registry
 from common.contracts import Contracts
-from common.failures import Unavailable
+from common.failures import Malformed, Unavailable
 from common.log_view import LogView, why_unreadable
 from common.schema_ids import SchemaIds, unknown_schema_ids
 from common.transaction import Database
 from dropout_observatory.lake import ledger
-from dropout_observatory.lake.columns import Dataset
+from dropout_observatory.lake.columns import Dataset, plain
 from dropout_observatory.lake.compaction import Merge, merged, to_merge
-from dropout_observatory.lake.decoding import Decoders, Lot, PlainCodec, Read
 from dropout_observatory.lake.files import MANIFEST, Folder, Part, manifest_of, parts_of
 from dropout_observatory.lake.iceberg import Tables
 from dropout_observatory.lake.ledger import Unreadable
@@ -37,6 +38,35 @@ _log = logging.getLogger(__name__)
 _FETCH_BYTES = 8_000_000
 _FETCH_COUNT = 5_000
 _POLL_MILLISECONDS = 500
+# So many in a row that none of them is to blame: the registry is not the one that wrote them, or the contracts are old.
+_UNREADABLE_RUN_MAX = 100
+_OURS = "estuaire."
+
+
+class PlainCodec(Codec):
+    """Decodes to plain values (see `columns.plain`), and with published versions of the datasets' contracts only."""
+
+    def __init__(self, datasets: Mapping[str, Dataset]) -> None:
+        super().__init__({name: plain(dataset.versions[-1]) for name, dataset in datasets.items()})
+        self._datasets = datasets
+        # Schemas of ours that the contracts of this process do not have, by their ids.
+        self.newer: dict[int, str] = {}
+
+    def learn(self, schema_id: int, schema: Any, *, write_as: str | None = None) -> None:
+        """Makes an id known if it stands for a version of a dataset's contract; notes it if for a newer one."""
+        name = f"{schema.get('namespace')}.{schema.get('name')}" if isinstance(schema, dict) else ""
+        if name in self._datasets and schema in self._datasets[name].versions:
+            super().learn(schema_id, plain(schema), write_as=None)
+        elif name.startswith(_OURS):
+            self.newer[schema_id] = name
+
+
+@dataclass
+class Read:
+    """What lots of records became: files, and what could not be read."""
+
+    files: list[tuple[Part, bytes]] = field(default_factory=list)
+    unreadable: list[Unreadable] = field(default_factory=list)
 
 
 class Sink:
@@ -57,10 +87,9 @@ class Sink:
         file_rows_max: int,
         tables: Tables | None = None,
         tables_seconds: float = 300,
-        decoders: int = 1,
         told: Callable[[int, int], None] = lambda row_count, lag: None,
     ) -> None:
-        """`tables` follow the manifest, at most so many seconds behind. `decoders`: processes that decode while much is left.
+        """`tables` follow the manifest, at most so many seconds behind.
 
         `told` hears again and again how many rows were written since, and how many records are left.
         """
@@ -74,7 +103,6 @@ class Sink:
         self._compact_seconds, self._file_rows_max = compact_seconds, file_rows_max
         self.tables, self._tables_seconds = tables or Tables("", folder, datasets), tables_seconds
         self._told = told
-        self._decoders = Decoders(datasets, decoders)
         self.codec = PlainCodec(datasets)
         self.schema_ids = SchemaIds(
             self.codec,
@@ -121,7 +149,6 @@ class Sink:
             self.problem = ""
             await self._go(until)
         finally:
-            self._decoders.rest()
             await consumer.stop()
             await self._log_view.drop()
 
@@ -147,9 +174,7 @@ class Sink:
             aside = await ledger.unreadable(tx)
         for record in aside:
             await self._learn([record])
-            read = await self._decoders.read(
-                self.codec, [Lot(record.topic, record.partition, [(record.offset, record.value)])]
-            )
+            read = await asyncio.to_thread(self._read, {TopicPartition(record.topic, record.partition): [record]})
             if read.files:
                 await self._commit(read, {}, readable=[record])
 
@@ -242,17 +267,9 @@ class Sink:
     async def _flush(self, buffer: Mapping[TopicPartition, list[ConsumerRecord]]) -> None:
         for records in buffer.values():
             await self._learn(records)
-        read = await self._decoders.read(
-            self.codec,
-            [
-                Lot(partition.topic, partition.partition, [(record.offset, record.value) for record in records])
-                for partition, records in buffer.items()
-            ],
-        )
+        read = await asyncio.to_thread(self._read, buffer)
         await self._commit(read, {partition: records[-1].offset + 1 for partition, records in buffer.items()})
         self._told(sum(part.row_count for part, _ in read.files), self._lag())
-        if self._lag() < self._flush_count:
-            self._decoders.rest()
 
     async def _learn(self, records: Sequence[ConsumerRecord]) -> None:
         """Learns the ids of these records' schemas; raises `Unavailable` for a contract newer than this process."""
@@ -264,6 +281,34 @@ class Sink:
                     f"{self.codec.newer[schema_id]} was written by a contract that this lake does not have yet: "
                     "deploy the lake's new version; nothing is lost, it goes on where it stands"
                 )
+
+    def _read(self, lots: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> Read:
+        """Decodes lots and makes their files, in a thread: most of it is done without Python's lock."""
+        read = Read()
+        for partition, records in lots.items():
+            rows: dict[str, tuple[list[tuple[str, int, int]], list[dict[str, Any]]]] = {}
+            run = 0
+            for record in records:
+                try:
+                    decoded = self.codec.decode(record.value)
+                except Malformed as bad:
+                    read.unreadable.append(
+                        Unreadable(record.topic, record.partition, record.offset, record.value, bad.reason, bad.detail)
+                    )
+                    run += 1
+                    if run > _UNREADABLE_RUN_MAX:
+                        raise Unavailable(
+                            f"{run} records in a row of {partition.topic}/{partition.partition} cannot be read, the last for "
+                            f"{bad}: is this the registry that they were written with?"
+                        ) from None
+                    continue
+                run = 0
+                places, fields = rows.setdefault(decoded.record, ([], []))
+                places.append((record.topic, record.partition, record.offset))
+                fields.append(decoded.fields)
+            for name, (places, fields) in rows.items():
+                read.files += parts_of(self.datasets[name], self.datasets[name].table(places, fields))
+        return read
 
     async def _commit(
         self, read: Read, stands: Mapping[TopicPartition, int], *, readable: Sequence[Unreadable] = ()
