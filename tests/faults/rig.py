@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from common.services import ServiceSpec
 from common.testing import estuaire
 from tests.faults import ledger
 from tests.faults.history import History
-from tests.faults.workload import Workload
+from tests.faults.workload import Commands, Workload
 
 REPOSITORY = Path(__file__).parents[2]
 SEATS, STAGES, PLATFORMS, EVENTS = "remediation-seats", "stage-matching", "platform-scheduling", "events"
@@ -436,8 +436,7 @@ class Cell:
     async def running(self, **environment: dict[str, str]) -> AsyncIterator[None]:
         """A fresh world with its services, workload and sentinels; at the end everything comes to rest."""
         rig = self.rig
-        personas = self.workload.personas()
-        (rig.settings.home / "personas.json").write_text(json.dumps(personas))
+        self._admit()
         await rig.fresh()
         rig.extra_environment = environment
         try:
@@ -458,6 +457,22 @@ class Cell:
             rig.extra_environment = {}
             await asyncio.to_thread(self._stop_services)
             self.history.close()
+
+    async def join(self, loads: Mapping[str, Commands]) -> None:
+        """Services, started one after the other, each with the workload that asks it; they are ready, and so are the workloads."""
+        self._admit(*loads.values())
+        for name in loads:
+            self.rig.start_service(name)
+            await self.rig.ready(name)
+        for load in loads.values():
+            await load.prepare()
+
+    def _admit(self, *loads: Commands) -> None:
+        """Gives everybody who asks for something an account."""
+        personas = [load.personas() for load in (self.workload, *loads)]
+        (self.rig.settings.home / "personas.json").write_text(
+            json.dumps({name: persona for each in personas for name, persona in each.items()})
+        )
 
     async def _come_to_rest(self) -> None:
         await self.workload.stop()

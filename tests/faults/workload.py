@@ -62,6 +62,10 @@ class Commands:
         """Roles and structure of whoever calls, by name."""
         raise NotImplementedError
 
+    async def prepare(self) -> None:
+        """Makes what the commands are about."""
+        raise NotImplementedError
+
     def start(self, *, per_second: float = math.inf) -> None:
         """Lets the processes run, with at most so many commands a second in all."""
         self._interval_seconds = 1 / per_second

@@ -55,11 +55,7 @@ async def kill_observatory(cell: Cell) -> None:
         load = CasesWorkload(
             cell.history, seed=cell.seed, endpoints=[rig.url_of(OBSERVATORY)], issuer_url=rig.issuer_url
         )
-        accounts = rig.settings.home / "personas.json"
-        accounts.write_text(json.dumps(cell.workload.personas() | load.personas()))
-        rig.start_service(OBSERVATORY)
-        await rig.ready(OBSERVATORY)
-        await load.prepare()
+        await cell.join({OBSERVATORY: load})
         cell.workload.case_codes = load.codes
         load.start(per_second=cell.commands_per_second)
         count = min(cell.kills, len(_LAKE_POINTS))

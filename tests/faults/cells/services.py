@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from contextlib import suppress
 
@@ -26,11 +25,7 @@ async def kill_stages(cell: Cell) -> None:
     rig = cell.rig
     async with cell.running():
         load = StagesWorkload(cell.history, seed=cell.seed, endpoints=[rig.url_of(STAGES)], issuer_url=rig.issuer_url)
-        accounts = rig.settings.home / "personas.json"
-        accounts.write_text(json.dumps(cell.workload.personas() | load.personas()))
-        rig.start_service(STAGES)
-        await rig.ready(STAGES)
-        await load.prepare()
+        await cell.join({STAGES: load})
         load.start(per_second=cell.commands_per_second)
         try:
             campaign = asyncio.create_task(load.campaign())
@@ -87,11 +82,7 @@ async def kill_platforms(cell: Cell) -> None:
         load = PlatformsWorkload(
             cell.history, seed=cell.seed, endpoints=[rig.url_of(PLATFORMS)], issuer_url=rig.issuer_url
         )
-        accounts = rig.settings.home / "personas.json"
-        accounts.write_text(json.dumps(cell.workload.personas() | load.personas()))
-        rig.start_service(PLATFORMS)
-        await rig.ready(PLATFORMS)
-        await load.prepare()
+        await cell.join({PLATFORMS: load})
         load.start(per_second=cell.commands_per_second)
 
         taken = "SELECT sum(next_offset) >= $1 FROM consumer_position"
@@ -146,13 +137,7 @@ async def kill_events(cell: Cell) -> None:
             issuer_url=rig.issuer_url,
             platforms=workshops.platforms,
         )
-        accounts = rig.settings.home / "personas.json"
-        accounts.write_text(json.dumps(cell.workload.personas() | workshops.personas() | load.personas()))
-        for name in (PLATFORMS, EVENTS):
-            rig.start_service(name)
-            await rig.ready(name)
-        await workshops.prepare()
-        await load.prepare()
+        await cell.join({PLATFORMS: workshops, EVENTS: load})
         workshops.start(per_second=cell.commands_per_second / 2)
         load.start(per_second=cell.commands_per_second)
         try:
@@ -191,12 +176,8 @@ async def kill_cafes(cell: Cell) -> None:
             issuer_url=rig.issuer_url,
             secret=(rig.settings.home / "session.secret").read_text(),
         )
-        accounts = rig.settings.home / "personas.json"
-        accounts.write_text(json.dumps(cell.workload.personas() | load.personas()))
         await _clock(cell, days_before(12))
-        rig.start_service(CAFES)
-        await rig.ready(CAFES)
-        await load.prepare()
+        await cell.join({CAFES: load})
         load.start(per_second=cell.commands_per_second)
 
         async def two_days_on(death_count: int) -> None:
