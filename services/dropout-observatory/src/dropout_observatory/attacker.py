@@ -242,7 +242,8 @@ class _Attack:
         now = self._bounds(today, sensitive)
         yield from self._levels(now, "everybody", "from this release")
         if len(self.releases) > 1:
-            bounds = self._bounds_if_nothing_moved(sensitive)
+            numbers, rates = self._if_nothing_moved()
+            bounds = self._bounds(numbers, sensitive, rates=rates)
             why = "with the releases before, if nothing moved between them"
             yield from self._levels(bounds, "everybody", why, of_its_day=False)
         # What a release said of its own day stood the attack then: only numbers that never fall say more of it now.
@@ -388,37 +389,29 @@ class _Attack:
     # -- bounds
 
     def _bounds(
-        self, clues: Sequence[Clue], judged: Set[int], own: Mapping[int, int] | None = None
+        self,
+        clues: Sequence[Clue],
+        judged: Set[int],
+        own: Mapping[int, int] | None = None,
+        rates: Sequence[Clue] = (),
     ) -> dict[int, Interval]:
-        """The judged cells that are not left open to a reader, of `own` after it subtracts that; else what is told is among them."""
+        """The judged cells that are not left open to a reader, of `own` after it subtracts that; else what is told is among them.
+
+        Where `rates` contradict the rest they are of another day, and a reader goes by the rest.
+        """
+        told = [*clues, *rates]
+        certain = _certain(told)
+        loose = [*self.sums, *(clue for clue in told if not (len(clue.factors) == 1 and clue.low == clue.high))]
         bounds: dict[int, Interval] = {}
         if own is None:
-            bounds = {column: (value, value) for column, value in _certain(clues).items() if column in judged}
-        for _, narrowed in self._narrowed(clues, judged, own):
-            bounds |= narrowed or {}
-        return bounds
-
-    def _bounds_if_nothing_moved(self, judged: Set[int]) -> dict[int, Interval]:
-        """The same of numbers of several days. Where they contradict each other a rate is of another day, and a reader goes by the rest."""
-        numbers, rates = self._if_nothing_moved()
-        bounds, contradicted = (
-            {column: (one, one) for column, one in _certain(numbers).items() if column in judged},
-            set(),
-        )
-        for columns, narrowed in self._narrowed([*numbers, *rates], judged):
-            bounds |= narrowed or {}
-            contradicted |= set(columns if narrowed is None else ())
-        return bounds | (self._bounds(numbers, judged & contradicted) if contradicted else {})
-
-    def _narrowed(
-        self, clues: Sequence[Clue], judged: Set[int], own: Mapping[int, int] | None = None
-    ) -> Iterator[tuple[list[int], dict[int, Interval] | None]]:
-        """Groups of cells with what of them is not left open, or None where the clues contradict each other."""
-        certain = _certain(clues)
-        clues = [*self.sums, *(clue for clue in clues if not (len(clue.factors) == 1 and clue.low == clue.high))]
-        for columns, touching in parted(len(self.names), clues, certain):
+            bounds = {column: (value, value) for column, value in certain.items() if column in judged}
+        contradicted = set[int]()
+        for columns, touching in parted(len(self.names), loose, certain):
             if own is None or any(column in own for column in columns):
-                yield columns, Polytope(columns, touching, certain, own or {}, self.is_open).narrow(judged)
+                narrowed = Polytope(columns, touching, certain, own or {}, self.is_open).narrow(judged)
+                bounds |= narrowed or {}
+                contradicted.update(columns if narrowed is None else ())
+        return bounds | (self._bounds(clues, judged & contradicted) if rates and contradicted else {})
 
     def is_open(self, column: int, low: float, high: float) -> bool:
         """Whether it may be eleven or more, and could be at least eleven numbers; of an amount, whether it is as uncertain as

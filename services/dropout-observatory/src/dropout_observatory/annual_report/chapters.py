@@ -27,7 +27,6 @@ from dropout_observatory.annual_report.parts import (
 from dropout_observatory.annual_report.reading import (
     HEADINGS,
     PERCENT,
-    among_known,
     cell,
     items_of,
     largest,
@@ -41,6 +40,7 @@ from dropout_observatory.annual_report.reading import (
     secret_words,
     shares,
     smallest,
+    spread_of,
 )
 from dropout_observatory.indicators import shelf, shown
 from dropout_observatory.indicators.catalogue import label
@@ -71,18 +71,8 @@ def _chapter(edition: Edition, name: str, tell: Callable[[Edition, View], Chapte
 
 def _territory(edition: Edition, view: View) -> Chapter:
     items, whole = items_of(view, "territory"), cell(view)
-    most, least = largest(items), smallest(items)
-    spread = (
-        say(
-            among_known("Par département, de {a} ({low}) à {b} ({high}).", items),
-            a=least[1],
-            low=least[0],
-            b=most[1],
-            high=most[0],
-        )
-        if most and least and most[1] != least[1]
-        else None
-    )
+    words = "Par département, de {a} ({low}) à {b} ({high})."
+    spread = spread_of(words, items) if largest(items) != smallest(items) else None
     picture, hidden = region_map(view, "Situations par intercommunalité")
     words = "{n} jeunes sortis de formation sont connus en Normandie."
     said = joined(
@@ -138,17 +128,8 @@ def _contexts(edition: Edition, view: View) -> Chapter:
         return NOT_POSSIBLE
 
     items = [(label("context", code), rate(code)) for code in codes]
-    most, least = largest(items), smallest(items)
-    said = (
-        say(
-            among_known("Pour mille collégiens, de {a} situations ({low}) à {b} ({high}).", items),
-            a=least[1],
-            low=least[0],
-            b=most[1],
-            high=most[0],
-        )
-        if most and least
-        else say("Non calculé : un nombre qu’il faudrait est secret ou manque au relevé.")
+    said = spread_of("Pour mille collégiens, de {a} situations ({low}) à {b} ({high}).", items) or say(
+        "Non calculé : un nombre qu’il faudrait est secret ou manque au relevé."
     )
     rows = tuple(
         (
@@ -275,5 +256,5 @@ _PAGES: dict[str, Callable[[Edition, View], Chapter]] = {
     "outcomes": way_back.outcomes,
     "cases-linked": way_back.linked,
 }
-# Shown beside another one.
-_BESIDE = ("pupils-by-context",)
+# Shown beside another one, or by intercommunality alone, which is the map of the indicators' pages.
+_BESIDE = ("pupils-by-context", "free-seats")

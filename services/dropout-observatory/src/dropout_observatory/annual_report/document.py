@@ -45,7 +45,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Defined:
-    """A definition as the release used it. `others`: it is not the one that is printed here."""
+    """A definition, and the version and SHA-256 of the one that the release used; None where it does not say."""
 
     definition: Definition
     version: int | None

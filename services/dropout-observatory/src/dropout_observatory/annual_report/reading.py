@@ -18,7 +18,6 @@ from dropout_observatory.annual_report.parts import (
     say,
     secret_or,
 )
-from dropout_observatory.indicators import shown
 from dropout_observatory.indicators.catalogue import label
 from dropout_observatory.indicators.shown import View
 from dropout_observatory.release import SECRET
@@ -97,6 +96,14 @@ def smallest(items: Sequence[Item]) -> tuple[str, Number] | None:
     return found[0], next(one for _, one in items if isinstance(one, Number) and one.value == -found[1].value)
 
 
+def spread_of(words: str, items: Sequence[Item]) -> Sentence | None:
+    """Words with `{a}` of who has least (`{low}`) and `{b}` of who has most (`{high}`); None where nothing is published."""
+    most, least = largest(items), smallest(items)
+    if most is None or least is None:
+        return None
+    return say(among_known(words, items), a=least[1], low=least[0], b=most[1], high=most[0])
+
+
 def of_whole(words: str, items: Sequence[Item], whole: Cell, **given: Cell) -> Sentence:
     """« {words} : {n} sur {total} ({part}). » of the largest item, and what is secret."""
     found = largest(items)
@@ -125,10 +132,9 @@ def largest_first(items: Sequence[Item]) -> list[Item]:
     return sorted(items, key=lambda one: -one[1].value if isinstance(one[1], Number) else 1.0)
 
 
-def region_map(view: View, title: str, **at: str) -> tuple[Picture, Sentence | None]:
+def region_map(view: View, title: str) -> tuple[Picture, Sentence | None]:
     """The map of intercommunalities, and how many of them are secret."""
-    places = {code: view.at(territory=code, **at) for code in view.codes("territory") if code.startswith("epci:")}
-    figures = {shown.siren_of(code): figure for code, figure in places.items()}
+    figures = view.by_epci()
     old = {siren: view.weeks.get(one.as_of or 0, "") for siren, one in figures.items() if view.is_old(one)}
     hidden = sum(one.value is None for one in figures.values())
     count, all_of_them = (Number(n, how="intercommunalités comptées") for n in (hidden, len(figures)))

@@ -122,7 +122,7 @@ def waiting(edition: Edition, view: View) -> Chapter:
         if isinstance(part, Number)
         else say("Le nombre de jeunes en attente est dit « secret ».")
     )
-    picture, hidden = region_map(view, "Jeunes en attente, par intercommunalité", path="waiting")
+    picture, hidden = region_map(view, "Jeunes en attente, par intercommunalité")
     columns: list[tuple[str, Callable[[str], Cell]]] = [
         ("En attente", lambda place: cell(view, territory=place, path="waiting")),
         ("Connues", lambda place: cell(view, territory=place)),

@@ -174,8 +174,14 @@ def _in_force() -> Geography:
 
 def _with_former(codes: Codes) -> Codes:
     """What was told of a commune that has merged since counts where it is now."""
-    former = {one.code: codes.members[one.commune_code] for one in reference.former_communes()}
+    former = {code: codes.members[now] for code, now in _merged().items()}
     return replace(codes, members=former | dict(codes.members))
+
+
+@cache
+def _merged() -> dict[str, str]:
+    """Of each former commune the one that it is a part of now, by INSEE code."""
+    return {one.code: one.commune_code for one in reference.former_communes()}
 
 
 def _reach(homes: Codes) -> Codes:
@@ -195,9 +201,8 @@ def within_reach(commune: str) -> list[str]:
 
     None where nobody knows the commune.
     """
-    merged = {one.code: one.commune_code for one in reference.former_communes()}
     homes = catalogue()["territory"]
-    at = commune if commune in reference.communes() else merged.get(commune)
+    at = commune if commune in reference.communes() else _merged().get(commune)
     if at is None:
         return []
     near = {code for _, other in reference.communes_within(at, REACH_KM) for code in homes.members[other]}

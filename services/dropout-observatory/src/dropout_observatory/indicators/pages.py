@@ -132,7 +132,7 @@ class IndicatorDesk(Desk):
 
     def _told(self, found: Shelf, view: shown.View, chosen: str) -> dict[str, Any]:
         name, names = view.definition.name, view.table.dimensions
-        waiting = shelf.waiting(view, found) if view.place == "reach" else None
+        waiting = shelf.waiting(view, found)
         delays = [(code, shown.delays(view, code)) for code in view.choosable] if "delay" in names else []
         return {
             "chosen": chosen,

@@ -77,8 +77,8 @@ def year_before(one: View, at: Shelf) -> View | None:
 
 
 def waiting(one: View, at: Shelf) -> View | None:
-    """Who waits, in the same release and school year."""
-    known = definitions().get("cases-waiting")
+    """Who waits, in the same release and school year, beside what is within reach of places; None for any other indicator."""
+    known = definitions().get("cases-waiting") if one.place == "reach" else None
     return shown.view(known, at.release, at.weeks, one.year) if known else None
 
 

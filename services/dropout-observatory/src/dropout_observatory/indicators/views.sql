@@ -1,4 +1,9 @@
 -- What every definition counts from: the cases as they were known at the instant `known_at`, and who else was reached.
+
+-- `2026-2027`, from 1 September on.
+CREATE OR REPLACE TEMP MACRO school_year_of(day) AS
+    concat(year(day) - if(month(day) >= 9, 0, 1), '-', year(day) - if(month(day) >= 9, 0, 1) + 1);
+
 -- A case is what its last message says; whoever was withdrawn does not count, unless a later correction says that they do.
 CREATE OR REPLACE TEMP TABLE known_message AS
 SELECT aggregate_id, aggregate_version, occurred_at, facts, NULL AS steps, false AS withdrawn FROM CaseReported
@@ -46,8 +51,7 @@ WITH folded AS (
 )
 SELECT
     case_id, left_month, reported_on, commune_code, geography_year, school_uai, factors, steps,
-    CASE WHEN month(left_month) >= 9 THEN year(left_month) ELSE year(left_month) - 1 END AS school_year_begins,
-    concat(school_year_begins, '-', school_year_begins + 1) AS school_year,
+    school_year_of(left_month) AS school_year,
     strftime(left_month, '%m') AS month,
     if(level_left = 'UNKNOWN', 'OTHER', level_left) AS level,
     CASE
@@ -121,9 +125,7 @@ WITH told AS (
     SELECT aggregate_id AS campaign_id, uai FROM CampaignOpened WHERE uai IS NOT NULL AND occurred_at <= getvariable('known_at')
 )
 SELECT
-    seeker_id, uai, commune_code, priority,
-    if(month(begins_on) >= 9, year(begins_on), year(begins_on) - 1) AS school_year_begins,
-    concat(school_year_begins, '-', school_year_begins + 1) AS school_year
+    seeker_id, uai, commune_code, priority, school_year_of(begins_on) AS school_year
 FROM last JOIN campaign USING (campaign_id) JOIN school USING (uai) WHERE stands
 QUALIFY row_number() OVER (PARTITION BY seeker_id, school_year ORDER BY begins_on, application_id) = 1;
 
@@ -154,9 +156,7 @@ WITH made AS (
 ), session AS (
     SELECT
         aggregate_id AS session_id,
-        CAST(timezone('Europe/Paris', arg_max(starts_at, aggregate_version)) AS DATE) AS begins_on,
-        if(month(begins_on) >= 9, year(begins_on), year(begins_on) - 1) AS school_year_begins,
-        concat(school_year_begins, '-', school_year_begins + 1) AS school_year
+        school_year_of(CAST(timezone('Europe/Paris', arg_max(starts_at, aggregate_version)) AS DATE)) AS school_year
     FROM SessionDescribed WHERE occurred_at <= getvariable('known_at') GROUP BY aggregate_id
 )
 SELECT party_id, school_year, uai, commune_code, priority, max(seat_count) AS people
