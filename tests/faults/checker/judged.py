@@ -44,6 +44,7 @@ def one_effect_per_command(
     """
     told = told_by_command(records)
     answers = {entry["op_id"]: entry for entry in world.of("ok")}
+    lost = Counter(entry["op_id"] for entry in world.of("info"))
     for op in world.of("invoke"):
         if op.get("service") != service:
             continue
@@ -55,7 +56,10 @@ def one_effect_per_command(
         for name in {*effects, *exactly}:
             expected = effects.get(name, 0)
             if counts[name] < expected or (name in exactly and counts[name] > expected):
-                yield f"{what} caused {counts[name]} × {name}, its answer says {expected}"
+                sent = (
+                    f"{answer['status']} after {lost[op['op_id']]} attempts without an answer, and told {dict(counts)}"
+                )
+                yield f"{what} caused {counts[name]} × {name}, its answer says {expected}: {sent}"
         if sum(counts[name] for name in once.get(op["op"], ())) > sum(effects.values()):
             yield f"{what} caused more than its answer says: {dict(counts)}"
 
