@@ -191,6 +191,18 @@ async def test_another_case_or_none(lake: Runtime) -> None:
     assert await kinds(lake, first) == set()
 
 
+async def test_two_holds_of_one_case(lake: Runtime) -> None:
+    """Made on one day, they say the same, and are two steps: whichever is detached, the other's stays."""
+    case_id, holds, now = await told(lake, report_body()), (uuid4(), uuid4()), datetime.now(UTC)
+    code = await code_of(lake, case_id)
+    for hold_id in holds:
+        await heard(lake, links.seat_held, seat_held(hold_id, now))
+        await heard(lake, linked, CaseLinked(occurred_at=now, aggregate_id=hold_id, case_code=code))
+    for hold_id, left in zip(holds, ({"OFFERED"}, set()), strict=True):
+        await heard(lake, links.unlinked, CaseUnlinked(occurred_at=now, aggregate_id=hold_id))
+        assert await kinds(lake, case_id) == left
+
+
 async def test_what_a_structure_answers_is_learnt(lake: Runtime) -> None:
     """Not known, then there: the later answer counts; what a professional noted of the same is kept."""
     case_id, hold_id, now = await told(lake, report_body(left_month=month(8))), uuid4(), datetime.now(UTC)

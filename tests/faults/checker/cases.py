@@ -218,10 +218,11 @@ def d23_links_are_steps(world: World) -> Iterator[str]:
             day = fields["occurred_at"].astimezone(_PARIS).date()
             days.setdefault((str(fields["hold_id"]), _LEARNT[record.name]), day)
     live: dict[tuple[str, str], list[date]] = defaultdict(list)
-    noted: dict[tuple[str, str, date], set[str]] = defaultdict(set)
+    noted: set[tuple[str, str, date]] = set()
     for row in database["case_step"]:
         subject, case_id = str(row["subject_id"]), str(row["case_id"])
-        noted[case_id, row["kind"], row["happened_on"]].add(subject)
+        if row["subject_id"] is None:
+            noted.add((case_id, row["kind"], row["happened_on"]))
         if row["subject_id"] is None or row["taken_back_at"] is not None:
             continue
         live[subject, row["kind"]].append(row["happened_on"])
@@ -233,7 +234,7 @@ def d23_links_are_steps(world: World) -> Iterator[str]:
         case, found = attached.get(subject), live.get((subject, kind), [])
         if case is None or day in found:
             continue
-        if found or not (case in withdrawn or noted[case, kind, day] - {subject}):
+        if found or not (case in withdrawn or (case, kind, day) in noted):
             yield f"{subject} was {kind} on {day}, case {case} has {[str(one) for one in found] or 'no such step'}"
 
 

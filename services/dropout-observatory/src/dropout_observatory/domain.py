@@ -115,12 +115,14 @@ def take_back(case: Case, step_id: UUID, now: datetime) -> Decision:
 def learn(case: Case, step: Step, now: datetime) -> Decision:
     """A step that another service tells: a fact, also of a case that is closed. What a professional noted of the same is kept.
 
-    Told again otherwise, it replaces what was learnt of the same before.
+    Told again otherwise, it replaces what was learnt of the same before. Two holds of a case that say the same are two steps:
+    either may be detached.
     """
     assert case.facts is not None
     before = [known for known in case.steps if (known.subject_id, known.kind) == (step.subject_id, step.kind)]
     others = tuple(known for known in case.steps if known not in before)
-    noted = any(known.said == step.said or (step.kind in CHECKS and known.kind == step.kind) for known in others)
+    by_hand = [known for known in others if known.subject_id is None]
+    noted = any(known.said == step.said or (step.kind in CHECKS and known.kind == step.kind) for known in by_hand)
     same = any(known.said == step.said for known in before)
     if case.withdrawn is not None or same or noted or step.happened_on < case.facts.left_month:
         return Decision(case)

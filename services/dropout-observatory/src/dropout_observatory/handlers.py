@@ -86,11 +86,11 @@ async def withdraw(
     """A case counts no more; of a double, the case that stays is one that counts."""
     if duplicate_of is None:
         return await _decide(tx, viewer, case_id, lambda case, _, now: domain.withdraw(case, reason, None, now))
+    # Both locked, so that no two cases become each other's double, and neither goes out of sight meanwhile.
+    cases = await store.lock(tx, [case_id, duplicate_of])
     if await store.find(tx, duplicate_of, viewer) is None:
         return NOT_FOUND
-    # Both locked, so that no two cases become each other's double.
-    other = (await store.lock(tx, [case_id, duplicate_of]))[duplicate_of]
-    if other.withdrawn is not None:
+    if cases[duplicate_of].withdrawn is not None:
         return Refusal("withdrawn", "La situation qui resterait est elle-même retirée.")
     return await _decide(tx, viewer, case_id, lambda case, _, now: domain.withdraw(case, reason, duplicate_of, now))
 
