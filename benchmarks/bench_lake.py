@@ -160,6 +160,7 @@ async def measure(stack: Stack, path: str) -> None:
     )
 
 
-with started(services=()) as started_stack, tempfile.TemporaryDirectory(prefix="estuaire-lake-") as lake:
-    started_stack.postgres.create_databases(["dropout_observatory"])
-    asyncio.run(measure(started_stack, lake))
+if __name__ == "__main__":
+    with started(services=()) as started_stack, tempfile.TemporaryDirectory(prefix="estuaire-lake-") as lake:
+        started_stack.postgres.create_databases(["dropout_observatory"])
+        asyncio.run(measure(started_stack, lake))

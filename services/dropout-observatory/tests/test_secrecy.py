@@ -84,7 +84,7 @@ def test_the_number_of_all_is_withheld_last() -> None:
     names = ("level", "factor", "month")
     dimensions = tuple(Dimension(name, "all", (Sum("all", ("a", "b", "c")),)) for name in names)
     tables = tuple(Table(name, "cases", (name,)) for name in names)
-    count = {("all",): Cell(83), ("a",): Cell(3), ("b",): Cell(30), ("c",): Cell(50)}
+    count: dict[Key, Cell] = {("all",): Cell(83), ("a",): Cell(3), ("b",): Cell(30), ("c",): Cell(50)}
     release = protect(Release(1, "2027-03-01", None, dimensions, tables), dict.fromkeys(names, count), [])
     for name in names:
         assert release.figures[name] == {("all",): n(83), ("a",): S, ("b",): S, ("c",): n(50)}

@@ -251,10 +251,11 @@ _PAGES: dict[str, Callable[[Edition, View], Chapter]] = {
     "path-by-department": way_back.path,
     "first-offer-delay": way_back.delay,
     "cases-waiting": way_back.waiting,
+    "free-seats": way_back.seats,
     "presence-at-3-months": way_back.presence,
     "presence-at-6-months": way_back.presence,
     "outcomes": way_back.outcomes,
     "cases-linked": way_back.linked,
 }
-# Shown beside another one, or by intercommunality alone, which is the map of the indicators' pages.
-_BESIDE = ("pupils-by-context", "free-seats")
+# Shown beside another one.
+_BESIDE = ("pupils-by-context",)

@@ -99,9 +99,10 @@ class Document:
         if not known:
             return None
         views = [(self.edition.views[name], at) for name, _, at in known]
-        places = [code for code in views[0][0].codes("territory") if code.startswith("epci:")]
+        places = [code for code in views[0][0].codes(str(views[0][0].place)) if code.startswith("epci:")]
         rows = tuple(
-            (label("territory", code), tuple(cell(view, territory=code, **at) for view, at in views)) for code in places
+            (label("territory", code), tuple(cell(view, **{str(view.place): code}, **at) for view, at in views))
+            for code in places
         )
         return Grid("Nombres par intercommunalité", ("Intercommunalité", *(words for _, words, _ in known)), rows)
 
@@ -283,6 +284,7 @@ def _known(edition: Edition) -> Iterator[Known]:
 _ANNEXED: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("cases-by-epci", "Situations", {}),
     ("cases-waiting", "En attente", {"path": "waiting"}),
+    ("free-seats", "Places libres à portée", {}),
 )
 
 

@@ -23,7 +23,9 @@ from dropout_observatory.indicators.shown import number
 from dropout_observatory.release import SECRET
 
 _WIDTH, _LABELS, _NUMBERS = 6.2, 2.6, 0.8
-_ROW, _ROW_MAX, _TALL, _SECRET_LENGTH = 0.4, 0.62, 3.6, 0.5
+# As tall as a page leaves room for.
+_TALL = 4.6
+_ROW, _ROW_MAX, _SECRET_LENGTH = 0.4, 0.75, 0.5
 _SHORT_MONTHS = {
     "septembre": "sept.",
     "octobre": "oct.",
@@ -53,9 +55,9 @@ def draw(plot: Plot) -> str:
         case Bars():
             return _drawn(0.12 + _row(plot.items) * len(plot.items), lambda axes: _bars(axes, plot))
         case Columns():
-            return _drawn(3.6, lambda axes: _columns(axes, plot))
+            return _drawn(_TALL, lambda axes: _columns(axes, plot))
         case Curve():
-            return _drawn(3.9, lambda axes: _curve(axes, plot))
+            return _drawn(_TALL, lambda axes: _curve(axes, plot))
         case Limits():
             return _drawn(0.6 + _row(plot.items) * len(plot.items), lambda axes: _limits(axes, plot))
         case Scales():
@@ -134,7 +136,7 @@ def _bars(axes: Axes, plot: Bars) -> None:
 
 
 def _columns(axes: Axes, plot: Columns) -> None:
-    step, ground, tall = _WIDTH / len(plot.items), 3.2, 2.8
+    step, ground, tall = _WIDTH / len(plot.items), _TALL - 0.4, _TALL - 0.8
     most = _most(plot.items)
     for place, (label, one) in enumerate(plot.items):
         left, middle = place * step + 0.07, place * step + step / 2
@@ -150,7 +152,7 @@ def _columns(axes: Axes, plot: Columns) -> None:
 
 
 def _curve(axes: Axes, plot: Curve) -> None:
-    left, right, top, ground, weeks = 0.62, _WIDTH - 0.15, 0.15, 3.3, 26
+    left, right, top, ground, weeks = 0.62, _WIDTH - 0.15, 0.15, _TALL - 0.6, 26
 
     def x(week: float) -> float:
         return left + (right - left) * week / weeks

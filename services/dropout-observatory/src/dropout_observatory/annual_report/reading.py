@@ -164,6 +164,7 @@ HEADINGS = {
     "path-by-department": "Ce qu’elles sont devenues",
     "first-offer-delay": "Le temps avant une première proposition",
     "cases-waiting": "Qui attend encore",
+    "free-seats": "Des places libres, et des jeunes qui attendent",
     "presence-at-3-months": "Toujours là à 3 mois",
     "presence-at-6-months": "Toujours là à 6 mois",
     "outcomes": "Comment elles se sont closes",

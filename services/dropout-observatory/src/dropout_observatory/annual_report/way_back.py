@@ -13,6 +13,7 @@ from dropout_observatory.annual_report.parts import (
     Curve,
     Grid,
     Number,
+    Sentence,
     day,
     joined,
     say,
@@ -25,6 +26,7 @@ from dropout_observatory.annual_report.reading import (
     items_of,
     largest,
     largest_first,
+    listed,
     of_whole,
     page_of,
     picture_of,
@@ -35,8 +37,11 @@ from dropout_observatory.annual_report.reading import (
 )
 from dropout_observatory.indicators import shown
 from dropout_observatory.indicators.catalogue import label
+from dropout_observatory.indicators.mismatch import Mismatch, mismatch
 from dropout_observatory.indicators.shown import View
 
+# So many intercommunalities fill the table beside a map.
+_PLACES_SHOWN, _NAMED_MAX = 11, 5
 _ANSWERS = ("THERE", "LEFT", "NOT_KNOWN")
 
 
@@ -135,6 +140,52 @@ def waiting(edition: Edition, view: View) -> Chapter:
         by_department(view, columns, "Situations en attente, par département"),
         "Toutes les intercommunalités sont en annexe.",
     )
+
+
+def seats(edition: Edition, view: View) -> Chapter:
+    """Seats that are free within reach of those who wait, where most wait."""
+    queue = edition.views.get("cases-waiting")
+    free, found = cell(view), mismatch(view, queue)
+    picture, _ = region_map(view, "Places libres à portée, par intercommunalité")
+    if found is None or queue is None:
+        said = say("{n} places de remédiation étaient libres. Ce relevé ne dit pas qui attend.", n=free)
+        return page_of(view, said, picture, Grid("Places libres", ("Lieu", "Places"), (("Normandie", (free,)),)))
+
+    def waits(code: str) -> Cell:
+        return cell(queue, territory=code, path="waiting")
+
+    everywhere = view.totals["reach"]
+    count = Number(
+        len(found.both), how="intercommunalités où des places libres sont à portée et où des jeunes attendent"
+    )
+    said = joined(
+        say(
+            "{n} places de remédiation étaient libres, face à {w} jeunes en attente."
+            if isinstance(waits(everywhere), Number)
+            else "{n} places de remédiation étaient libres ; le nombre de jeunes en attente est dit « secret ».",
+            n=free,
+            w=waits(everywhere),
+        ),
+        say("Dans {k} intercommunalités, des jeunes attendent et des places libres sont à portée.", k=count),
+        _without(found),
+    )
+    shown_first = found.both[:_PLACES_SHOWN]
+    rows = [(one.label, (waits(one.code), cell(view, reach=one.code))) for one in shown_first]
+    grid = Grid(
+        "Là où le plus de jeunes attendent",
+        ("Lieu", "En attente", "Places à portée"),
+        (*rows, ("Normandie", (waits(everywhere), free))),
+    )
+    note = "Qui attend : la page d’avant. Toutes les intercommunalités sont en annexe."
+    return page_of(view, said, picture, grid, note, beside=("cases-waiting",))
+
+
+def _without(found: Mismatch) -> Sentence | None:
+    names = [one.label for one in found.without]
+    if len(names) > _NAMED_MAX:
+        count = Number(len(names), how="intercommunalités où des jeunes attendent sans place libre à portée")
+        return say("Dans {k} autres, aucune place libre n’est à portée.", k=count)
+    return say(f"Sans aucune place libre à portée : {listed(names)}.") if names else None
 
 
 def presence_share(view: View, dimension: str, place: str) -> tuple[Cell, Cell]:
