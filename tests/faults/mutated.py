@@ -143,6 +143,17 @@ BUGS: dict[str, Bug] = {
         "01",
         (("remediation_seats.store", "ORDER BY programme_id FOR UPDATE", "ORDER BY programme_id"),),
     ),
+    "untold-withdrawal": Bug(
+        "a case that is withdrawn or reinstated is told, and its facts stay as they were known",
+        "48",
+        (
+            (
+                "dropout_observatory.store",
+                "if (before.facts, before.withdrawn) != (after.facts, after.withdrawn):",
+                "if before.facts != after.facts:",
+            ),
+        ),
+    ),
     "lost-unpark": Bug(
         "what waited behind a missing version is never applied",
         "22",

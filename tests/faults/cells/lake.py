@@ -44,6 +44,7 @@ _SERVICE_POINTS = (
 @cell(
     "48",
     "kill -9 of the observatory and of its lake's writer at each failpoint, while everything else goes on",
+    short=True,
     processes=1,
 )
 async def kill_observatory(cell: Cell) -> None:
