@@ -82,6 +82,8 @@ _WHERE_SAID = (EVENTS, OBSERVATORY)
 _GONE = (
     OSError,
     asyncpg.InterfaceError,
+    # Its last words have come, and its end has not yet.
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
@@ -649,6 +651,10 @@ class Cell:
         if self.short:
             seconds_max = SHORT_TIER_SECONDS
         while not all(any(_shown_after(began, seen)) for seen in self._visible):
+            for task in self._tasks:
+                if task.done():
+                    # Who has died shows nothing any more: its error is the news.
+                    task.result()
             assert time.monotonic() < began + seconds_max, "the board does not follow"
             await asyncio.sleep(0.05)
 
@@ -656,7 +662,7 @@ class Cell:
         """The first row of a query as soon as its first column is true; None when that does not come."""
         deadline = time.monotonic() + (seconds_max or (SHORT_TIER_SECONDS if self.short else 30))
         while time.monotonic() < deadline:
-            with suppress(OSError, asyncpg.PostgresError, TimeoutError):
+            with suppress(*_GONE, asyncpg.PostgresError, TimeoutError):
                 rows = await self.rig.query(name, sql, *values)
                 if rows and rows[0][0]:
                     return rows[0]
