@@ -169,8 +169,8 @@ def seats(edition: Edition, view: View) -> Chapter:
         say("Dans {k} intercommunalités, des jeunes attendent et des places libres sont à portée.", k=count),
         _without(found),
     )
-    shown_first = found.both[:_PLACES_SHOWN]
-    rows = [(one.label, (waits(one.code), cell(view, reach=one.code))) for one in shown_first]
+    most = sorted((*found.both, *found.without), key=lambda one: -(one.waiting.value or 0))[:_PLACES_SHOWN]
+    rows = [(one.label, (waits(one.code), cell(view, reach=one.code))) for one in most]
     grid = Grid(
         "Là où le plus de jeunes attendent",
         ("Lieu", "En attente", "Places à portée"),
