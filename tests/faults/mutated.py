@@ -143,7 +143,7 @@ BUGS: dict[str, Bug] = {
         "01",
         (("remediation_seats.store", "ORDER BY programme_id FOR UPDATE", "ORDER BY programme_id"),),
     ),
-    "untold-withdrawal": Bug(
+    "unkept-withdrawal": Bug(
         "a case that is withdrawn or reinstated is told, and its facts stay as they were known",
         "48",
         (

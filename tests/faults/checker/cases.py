@@ -223,7 +223,8 @@ def d23_links_are_steps(world: World) -> Iterator[str]:
         subject, case_id = str(row["subject_id"]), str(row["case_id"])
         if row["subject_id"] is None:
             noted.add((case_id, row["kind"], row["happened_on"]))
-        if row["subject_id"] is None or row["taken_back_at"] is not None:
+            continue
+        if row["taken_back_at"] is not None:
             continue
         live[subject, row["kind"]].append(row["happened_on"])
         if attached.get(subject) != case_id:

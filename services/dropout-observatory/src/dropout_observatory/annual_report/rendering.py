@@ -121,7 +121,7 @@ def _printed(document: Document, drawings: Drawings) -> dict[str, Any]:
 
 def _page(one: Chapter, drawings: Drawings, document: Document) -> dict[str, Any]:
     # On paper a definition stands once, on the page of its indicator, if it has one.
-    elsewhere = {other.key for other in document.chapters} - {one.key}
+    here = set(one.names) - ({other.key for other in document.chapters} - {one.key})
     return {
         "heading": one.heading,
         "said": _parts(one.said),
@@ -133,7 +133,7 @@ def _page(one: Chapter, drawings: Drawings, document: Document) -> dict[str, Any
         "defined": [
             {"title": each.definition.title, "version": each.version, "glossary": each.definition.glossary.strip()}
             for each in document.defined
-            if each.definition.name in set(one.names) - elsewhere
+            if each.definition.name in here
         ],
     }
 

@@ -169,8 +169,7 @@ def seats(edition: Edition, view: View) -> Chapter:
         say("Dans {k} intercommunalités, des jeunes attendent et des places libres sont à portée.", k=count),
         _without(found),
     )
-    most = sorted((*found.both, *found.without), key=lambda one: -(one.waiting.value or 0))[:_PLACES_SHOWN]
-    rows = [(one.label, (waits(one.code), cell(view, reach=one.code))) for one in most]
+    rows = [(one.label, (waits(one.code), cell(view, reach=one.code))) for one in found.wait[:_PLACES_SHOWN]]
     grid = Grid(
         "Là où le plus de jeunes attendent",
         ("Lieu", "En attente", "Places à portée"),

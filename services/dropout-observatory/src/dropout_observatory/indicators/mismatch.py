@@ -21,12 +21,21 @@ class Beside:
 
 @dataclass(frozen=True)
 class Mismatch:
-    """What free seats and those who wait tell together. `both`: the most who wait first; `hidden`: how many places do not say who waits."""
+    """What free seats and those who wait tell together. `wait`: where somebody does, the most first; `hidden`: how many places do not say who waits."""
 
     places: tuple[Beside, ...]
-    both: tuple[Beside, ...]
-    without: tuple[Beside, ...]
+    wait: tuple[Beside, ...]
     hidden: int
+
+    @property
+    def both(self) -> tuple[Beside, ...]:
+        """Where somebody waits and seats are free within reach."""
+        return tuple(one for one in self.wait if one.seats.value)
+
+    @property
+    def without(self) -> tuple[Beside, ...]:
+        """Where somebody waits and none is."""
+        return tuple(one for one in self.wait if not one.seats.value)
 
     def at(self, code: str) -> Beside:
         """Of one place."""
@@ -45,7 +54,6 @@ def mismatch(seats: View, waiting: View | None) -> Mismatch | None:
     wait = sorted((one for one in epcis if one.waiting.value), key=lambda one: -(one.waiting.value or 0))
     return Mismatch(
         tuple(places),
-        tuple(one for one in wait if one.seats.value),
-        tuple(one for one in wait if not one.seats.value),
+        tuple(wait),
         sum(one.waiting.value is None for one in epcis),
     )
