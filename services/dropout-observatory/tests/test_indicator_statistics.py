@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from datetime import date
+from itertools import pairwise
 from math import inf
 from statistics import NormalDist
 
@@ -74,6 +76,37 @@ def test_after_a_secret_number_nothing_is_computed() -> None:
     assert first is not None and first.at == pytest.approx(1.6505, abs=1e-4)
     assert table.quantile(0.5) is None
     assert life_table(None, [Span(0, 2, 1, 1)]) is None and life_table(0, [Span(0, 2, 0, 0)]) is None
+
+
+def test_the_curve_is_between_the_two_that_secret_numbers_leave_possible() -> None:
+    """Whatever was hidden of three hundred drawn tables; of a quantile that is said, so is its time, and half of the interval is chance."""
+    rng, said, open_ones = random.Random(11), 0, 0
+    ends = (0, 2, 4, 8, 13, 26, inf)
+
+    def shown(number: float | None) -> float | None:
+        return None if (number or 0) < 25 and rng.random() < 0.25 else number
+
+    for _ in range(300):
+        whole = [Span(begins, after, rng.randint(0, 90), rng.randint(0, 90)) for begins, after in pairwise(ends)]
+        people = sum((one.happened or 0) + (one.left or 0) for one in whole)
+        cut = [replace(one, happened=shown(one.happened), left=shown(one.left)) for one in whole]
+        happened, left = (sum(getattr(one, name) for one in whole) for name in ("happened", "left"))
+        truth = life_table(people, whole)
+        told = life_table(people, cut, *((happened, left) if rng.random() < 0.5 else (None, None)))
+        assert truth and told
+        for true, fast, slow in zip(truth.points, told.fastest, told.slowest, strict=False):
+            assert fast.share <= true.share + 1e-12 and true.share <= slow.share + 1e-12
+        for true, point in zip(truth.points, told.points, strict=False):
+            assert abs(true.share - point.share) <= 0.025 + 1e-12
+        for share in (0.25, 0.5):
+            found, real = told.quantile(share), truth.quantile(share)
+            if found is not None and found.at is not None:
+                assert real is not None and real.at is not None and found.low is not None
+                assert abs(found.at - real.at) <= found.within + 1e-9
+                said += 1
+                open_ones += found.within > 0.05
+                assert not found.within or (found.high is not None and 4 * found.within <= found.high - found.low)
+    assert said > 150 and open_ones > 30
 
 
 def test_who_still_waits_makes_the_median_longer() -> None:

@@ -244,7 +244,7 @@ def _delay(view: shown.View) -> Key:
         return Key(title, NOT_POSSIBLE, say("un nombre qu’il faudrait est secret"))
     if median.at is None:
         return Key(title, "pas atteinte", say("plus de la moitié attend encore à la fin de ce qui est connu"))
-    number = Number(median.at, 1, how="délai en semaines, médiane")
+    number = way_back.median_of(median)
     if median.high is None:
         return Key(title, number, say("semaines, délai médian ; la borne haute n’est pas connue"))
     low, high = (

@@ -18,7 +18,7 @@ from dropout_observatory.release import SECRET, Figure
 class Number:
     """A number as it is printed, rounded. `how`: how it is computed from published ones, or nothing where it is published as it is.
 
-    `week`: the older release that it stayed from.
+    `week`: the older release that it stayed from. `near`: it is between, as secret numbers leave it open.
     """
 
     value: float
@@ -26,11 +26,13 @@ class Number:
     unit: str = ""
     how: str = ""
     week: str = ""
+    near: bool = False
 
     @property
     def text(self) -> str:
         """As French writes it, with its unit."""
-        return number(self.value, self.decimals) + (f"\u202f{self.unit}" if self.unit else "")
+        said = number(self.value, self.decimals) + (f"\u202f{self.unit}" if self.unit else "")
+        return f"≈\u202f{said}" if self.near else said
 
     @property
     def plain(self) -> str:

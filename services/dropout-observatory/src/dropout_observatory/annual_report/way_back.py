@@ -37,6 +37,7 @@ from dropout_observatory.annual_report.reading import (
 )
 from dropout_observatory.indicators import shown
 from dropout_observatory.indicators.catalogue import label
+from dropout_observatory.indicators.life_table import Quantile
 from dropout_observatory.indicators.mismatch import Mismatch, mismatch
 from dropout_observatory.indicators.shown import View
 
@@ -65,7 +66,7 @@ def delay(edition: Edition, view: View) -> Chapter:
     table = shown.delays(view, view.totals["territory"])
     median = table.quantile(0.5) if table else None
     if table is None or median is None:
-        said = say("Le délai médian n’est pas calculé : un nombre qu’il faudrait est secret.")
+        said = say("Le délai médian n’est pas calculé : des nombres secrets laissent trop de possibilités.")
     elif median.at is None:
         until = Number(table.until, how="dernière semaine connue")
         said = say(
@@ -75,7 +76,7 @@ def delay(edition: Edition, view: View) -> Chapter:
         low, high = _week(median.low or 0, "borne basse"), _week(median.high, "borne haute")
         words = "La moitié des jeunes ont reçu une première proposition en {n} semaines (intervalle à 95\u202f% : {between})."
         between = "de {low} à {high}" if isinstance(high, Number) else "{low} ou plus"
-        said = say(words.replace("{between}", between), n=_week(median.at, "médiane"), low=low, high=high)
+        said = say(words.replace("{between}", between), n=median_of(median), low=low, high=high)
     columns = [("Médiane", 0), ("De", 1), ("À", 2)]
     medians = by_department(
         view, [(words, _quantile_getter(view, place)) for words, place in columns], "Délai médian, en semaines"
@@ -91,7 +92,8 @@ def delay(edition: Edition, view: View) -> Chapter:
     )
     shares = Grid("Part encore sans proposition", ("Après", "Part", "De", "À"), curve)
     note = (
-        "Qui attend encore compte avec le temps déjà attendu (table de survie) ; la bande est l’intervalle à 95\u202f%."
+        "Qui attend encore compte avec le temps déjà attendu (table de survie) ; la bande est l’intervalle à 95\u202f%. « ≈ » : le milieu de "
+        "ce que des nombres secrets laissent possible, que l’intervalle contient."
     )
     picture = picture_of(
         Curve(table),
@@ -105,6 +107,11 @@ def _week(value: float | None, which: str) -> Cell:
     return "non connu" if value is None else Number(value, 1, how=f"délai en semaines, {which}")
 
 
+def median_of(found: Quantile) -> Number:
+    """A median that there is, as it is printed."""
+    return Number(found.at or 0, 1, how="délai en semaines, médiane", near=found.within >= shown.WITHIN_SAID)
+
+
 def _quantile_getter(view: View, column: int) -> Callable[[str], Cell]:
     def of(place: str) -> Cell:
         table = shown.delays(view, place)
@@ -113,7 +120,9 @@ def _quantile_getter(view: View, column: int) -> Callable[[str], Cell]:
             return NOT_POSSIBLE
         if found.at is None:
             return "non atteint" if column == 0 else "non connu"
-        return _week((found.at, found.low or 0, found.high)[column], ("médiane", "borne basse", "borne haute")[column])
+        if column == 0:
+            return median_of(found)
+        return _week(found.low or 0, "borne basse") if column == 1 else _week(found.high, "borne haute")
 
     return of
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from math import exp, inf, isinf, log, sqrt
 from statistics import NormalDist
 
 _Z = NormalDist().inv_cdf(0.975)
+# What secret numbers may leave open of a share of people.
+_OPEN_MAX = 0.05
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,10 @@ class Span:
 
 @dataclass(frozen=True)
 class Point:
-    """What share is still without at a time, and between which shares that lies 19 times out of 20."""
+    """What share is still without at a time, and between which shares that lies 19 times out of 20.
+
+    Secret numbers may leave the share open; it is the middle then, and `low` and `high` are those of its two ends.
+    """
 
     at: float
     share: float
@@ -43,6 +48,7 @@ class Point:
 class Quantile:
     """By when it has happened to a share of everybody. None: not by the end of what is known.
 
+    `within`: how far to either side of `at` it may lie, as secret numbers leave it open; 0 where it needs none of them.
     `low` and `high` hold it 19 times out of 20 (Brookmeyer and Crowley, with log-log limits); `high` None: no upper end is known.
     """
 
@@ -50,15 +56,21 @@ class Quantile:
     at: float | None
     low: float | None
     high: float | None
+    within: float = 0
 
 
 @dataclass(frozen=True)
 class LifeTable:
-    """Everybody at the start, the curve from 1 down, and up to when it is known; `until` ends before a class with a secret number."""
+    """Everybody at the start, the curve from 1 down, and up to when it is known: secret numbers leave too much open from `secret_from` on.
+
+    Whatever they are, the curve lies between `fastest` and `slowest`.
+    """
 
     people: int
     points: tuple[Point, ...]
     secret_from: float | None
+    fastest: tuple[Point, ...]
+    slowest: tuple[Point, ...]
 
     @property
     def until(self) -> float:
@@ -66,39 +78,74 @@ class LifeTable:
         return self.points[-1].at
 
     def quantile(self, share: float) -> Quantile | None:
-        """By when it has happened to `share` of them, straight between two points; None where secret numbers stand before it."""
+        """By when it has happened to `share` of them, straight between two points.
+
+        None where more of the interval would be due to secret numbers than to chance.
+        """
         remaining = 1 - share
-        at = _crossing(self.points, remaining, lambda point: point.share)
-        if at is None and self.secret_from is not None:
+        first = _crossing(self.fastest, remaining, lambda point: point.share)
+        last = _crossing(self.slowest, remaining, lambda point: point.share)
+        low = _crossing(self.fastest, remaining, lambda point: point.low)
+        high = _crossing(self.slowest, remaining, lambda point: point.high)
+        if first is None and last is None and self.secret_from is None:
+            return Quantile(share, None, low, high)
+        if first is None or last is None:
             return None
-        low = _crossing(self.points, remaining, lambda point: point.low)
-        return Quantile(share, at, low, _crossing(self.points, remaining, lambda point: point.high))
+        within = (last - first) / 2
+        if within and (low is None or high is None or 4 * within > high - low):
+            return None
+        return Quantile(share, first + within, low, high, within)
 
 
-def life_table(people: float | None, spans: Sequence[Span]) -> LifeTable | None:
+def life_table(
+    people: float | None, spans: Sequence[Span], happened: float | None = None, left: float | None = None
+) -> LifeTable | None:
     """The table of `people`, classes in order; None where their number is secret, or there is nobody.
 
+    `happened` and `left`: how many they are in all classes together, where that is published; secret classes share what is left of it.
     Who was last seen in a class counts half in it (Cutler and Ederer 1958); errors are Greenwood's; of the class without an end
     nothing can be said. Who is not in any class is with those of the last.
     """
     if not people:
         return None
-    at_risk, share, spread, points = float(people), 1.0, 0.0, [Point(spans[0].first, 1.0, 1.0, 1.0, 0.0)]
+    hidden = _rest(people, [number for one in spans for number in (one.happened, one.left)])
+    slowest = _curve(people, spans, 0, 0, 0)
+    fastest = _curve(
+        people,
+        spans,
+        hidden if happened is None else min(hidden, _rest(happened, [one.happened for one in spans])),
+        hidden if left is None else min(hidden, _rest(left, [one.left for one in spans])),
+        hidden,
+    )
+    near = list(takewhile(lambda pair: pair[1].share - pair[0].share <= _OPEN_MAX, zip(fastest, slowest, strict=False)))
+    points = tuple(Point(a.at, (a.share + b.share) / 2, a.low, b.high, max(a.error, b.error)) for a, b in near)
+    secret_from = points[-1].at if len(points) < len(slowest) else None
+    return LifeTable(int(people), points, secret_from, fastest, slowest)
+
+
+def _rest(whole: float, parts: Sequence[float | None]) -> float:
+    """What is left for the secret parts; numbers of several releases may not add up, and leave nothing then."""
+    return max(0.0, whole - sum(part or 0 for part in parts))
+
+
+def _curve(people: float, spans: Sequence[Span], happened: float, left: float, gone: float) -> tuple[Point, ...]:
+    """The curve if each secret number is `happened` or `left`, and after the first of them so many are `gone` besides those known."""
+    at_risk, share, spread, points = people, 1.0, 0.0, [Point(spans[0].first, 1.0, 1.0, 1.0, 0.0)]
+    any_secret = False
     for span in spans:
         if isinf(span.after):
             break
-        if span.happened is None or span.left is None:
-            return LifeTable(int(people), tuple(points), span.first)
-        exposed = at_risk - span.left / 2
-        # Numbers of several releases may not add up: nobody is left, and nothing more is said.
+        exposed = at_risk - (gone if any_secret else 0) - (left if span.left is None else span.left) / 2
+        # Nobody is left, and nothing more is said.
         if exposed <= 0:
             break
-        risk = min(1.0, span.happened / exposed)
+        risk = min(1.0, (happened if span.happened is None else span.happened) / exposed)
         share *= 1 - risk
         spread = spread + risk / (exposed * (1 - risk)) if risk < 1 else inf
-        at_risk -= span.happened + span.left
+        at_risk -= (span.happened or 0) + (span.left or 0)
+        any_secret = any_secret or None in (span.happened, span.left)
         points.append(_point(span.after, share, spread))
-    return LifeTable(int(people), tuple(points), None)
+    return tuple(points)
 
 
 def _point(at: float, share: float, spread: float) -> Point:

@@ -40,6 +40,8 @@ _PLACES = ("territory", "reach")
 # What counts those who left, and not what there is in the year.
 _LEAVERS = ("cases", "linked")
 _SECTIONS = {"region": "Région", "dep": "Départements", "epci": "Intercommunalités"}
+# Less is not seen in a number of one decimal.
+WITHIN_SAID = 0.05
 # The number that stands first, where it is not the whole.
 FIRST = {"cases-waiting": {"path": "waiting"}}
 _THERE, _ANSWERS = "THERE", ("THERE", "LEFT", "NOT_KNOWN")
@@ -253,10 +255,16 @@ def _median_words(table: LifeTable | None) -> First:
     about = "médiane, du signalement à la première proposition"
     median = table.quantile(0.5) if table else None
     if table is None or median is None:
-        return First(None, None, "semaines", about, "Non calculée : un nombre qu’il faudrait est secret.")
+        return First(None, None, "semaines", about, "Non calculée : des nombres secrets laissent trop de possibilités.")
     if median.at is None:
         return First(None, None, "semaines", about, not_reached(table))
-    return First(None, number(median.at, 1), "semaines", about, interval(median))
+    return First(None, found_at(median), "semaines", about, interval(median))
+
+
+def found_at(found: Quantile) -> str:
+    """ "4,3", or "≈ 4,3" where secret numbers leave it open."""
+    near = "≈\u202f" if found.within >= WITHIN_SAID else ""
+    return near + number(found.at or 0, 1)
 
 
 def not_reached(table: LifeTable) -> str:
@@ -301,7 +309,7 @@ def delays(one: View, territory: str) -> LifeTable | None:
     for begins, after in WEEKS:
         name = f"{begins}-{after}" if after else f"{begins}+"
         spans.append(Span(begins, after or inf, value(f"offered:{name}"), value(f"without:{name}")))
-    return life_table.life_table(value(one.totals["delay"]), spans)
+    return life_table.life_table(value(one.totals["delay"]), spans, value("offered"), value("without"))
 
 
 def watched(one: View, before: View | None) -> dict[str, Watched]:
