@@ -45,10 +45,14 @@ def edition_of(release: Release) -> Edition:
     return Edition(Shelf((head,), head, release, AS_OF), YEAR)
 
 
+def history_of(cases: int) -> small_lakes.History:
+    """What was told, the same each time."""
+    return small_lakes.drawn(random.Random(5), cases, 2026, 1, organisations=30)
+
+
 def released(folder: Path, cases: int, names: Sequence[str]) -> Release:
     """A release by the real publisher, of a lake that is drawn anew each time."""
-    lake = Folder(str(folder))
-    history = small_lakes.drawn(random.Random(5), cases, 2026, 1, organisations=30)
+    lake, history = Folder(str(folder)), history_of(cases)
     small_lakes.written(lake, history.messages)
     chosen = {name: definitions()[name] for name in names}
     before = Before((), history.told_by)
@@ -119,6 +123,52 @@ def test_a_folder_of_somebody_else_is_left_alone(files: dict[str, bytes], tmp_pa
     (tmp_path / "letter.txt").write_text("mine")
     with pytest.raises(ValueError, match=r"letter\.txt"):
         writing.write(tmp_path, files)
+
+
+# -- nobody
+
+
+def identities(history: small_lakes.History) -> set[str]:
+    """Every word of the messages that stands for one case, organisation, school, hold, group or message; and who told of a case."""
+    found = set(history.told_by.values())
+
+    def look(name: str, value: object) -> None:
+        if isinstance(value, Mapping):
+            for its_name, its in value.items():
+                look(its_name, its)
+        elif isinstance(value, list):
+            for its in value:
+                look(name, its)
+        elif isinstance(value, str) and name.endswith(("_id", "_ids", "_uai", "uai")):
+            found.update((value, value.replace("-", "")))
+
+    for name, message in history.messages:
+        look(name, message)
+    return found
+
+
+def given_away(release: Release, files: Mapping[str, bytes], whom: set[str]) -> set[str]:
+    """Those that stand in a release or in its report, the values of its Parquet files included."""
+    texts = [
+        release.text(),
+        *(polars.read_parquet(files[path]).write_csv() for path in files if path.endswith(".parquet")),
+    ]
+    texts += [files[path].decode() for path in files if not path.endswith((".parquet", ".pdf"))]
+    words = {word for text in texts for word in re.findall(r"[\w-]+", text)}
+    return whom & words
+
+
+def test_nobody_is_in_it(release: Release, files: dict[str, bytes]) -> None:
+    """No case, school, organisation or message of those that it counts; one that is planted is found, in page, table and release."""
+    whom = identities(history_of(300))
+    assert len(whom) > 2000 and "psad-76" in whom and str(next(iter(history_of(300).told_by))) in whom
+    assert given_away(release, files, whom) == set()
+    case, school = next(iter(history_of(300).told_by)), next(one for one in sorted(whom) if one.startswith("school-"))
+    frame = polars.read_parquet(files["figures/outcomes.parquet"]).with_columns(polars.lit(school).alias("by"))
+    frame.write_parquet(planted := io.BytesIO())
+    page = files["rapport.html"].replace(b"<td>", f"<td>{case.hex} ".encode(), 1)
+    plants = {**files, "rapport.html": page, "figures/outcomes.parquet": planted.getvalue()}
+    assert given_away(replace(release, previous=str(case)), plants, whom) == {case.hex, school, str(case)}
 
 
 # -- numbers
