@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
-from math import ceil, floor, inf
+from math import inf
 
 import highspy
 import numpy as np
+from numpy.typing import NDArray
 
 from dropout_observatory.release import CellId, Dimension, Key, Release, Table, cell_id
 
@@ -279,7 +280,7 @@ class _Programme:
     def __init__(self, group: Group, own: Mapping[int, int], people_min: int, percent: int) -> None:
         self.group, self.people_min, self.percent = group, people_min, percent
         self.known, self.known_from = group.reading.known, group.reading.known_from
-        self.own = [own.get(column, 0) for column in group.columns]
+        self.own = np.array([own.get(column, 0) for column in group.columns], dtype=float)
         self.place = {column: place for place, column in enumerate(group.columns)}
         # The first is only ever changed in its costs, so that it starts from where the last bound was.
         self.solver, self.in_whole_numbers = _highs(), _highs()
@@ -303,8 +304,8 @@ class _Programme:
         self.in_whole_numbers.changeColsIntegrality(
             len(self.every), self.every, np.ones(len(self.every), dtype=np.uint8)
         )
-        self.seen_low = [inf] * len(group.columns)
-        self.seen_high = [-inf] * len(group.columns)
+        self.seen_low = np.full(len(group.columns), inf)
+        self.seen_high = np.full(len(group.columns), -inf)
 
     def bounds(self, judged: Set[int], exact: bool) -> dict[int, Bound] | None:
         wanted = [place for column, place in self.place.items() if column in judged]
@@ -325,7 +326,9 @@ class _Programme:
                 )
                 if not self._wide(place) and (exact or not large):
                     self._optimise([place], True)
-                    bound = Bound(self.seen_low[place], self.seen_high[place], from_below, self._without())
+                    bound = Bound(
+                        float(self.seen_low[place]), float(self.seen_high[place]), from_below, self._without()
+                    )
                     if not self._wide(place):
                         found[self.group.columns[place]] = bound
         return found
@@ -335,26 +338,28 @@ class _Programme:
         return is_wide(self.seen_low[place], self.seen_high[place], amount, self.people_min, self.percent)
 
     def _optimise(self, places: Sequence[int], maximise: bool) -> bool:
-        costs = [0.0] * len(self.own)
-        for place in places:
-            costs[place] = -1.0 if maximise else 1.0
+        costs = np.zeros(len(self.own))
+        costs[list(places)] = -1.0 if maximise else 1.0
         values, self.prices = self._solved(self.solver, costs)
-        if values and any(abs(value - round(value)) > _TOLERANCE for value in values):
+        if values is None:
+            return False
+        if (np.abs(values - np.rint(values)) > _TOLERANCE).any():
             # People are whole. What only that shows has no prices: it rests on all that is told.
             whole, _ = self._solved(self.in_whole_numbers, costs)
-            values, self.prices = (whole, None) if whole else (values, self.prices)
-        for place, value in enumerate(values or ()):
-            self.seen_low[place] = min(self.seen_low[place], ceil(value - self.own[place] - _TOLERANCE))
-            self.seen_high[place] = max(self.seen_high[place], floor(value - self.own[place] + _TOLERANCE))
-        return values is not None
+            values, self.prices = (whole, None) if whole is not None else (values, self.prices)
+        self.seen_low = np.minimum(self.seen_low, np.ceil(values - self.own - _TOLERANCE))
+        self.seen_high = np.maximum(self.seen_high, np.floor(values - self.own + _TOLERANCE))
+        return True
 
-    def _solved(self, solver: highspy.Highs, costs: list[float]) -> tuple[list[float] | None, list[float] | None]:
+    def _solved(
+        self, solver: highspy.Highs, costs: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64] | None, list[float] | None]:
         solver.changeColsCost(len(costs), self.every, costs)
         solver.run()
         if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
             return None, None
         solution = solver.getSolution()
-        return list(solution.col_value), list(solution.row_dual)
+        return np.array(solution.col_value), list(solution.row_dual)
 
     def _without(self) -> frozenset[int]:
         """The numbers that the last bound rests on: while none of them is withheld, the same proof holds (duality)."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from math import ceil, floor, inf
+from math import inf
 
 import highspy
 import numpy as np
+from numpy.typing import NDArray
 
 Interval = tuple[float, float]
 
@@ -73,7 +74,7 @@ class Polytope:
         is_open: Callable[[int, float, float], bool],
     ) -> None:
         self.columns, self.is_open = columns, is_open
-        self.own = [own.get(column, 0) for column in columns]
+        self.own = np.array([own.get(column, 0) for column in columns], dtype=float)
         # One programme that stays as it was solved last, from where the next bound is near, and one in whole numbers.
         self.relaxed, self.whole = _solver(), _solver()
         self.whole.setOptionValue("mip_max_nodes", _WHOLE_NODES_MAX)
@@ -88,7 +89,7 @@ class Polytope:
         self.every = list(range(len(columns)))
         self.whole.passModel(self.relaxed.getModel())
         self.whole.changeColsIntegrality(len(columns), self.every, np.ones(len(columns), dtype=np.uint8))
-        self.least, self.most = [inf] * len(columns), [-inf] * len(columns)
+        self.least, self.most = np.full(len(columns), inf), np.full(len(columns), -inf)
 
     def narrow(self, judged: Set[int]) -> dict[int, Interval] | None:
         """Those of the group that are not left open, with their bounds; None where the clues contradict each other."""
@@ -105,7 +106,9 @@ class Polytope:
                 if not self._is_open(place) and not self._extreme([place], sense):
                     return None
         return {
-            self.columns[place]: (self.least[place], self.most[place]) for place in closed if not self._is_open(place)
+            self.columns[place]: (float(self.least[place]), float(self.most[place]))
+            for place in closed
+            if not self._is_open(place)
         }
 
     def _is_open(self, place: int) -> bool:
@@ -113,28 +116,27 @@ class Polytope:
 
     def _extreme(self, places: Sequence[int], sense: int) -> bool:
         """The solution with the least or the most of some cells, in whole numbers if HiGHS has it in time; False if there is none."""
-        costs = [0.0] * len(self.columns)
-        for place in places:
-            costs[place] = -1.0 * sense
+        costs = np.zeros(len(self.columns))
+        costs[list(places)] = -1.0 * sense
         values = self._solved(self.relaxed, costs)
         if values is None:
             return False
-        if any(abs(value - round(value)) > _EPSILON for value in values):
-            values = self._solved(self.whole, costs) or values
+        if (np.abs(values - np.rint(values)) > _EPSILON).any():
+            whole = self._solved(self.whole, costs)
+            values = values if whole is None else whole
             if self.whole.getModelStatus() == highspy.HighsModelStatus.kInfeasible:
                 return False
-        for place, value in enumerate(values):
-            rest = value - self.own[place]
-            self.least[place] = min(self.least[place], ceil(rest - _EPSILON))
-            self.most[place] = max(self.most[place], floor(rest + _EPSILON))
+        rest = values - self.own
+        self.least = np.minimum(self.least, np.ceil(rest - _EPSILON))
+        self.most = np.maximum(self.most, np.floor(rest + _EPSILON))
         return True
 
-    def _solved(self, solver: highspy.Highs, costs: list[float]) -> list[float] | None:
+    def _solved(self, solver: highspy.Highs, costs: NDArray[np.float64]) -> NDArray[np.float64] | None:
         solver.changeColsCost(len(costs), self.every, costs)
         solver.run()
         if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
             return None
-        return list(solver.getSolution().col_value)
+        return np.array(solver.getSolution().col_value)
 
 
 def _solver() -> highspy.Highs:
