@@ -149,6 +149,27 @@ def test_what_everybody_knows_to_be_empty_hides_nothing() -> None:
     assert found(told({"all": n(40), "a": n(28), "b": n(12)}, empty=to_come)) == {}
 
 
+def test_numbers_of_before_a_month_came_say_nothing_of_it() -> None:
+    """They are of several days, and leave two for a month in which nobody could be: that no release could ever follow was the fault.
+
+    Planted: two numbers of the release itself leave three for it.
+    """
+    row = Dimension("level", "all", (Sum("all", ("a", "b", "e", "c", "d")),))
+    to_come = (("level", "c"), ("level", "d"))
+    first = told({"all": n(60), "a": n(20), "b": n(20), "e": n(20)}, 1, row, empty=to_come)
+    stayed = {"all": n(76, 2), "a": n(34, 2), "b": n(20), "e": n(20)}
+    second = told(stayed, 2, row, empty=to_come)
+    assert found(first, second) == {}
+    third = told(stayed | {"c": S}, 3, row, empty=to_come[1:])
+    assert found(first, second, third) == {}
+    people = line(all=78, a=34, b=21, e=21, c=2)
+    assert protect(replace(third, figures={}), people, [first, second]).figures == third.figures
+    moved = told(stayed | {"all": n(88, 3), "a": n(45, 3), "c": S}, 3, row, empty=to_come[1:])
+    assert found(first, second, moved)["cases, level c"].high == 3
+    kept = protect(replace(moved, figures={}), line(all=88, a=45, b=20, e=20, c=3), [first, second])
+    assert found(first, second, kept) == {} and kept.figures != moved.figures
+
+
 def test_a_number_below_eleven_is_found() -> None:
     """Planted: a small cell is shown."""
     assert found(told(SAFE | {"c": n(10)}))["cases, level c"].low == 10

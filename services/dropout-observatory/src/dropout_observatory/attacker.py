@@ -213,21 +213,26 @@ class _Attack:
                 ]
         return clues
 
-    def _if_nothing_moved(self) -> tuple[list[Clue], list[Clue]]:
-        """The newest number of every cell, whatever release it is of, and the newest rates; of an old one, the people that it was of then."""
-        newest: dict[tuple[str, int], list[Clue]] = {}
+    def _if_nothing_moved(self) -> tuple[list[Clue], list[Clue], list[Clue]]:
+        """The newest number of every cell, whatever release it is of, and the newest rates; of an old one, the people that it was of then.
+
+        Last, those of both that no number of the last release is among.
+        """
+        newest: dict[tuple[str, int], tuple[bool, list[Clue]]] = {}
         for release, table, cell in self._cells():
             if cell["value"] == "secret" or cell["as_of"] != release["release"]:
                 continue
             key = (table["name"] if table["kind"] == "rate" else "", self._column(table, cell))
-            newest[key] = self._said(table, cell)
+            said = self._said(table, cell)
             if table["kind"] == "rate" and release is not self.last:
                 whole = self._told(release).get(self._column(table, cell, table["of"]))
-                newest[key] = [] if whole is None else [clue.of(key[1], whole) for clue in newest[key]]
+                said = [] if whole is None else [clue.of(key[1], whole) for clue in said]
+            newest[key] = release is self.last, said
         nobody = [Clue(((column, 1),), 0, 0) for column in self._nobody(self.last)]
         return (
-            [*nobody, *(clue for (rate, _), said in newest.items() if not rate for clue in said)],
-            [clue for (rate, _), said in newest.items() if rate for clue in said],
+            [*nobody, *(clue for (rate, _), (_, said) in newest.items() if not rate for clue in said)],
+            [clue for (rate, _), (_, said) in newest.items() if rate for clue in said],
+            [*nobody, *(clue for is_new, said in newest.values() if not is_new for clue in said)],
         )
 
     def _told(self, release: dict[str, Any]) -> dict[int, float]:
@@ -242,8 +247,11 @@ class _Attack:
         now = self._bounds(today, sensitive)
         yield from self._levels(now, "everybody", "from this release")
         if len(self.releases) > 1:
-            numbers, rates = self._if_nothing_moved()
+            numbers, rates, old = self._if_nothing_moved()
             bounds = self._bounds(numbers, sensitive, rates=rates)
+            # Nobody could be there on the days of the numbers of before: what those say alone is no news of it.
+            stale = self._bounds(old, self._opened & bounds.keys())
+            bounds = {column: bound for column, bound in bounds.items() if stale.get(column) != bound}
             why = "with the releases before, if nothing moved between them"
             yield from self._levels(bounds, "everybody", why, of_its_day=False)
         # What a release said of its own day stood the attack then: only numbers that never fall say more of it now.

@@ -293,8 +293,9 @@ class _Protection:
         ):
             for column in columns:
                 place = self.of_column.get(column)
-                old_news = view.is_old and rest == 0 and column in self.opened
-                if column in self.lattice.judged and not old_news and not (reader and place not in hidden):
+                # Of a cell that could not have anybody once: nobody in it, or what numbers of before say alone of a day without it.
+                no_news = view.is_old and column in self.opened and (rest == 0 or not support)
+                if column in self.lattice.judged and not no_news and not (reader and place not in hidden):
                     yield self._cut(support, place if view.of_this else None, column)
 
     def _levels(self, hidden: frozenset[int], view: _View, reading: Reading, reader: str) -> Iterator[Cut]:
@@ -318,6 +319,11 @@ class _Protection:
             # Where the top is what fails, only what lifts it helps.
             top = not amount and bound.high < people_min
             support = bound.from_above if top else bound.from_above | bound.from_below
+            if view.is_old and column in self.opened and not support:
+                # The top is what numbers of before say alone, of days on which nobody could be there.
+                support = bound.from_below
+                if not support:
+                    continue
             yield self._cut(support, place if view.of_this else None, column)
 
     def _enough(self, column: int, reading: Reading, bounds: Mapping[int, Bound]) -> bool:
