@@ -12,9 +12,11 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from dropout_observatory.indicators import quality
+from dropout_observatory.indicators import quality, shown
+from dropout_observatory.indicators.definitions import definitions
 from dropout_observatory.indicators.expected import expected_count, poisson_limits, ratio
 from dropout_observatory.indicators.life_table import LifeTable, Span, life_table
+from dropout_observatory.indicators.shown import View
 from dropout_observatory.indicators.signals import FALSE_ALERTS_A_YEAR, Month, Signal, log_likelihood_ratio, watch
 from dropout_observatory.release import Dimension, Figure, Key, Release, Sum, Table
 
@@ -83,16 +85,20 @@ def test_the_curve_is_between_the_two_that_secret_numbers_leave_possible() -> No
     rng, said, open_ones = random.Random(11), 0, 0
     ends = (0, 2, 4, 8, 13, 26, inf)
 
-    def shown(number: float | None) -> float | None:
+    def cell(number: float | None) -> float | None:
         return None if (number or 0) < 25 and rng.random() < 0.25 else number
 
     for _ in range(300):
         whole = [Span(begins, after, rng.randint(0, 90), rng.randint(0, 90)) for begins, after in pairwise(ends)]
         people = sum((one.happened or 0) + (one.left or 0) for one in whole)
-        cut = [replace(one, happened=shown(one.happened), left=shown(one.left)) for one in whole]
-        happened, left = (sum(getattr(one, name) for one in whole) for name in ("happened", "left"))
-        truth = life_table(people, whole)
-        told = life_table(people, cut, *((happened, left) if rng.random() < 0.5 else (None, None)))
+        cut = [replace(one, happened=cell(one.happened), left=cell(one.left)) for one in whole]
+        hidden = [
+            sum(getattr(full, name) - (getattr(rest, name) or 0) for full, rest in zip(whole, cut, strict=True))
+            for name in ("happened", "left")
+        ]
+        # Which numbers are left for one kind may not be known; then it may be anybody.
+        hidden = [None if number and rng.random() < 0.2 else number for number in hidden]
+        truth, told = life_table(people, whole, 0, 0), life_table(people, cut, *hidden)
         assert truth and told
         for true, fast, slow in zip(truth.points, told.fastest, told.slowest, strict=False):
             assert fast.share <= true.share + 1e-12 and true.share <= slow.share + 1e-12
@@ -107,6 +113,29 @@ def test_the_curve_is_between_the_two_that_secret_numbers_leave_possible() -> No
                 open_ones += found.within > 0.05
                 assert not found.within or (found.high is not None and 4 * found.within <= found.high - found.low)
     assert said > 150 and open_ones > 30
+
+
+def test_numbers_of_several_days_leave_nobody_knows_how_many() -> None:
+    """A class is withheld: what the others leave of one day bounds it, and of two days it may be anybody."""
+    counts = {"all": 296, "offered": 156, "offered:0-2": 60, "offered:2-4": 50, "offered:8-13": 40, "without": 140}
+    counts |= {f"without:{span}": 28 for span in ("0-2", "2-4", "4-8", "8-13", "13-26")} | {"without:26+": 0}
+
+    def told(stayed: str) -> LifeTable:
+        figures: dict[Key, Figure] = {
+            ("region", code): Figure(n, 1 if code == stayed else 2) for code, n in counts.items()
+        }
+        dimensions = Dimension("territory", "region"), Dimension("delay", "all")
+        table = Table("first-offer-delay/2026-2027", "cases/2026-2027", ("territory", "delay"))
+        release = Release(2, "2027-03-01", None, dimensions, (table,), figures={table.name: figures})
+        found = shown.delays(View(definitions()["first-offer-delay"], release, "2026-2027", {}), "region")
+        assert found is not None
+        return found
+
+    # Six are left for the class that is withheld, and those after it.
+    assert told("").until == 13 and told("").quantile(0.5) is not None
+    for stayed in ("offered", "offered:2-4"):
+        assert told(stayed).secret_from == 4 and told(stayed).quantile(0.5) is None
+    assert told("without:2-4").until == 13
 
 
 def test_who_still_waits_makes_the_median_longer() -> None:

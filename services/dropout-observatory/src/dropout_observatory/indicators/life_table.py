@@ -98,44 +98,33 @@ class LifeTable:
 
 
 def life_table(
-    people: float | None, spans: Sequence[Span], happened: float | None = None, left: float | None = None
+    people: float | None, spans: Sequence[Span], hidden_happened: float | None = None, hidden_left: float | None = None
 ) -> LifeTable | None:
     """The table of `people`, classes in order; None where their number is secret, or there is nobody.
 
-    `happened` and `left`: how many they are in all classes together, where that is published; secret classes share what is left of it.
+    `hidden_happened` and `hidden_left`: how many the secret numbers of each kind are together, none: it is not known.
     Who was last seen in a class counts half in it (Cutler and Ederer 1958); errors are Greenwood's; of the class without an end
     nothing can be said. Who is not in any class is with those of the last.
     """
     if not people:
         return None
-    hidden = _rest(people, [number for one in spans for number in (one.happened, one.left)])
-    slowest = _curve(people, spans, 0, 0, 0)
-    fastest = _curve(
-        people,
-        spans,
-        hidden if happened is None else min(hidden, _rest(happened, [one.happened for one in spans])),
-        hidden if left is None else min(hidden, _rest(left, [one.left for one in spans])),
-        hidden,
-    )
+    happened, left = (people if one is None else one for one in (hidden_happened, hidden_left))
+    slowest = _curve(people, spans, 0, 0)
+    fastest = _curve(people, spans, happened, left)
     near = list(takewhile(lambda pair: pair[1].share - pair[0].share <= _OPEN_MAX, zip(fastest, slowest, strict=False)))
     points = tuple(Point(a.at, (a.share + b.share) / 2, a.low, b.high, max(a.error, b.error)) for a, b in near)
     secret_from = points[-1].at if len(points) < len(slowest) else None
     return LifeTable(int(people), points, secret_from, fastest, slowest)
 
 
-def _rest(whole: float, parts: Sequence[float | None]) -> float:
-    """What is left for the secret parts; numbers of several releases may not add up, and leave nothing then."""
-    return max(0.0, whole - sum(part or 0 for part in parts))
-
-
-def _curve(people: float, spans: Sequence[Span], happened: float, left: float, gone: float) -> tuple[Point, ...]:
-    """The curve if each secret number is `happened` or `left`, and after the first of them so many are `gone` besides those known."""
+def _curve(people: float, spans: Sequence[Span], happened: float, left: float) -> tuple[Point, ...]:
+    """The curve if each secret number is all of `happened` or of `left`, and those who are in one are gone after the first that may have them."""
     at_risk, share, spread, points = people, 1.0, 0.0, [Point(spans[0].first, 1.0, 1.0, 1.0, 0.0)]
-    any_secret = False
+    gone_happened, gone_left = 0.0, 0.0
     for span in spans:
         if isinf(span.after):
             break
-        exposed = at_risk - (gone if any_secret else 0) - (left if span.left is None else span.left) / 2
+        exposed = at_risk - gone_happened - gone_left - (left if span.left is None else span.left) / 2
         # Nobody is left, and nothing more is said.
         if exposed <= 0:
             break
@@ -143,7 +132,8 @@ def _curve(people: float, spans: Sequence[Span], happened: float, left: float, g
         share *= 1 - risk
         spread = spread + risk / (exposed * (1 - risk)) if risk < 1 else inf
         at_risk -= (span.happened or 0) + (span.left or 0)
-        any_secret = any_secret or None in (span.happened, span.left)
+        gone_happened = happened if span.happened is None else gone_happened
+        gone_left = left if span.left is None else gone_left
         points.append(_point(span.after, share, spread))
     return tuple(points)
 

@@ -302,14 +302,25 @@ def _course(one: View, chosen: str) -> dict[str, float]:
 def delays(one: View, territory: str) -> LifeTable | None:
     """The life table of a territory, from the counts of its classes."""
 
-    def value(code: str) -> float | None:
-        return one.at(territory=territory, delay=code).value
+    def figure(code: str) -> Figure:
+        return one.at(territory=territory, delay=code)
 
-    spans = []
-    for begins, after in WEEKS:
-        name = f"{begins}-{after}" if after else f"{begins}+"
-        spans.append(Span(begins, after or inf, value(f"offered:{name}"), value(f"without:{name}")))
-    return life_table.life_table(value(one.totals["delay"]), spans, value("offered"), value("without"))
+    def hidden(fate: str) -> float | None:
+        classes = [figure(f"{fate}:{name}") for name in names]
+        known = [each for each in (figure(fate), *classes) if each.value is not None]
+        if len(known) == 1 + len(classes):
+            return 0
+        # Of several releases they are of several days, and what they leave is nobody's number.
+        of_one_day = figure(fate).value is not None and len({each.as_of for each in known}) == 1
+        return max(0.0, (figure(fate).value or 0) - sum(each.value or 0 for each in classes)) if of_one_day else None
+
+    names = [f"{begins}-{after}" if after else f"{begins}+" for begins, after in WEEKS]
+    spans = [
+        Span(begins, after or inf, figure(f"offered:{name}").value, figure(f"without:{name}").value)
+        for name, (begins, after) in zip(names, WEEKS, strict=True)
+    ]
+    people = figure(one.totals["delay"]).value
+    return life_table.life_table(people, spans, hidden("offered"), hidden("without"))
 
 
 def watched(one: View, before: View | None) -> dict[str, Watched]:
