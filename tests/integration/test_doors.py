@@ -242,6 +242,7 @@ def small(stack: Stack, service: str) -> httpx.ASGITransport:
         commands_burst_max=1,
         commands_per_second_max=0.01,
         session_secret=(stack.settings.home / "session.secret").read_text(),
+        subject_secret=(stack.settings.home / "subject.secret").read_text(),
     )
     # A service's own settings may be more than those of every service.
     return httpx.ASGITransport(build_app(made, made.settings(**given.model_dump())))

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from common import contracts, manifests, services
+from common.identity import ANYBODY
 from common.settings import Settings
 from common.telemetry import Metrics
 from dropout_observatory.lake.app import LakeMetrics, LakeSettings
@@ -115,7 +116,10 @@ def _environment_of_pods() -> Iterator[tuple[str, set[str]]]:
         if document["kind"] == "StatefulSet":
             (container,) = document["spec"]["template"]["spec"]["containers"]
             own = {entry["name"] for entry in container["env"]}
-            yield document["metadata"]["name"], {*shared, *own, "ESTUAIRE_SESSION_SECRET", "ESTUAIRE_HTTP_PORT"}
+            yield (
+                document["metadata"]["name"],
+                {*shared, *own, "ESTUAIRE_SESSION_SECRET", "ESTUAIRE_SUBJECT_SECRET", "ESTUAIRE_HTTP_PORT"},
+            )
 
 
 def test_every_variable_is_a_setting_and_none_is_missing() -> None:
@@ -150,6 +154,8 @@ def roles_asked_for(source: str, names: Mapping[str, Any]) -> Iterator[str]:
                     yield word
                 case ast.Starred(value=ast.Name(id=name)):
                     yield from names[name]
+                case ast.Name(id="ANYBODY"):
+                    assert names["ANYBODY"] == ANYBODY
                 case _:
                     raise AssertionError(f"which role is it? {ast.unparse(node)}")
 

@@ -188,6 +188,7 @@ async def test_a_form_beyond_the_budget_waits_as_the_api_does(seats: Seats, path
         commands_burst_max=2,
         commands_per_second_max=0.01,
         session_secret=secret,
+        subject_secret=secret,
     )
     transport = httpx.ASGITransport(build_app(service, small))
     persona = prescriber(uuid4().hex[:8])

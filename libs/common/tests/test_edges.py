@@ -332,7 +332,7 @@ async def test_a_schema_id_that_the_registry_contradicts_stops_the_service(runti
         await tx.execute("UPDATE known_schema SET schema_id = schema_id + 5000")
     settings = {
         f"ESTUAIRE_{name.upper()}": str(getattr(runtime.settings, name))
-        for name in ("kafka_bootstrap_servers", "registry_url", "issuer_url", "session_secret")
+        for name in ("kafka_bootstrap_servers", "registry_url", "issuer_url", "session_secret", "subject_secret")
     }
     url = str(runtime.database.engine.url.render_as_string(hide_password=False))
     env = {

@@ -29,7 +29,7 @@ class Topic:
     partitions: int
     retention_days: int
     guard: Literal["version", "latest", "none"]
-    data_class: Literal["public", "pseudonymous", "partner"]
+    data_class: Literal["public", "pseudonymous", "access", "partner"]
     records: tuple[str, ...]
     # Of a family: what the broker itself refuses, before anything of it is unpacked here.
     message_bytes_max: int | None = None
@@ -41,8 +41,8 @@ class Topic:
 
     @property
     def is_facts(self) -> bool:
-        """Whether it is kept for ever, for rebuilds and for whoever analyses the facts."""
-        return self.retention_days < 0
+        """Whether it is kept for ever, for rebuilds and for whoever analyses the facts; who may do what is no matter for these."""
+        return self.retention_days < 0 and self.data_class != "access"
 
     @property
     def pattern(self) -> str:

@@ -19,6 +19,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet, OctKey
 
 from common.failures import Unavailable
+from common.links import keyed_hash
 from common.settings import Settings
 
 _ALGORITHMS = ["RS256", "ES256"]
@@ -31,13 +32,18 @@ _SESSION_COOKIE = "estuaire_session"
 _LOGIN_COOKIE = "estuaire_login"
 
 
+# In place of roles: whoever is logged in.
+ANYBODY = "anybody"
 # Begins the account of somebody who acts for themselves: an erasure forgets it.
 PERSON = "person/"
 
 
 @dataclass(frozen=True)
 class Principal:
-    """An authenticated caller. `structure_id` binds a partner; `contact` is a professional address that stays inside."""
+    """An authenticated caller. `structure_id` binds a partner; `contact` is a professional address that stays inside.
+
+    `subject_hash` stands for the caller in every service, and in no other place for anybody: it is keyed.
+    """
 
     subject: str
     roles: frozenset[str]
@@ -45,18 +51,20 @@ class Principal:
     contact: str | None = None
     display: str | None = None
     csrf: str | None = None
+    subject_hash: str = ""
 
     @classmethod
-    def from_claims(cls, claims: dict[str, Any]) -> Principal:
-        """Reads our claims: `sub`, `roles`, `structure_id`, `email`, `name`."""
+    def from_claims(cls, claims: dict[str, Any], subject_hash: str = "") -> Principal:
+        """Reads our claims: `sub`, `roles`, `structure_id`, `email` unless the issuer says that it is not verified, `name`."""
         roles = claims.get("roles") or []
         return cls(
             subject=str(claims["sub"]),
             roles=frozenset(str(role) for role in roles if isinstance(role, str)),
             structure_id=claims.get("structure_id"),
-            contact=claims.get("email"),
+            contact=claims.get("email") if claims.get("email_verified") is not False else None,
             display=claims.get("name"),
             csrf=claims.get("csrf"),
+            subject_hash=subject_hash,
         )
 
     @property
@@ -65,8 +73,8 @@ class Principal:
         return self.structure_id or f"{PERSON}{self.subject}"
 
     def require(self, *roles: str) -> Principal:
-        """The caller, if it has one of the roles; otherwise 403 naming them."""
-        if self.roles.isdisjoint(roles):
+        """The caller, if it has one of the roles, or anybody may; otherwise 403 naming them."""
+        if ANYBODY not in roles and self.roles.isdisjoint(roles):
             raise HTTPException(403, f"Ce compte n'a pas le rôle « {' » ou « '.join(roles)} ».")
         return self
 
@@ -145,14 +153,18 @@ class Identity:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise unauthorized("Il faut un jeton : en-tête « Authorization: Bearer … ».")
-        return Principal.from_claims(await self.verify(token.strip()))
+        return self._principal(await self.verify(token.strip()))
+
+    def _principal(self, claims: dict[str, Any]) -> Principal:
+        whole = f"{self._settings.issuer_url}\n{claims['sub']}"
+        return Principal.from_claims(claims, keyed_hash(self._settings.subject_secret, "subject", whole))
 
     # -- pages
 
     def session(self, request: Request) -> Principal | None:
         """The person logged in on the pages, or None."""
         claims = self._unseal(request.cookies.get(_SESSION_COOKIE), "session")
-        return Principal.from_claims(claims) if claims else None
+        return self._principal(claims) if claims else None
 
     async def checked_form(self, request: Request) -> tuple[Principal, dict[str, str]]:
         """The person logged in and the fields of a posted form; 401 without a session, 403 without its CSRF token."""
@@ -207,7 +219,9 @@ class Identity:
             away.again = f"/login?{urlencode({'next': login['next']})}"
             raise
         kept: dict[str, Any] = {
-            name: claims[name] for name in ("sub", "roles", "structure_id", "email", "name") if name in claims
+            name: claims[name]
+            for name in ("sub", "roles", "structure_id", "email", "email_verified", "name")
+            if name in claims
         }
         done = RedirectResponse(str(login["next"]), 303)
         self._seal(

@@ -21,10 +21,11 @@ async def for_repair(
     kafka: str = "unused:9092",
     registry: str = "http://127.0.0.1:9/unused",
     secret: str = UNUSED_SECRET,
+    public_url: str = "",
 ) -> AsyncIterator[Runtime]:
     """The parts of a service for an operator's command, whether the service runs or not; nothing of it is started.
 
-    Whoever is known by a keyed hash is found with the service's own `secret`.
+    Whoever is known by a keyed hash is found with the service's own `secret`; mails lead to `public_url`.
     """
     given = service.settings(
         database_url=database_url,
@@ -32,6 +33,8 @@ async def for_repair(
         registry_url=registry,
         issuer_url="https://unused.example",
         session_secret=secret,
+        subject_secret=UNUSED_SECRET,
+        public_url=public_url,
         http_port=1,
     )
     runtime = build_runtime(service, given)

@@ -40,6 +40,10 @@ class Settings(BaseSettings):
     navigation: list[Link] = Field(default_factory=list, description="JSON; the same for every service's pages")
     page_client_id: str = "estuaire-pages"
     session_secret: str = Field(min_length=32, description="Signs the cookies of the pages")
+    subject_secret: str = Field(
+        min_length=32,
+        description="The same for every service, and never changed: makes the keyed hash that stands for whoever the issuer names",
+    )
     development: bool = Field(default=False, description="Accepts the development issuer and the development clock")
     instance: str = Field(default="0", description="Ordinal of this replica: static member of its consumer group")
     http_host: str = "127.0.0.1"

@@ -60,6 +60,19 @@ def session_secret() -> str:
     return (EmbeddedSettings().home / "session.secret").read_text()
 
 
+def public_url(service: str) -> str:
+    """Where browsers reach a service: from the environment beside ESTUAIRE_DATABASE_URL, or of the embedded run."""
+    if "ESTUAIRE_DATABASE_URL" in os.environ:
+        try:
+            return os.environ["ESTUAIRE_PUBLIC_URL"]
+        except KeyError:
+            raise fail("set ESTUAIRE_PUBLIC_URL beside ESTUAIRE_DATABASE_URL: links in mails lead there") from None
+    from common.embedded.stack import EmbeddedSettings, Stack
+
+    stack = Stack(EmbeddedSettings())
+    return next(stack.environment(one)["ESTUAIRE_PUBLIC_URL"] for one in stack.services if one.name == service)
+
+
 def broker_and_registry() -> tuple[str, str]:
     """Their addresses: from the environment beside ESTUAIRE_DATABASE_URL, or of the embedded run."""
     if "ESTUAIRE_DATABASE_URL" in os.environ:

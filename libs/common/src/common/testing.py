@@ -140,6 +140,7 @@ def settings_for(stack: Stack, database_url: str, **changes: Any) -> Settings:
         "issuer_url": stack.issuer_url,
         "development": True,
         "session_secret": "for tests only, thirty-two characters at least",
+        "subject_secret": "for tests only too, thirty-two characters at least",
         "http_port": 1,
         "smtp_port": stack.settings.smtp_port,
     }

@@ -78,6 +78,7 @@ class School:
     priority_education: bool
     pupil_count: int
     social_position_index: float | None
+    public: bool
 
 
 def _rows(name: str) -> list[dict[str, str]]:
@@ -137,6 +138,7 @@ def schools() -> tuple[School, ...]:
             bool(row["priority_education"]),
             int(row["pupils"] or 0),
             float(row["social_position_index"]) if row["social_position_index"] else None,
+            row["sector"] == "Public",
         )
         for row in _rows("schools.csv")
     )

@@ -255,10 +255,6 @@ class Stack:
     def environment(self, service: ServiceSpec) -> dict[str, str]:
         """What the service's process is told."""
         settings = self.settings
-        secret = settings.home / "session.secret"
-        if not secret.exists():
-            secret.touch(mode=0o600)
-            secret.write_text(secrets.token_urlsafe(48))
         port = service.port(settings)
         return {
             **os.environ,
@@ -267,7 +263,8 @@ class Stack:
             "ESTUAIRE_REGISTRY_URL": f"http://127.0.0.1:{settings.registry_port}/apis/ccompat/v7",
             "ESTUAIRE_ISSUER_URL": self.issuer_url,
             "ESTUAIRE_DEVELOPMENT": "true",
-            "ESTUAIRE_SESSION_SECRET": secret.read_text(),
+            "ESTUAIRE_SESSION_SECRET": self._secret("session"),
+            "ESTUAIRE_SUBJECT_SECRET": self._secret("subject"),
             "ESTUAIRE_HTTP_PORT": str(port),
             "ESTUAIRE_PUBLIC_URL": f"http://127.0.0.1:{port}",
             "ESTUAIRE_NAVIGATION": json.dumps(self._navigation()),
@@ -279,6 +276,14 @@ class Stack:
             # Somebody who tries the pages waits for a link.
             "ESTUAIRE_MAIL_POLL_SECONDS": "0.5",
         }
+
+    def _secret(self, use: str) -> str:
+        """Drawn once, and kept in the data directory."""
+        secret = self.settings.home / f"{use}.secret"
+        if not secret.exists():
+            secret.touch(mode=0o600)
+            secret.write_text(secrets.token_urlsafe(48))
+        return secret.read_text()
 
     def _navigation(self) -> list[dict[str, str]]:
         """The pages that the installed services offer, in the order of the services' ports."""

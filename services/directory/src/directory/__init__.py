@@ -1,0 +1,1 @@
+"""Who may do what: organisations, and the people who act for them."""
