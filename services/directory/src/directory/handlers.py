@@ -54,8 +54,7 @@ async def register(
 
     A SIRET that is there already is asked about: is it that one, or `another`? A UAI stands for one.
     """
-    for number in sorted(number for number in (identity.siret, identity.uai) if number):
-        await store.lock_number(tx, number)
+    await store.lock_numbers(tx, identity)
     if (refusal := await _why_not_number(tx, identity, organisation_id, another=another)) is not None:
         return refusal
     whole = [identity.part_of] if identity.part_of else []
@@ -71,8 +70,7 @@ async def register(
     if role is not None and (refusal := domain.why_not_role(identity, role)) is not None:
         return refusal
     await store.insert(tx, decision.after, now)
-    await store.save(tx, decision.after, decision)
-    organisation = (await store.lock(tx, organisation_id))[organisation_id]
+    organisation = await store.save(tx, decision.after, decision)
     if role is not None:
         await _grant(tx, organisation, actor.subject_hash, role, None, manager=True, now=now)
     if not actor.agency:
@@ -85,8 +83,7 @@ async def describe(
     tx: Transaction, actor: Actor, organisation_id: UUID, identity: Identity, *, another: bool
 ) -> Refusal | None:
     """Another description, by the agency or who manages it."""
-    for number in sorted(number for number in (identity.siret, identity.uai) if number):
-        await store.lock_number(tx, number)
+    await store.lock_numbers(tx, identity)
     if (refusal := await _why_not_number(tx, identity, organisation_id, another=another)) is not None:
         return refusal
     whole = [identity.part_of] if identity.part_of else []
@@ -106,14 +103,9 @@ async def describe(
         return decision.refusal
     if (refusal := await _why_not_without(tx, organisation_id, identity)) is not None:
         return refusal
-    await store.save(tx, organisation, decision)
-    if decision.after.state is not organisation.state:
-        await notices.registered(
-            tx,
-            (await store.lock(tx, organisation_id))[organisation_id],
-            actor.said,
-            await store.addresses_of_agency(tx, today(now)),
-        )
+    after = await store.save(tx, organisation, decision)
+    if after.state is not organisation.state:
+        await notices.registered(tx, after, actor.said, await store.addresses_of_agency(tx, today(now)))
     return None
 
 
@@ -139,9 +131,7 @@ async def reopen(tx: Transaction, actor: Actor, organisation_id: UUID) -> Refusa
     known = await store.find(tx, organisation_id)
     if known is None:
         return NOT_FOUND
-    numbers = sorted(number for number in (known.identity.siret, known.identity.uai) if number)
-    for number in numbers:
-        await store.lock_number(tx, number)
+    await store.lock_numbers(tx, known.identity)
     locked = await store.lock(tx, organisation_id, *([known.merged_into] if known.merged_into else []))
     organisation = locked[organisation_id]
     if organisation.merged_into not in (None, *locked):
@@ -172,9 +162,8 @@ async def merge(tx: Transaction, actor: Actor, organisation_id: UUID, into: UUID
         return decision.refusal
     if await store.sites_count(tx, organisation_id):
         return Refusal("has_sites", "Cet organisme a des sites : rattachez-les d’abord à l’autre.")
-    missing = {one.role for one in await store.of_organisation(tx, organisation_id)} - other.identity.roles
-    if missing:
-        return _roles_in_use(missing)
+    if (refusal := await _why_not_without(tx, organisation_id, other.identity)) is not None:
+        return refusal
     await store.save(tx, organisation, decision)
     for one in await store.of_organisation(tx, organisation_id):
         twice = await store.open_membership(tx, into, one.subject_hash, one.role)
@@ -283,12 +272,10 @@ async def _why_not_site(
 
 
 async def _why_not_without(tx: Transaction, organisation_id: UUID, identity: Identity) -> Refusal | None:
-    """Why it cannot stop being what gives its members their roles."""
+    """Why its members cannot be those of another identity: they have roles that it does not give."""
     missing = {one.role for one in await store.of_organisation(tx, organisation_id)} - identity.roles
-    return _roles_in_use(missing) if missing else None
-
-
-def _roles_in_use(missing: set[MemberRole]) -> Refusal:
+    if not missing:
+        return None
     return Refusal(
         "roles_in_use",
         "Des membres ont un rôle que cet organisme ne pourrait plus donner : retirez d’abord leur accès.",

@@ -32,16 +32,16 @@ async def invited(tx: Transaction, invitation: Any, link_days: int) -> bool:
 
 async def registered(tx: Transaction, organisation: Organisation, who: str, to: Sequence[str]) -> None:
     """The agency has somebody to verify."""
-    for address in to:
-        await tx.mail(
-            message_key=f"registered:{organisation.organisation_id}:{organisation.version}",
-            recipient=address,
-            subject=f"À vérifier : {organisation.identity.title}",
-            body=(
-                f"{who} inscrit {organisation.identity.title}. Personne n’agit en son nom tant que ce n’est pas vérifié :\n\n"
-                f"{tx.address(f'/organismes/{organisation.organisation_id}')}"
-            ),
-        )
+    await _to_each(
+        tx,
+        to,
+        message_key=f"registered:{organisation.organisation_id}:{organisation.version}",
+        subject=f"À vérifier : {organisation.identity.title}",
+        body=(
+            f"{who} inscrit {organisation.identity.title}. Personne n’agit en son nom tant que ce n’est pas vérifié :\n\n"
+            f"{tx.address(f'/organismes/{organisation.organisation_id}')}"
+        ),
+    )
 
 
 async def contact_asked(tx: Transaction, organisation: Organisation, who: str, address: str, link_days: int) -> bool:
@@ -61,31 +61,31 @@ async def contact_asked(tx: Transaction, organisation: Organisation, who: str, a
 
 async def contact_denied(tx: Transaction, organisation: Organisation, to: Sequence[str]) -> None:
     """An establishment says that it knows nobody of those."""
-    for address in to:
-        await tx.mail(
-            message_key=f"contact-denied:{organisation.organisation_id}:{organisation.version}",
-            recipient=address,
-            subject=f"Non reconnu : {organisation.identity.title}",
-            body=(
-                f"L’adresse de l’établissement ne reconnaît pas qui a inscrit {organisation.identity.title}.\n\n"
-                f"{tx.address(f'/organismes/{organisation.organisation_id}')}"
-            ),
-        )
+    await _to_each(
+        tx,
+        to,
+        message_key=f"contact-denied:{organisation.organisation_id}:{organisation.version}",
+        subject=f"Non reconnu : {organisation.identity.title}",
+        body=(
+            f"L’adresse de l’établissement ne reconnaît pas qui a inscrit {organisation.identity.title}.\n\n"
+            f"{tx.address(f'/organismes/{organisation.organisation_id}')}"
+        ),
+    )
 
 
 async def access_asked(tx: Transaction, request: Any, to: Sequence[str]) -> None:
     """Somebody asks to act for an organisation."""
     who = request.display_name or request.email or "Quelqu’un"
-    for address in to:
-        await tx.mail(
-            message_key=f"access-asked:{request.access_request_id}",
-            recipient=address,
-            subject=f"{who} demande à agir pour {request.title}",
-            body=(
-                f"{who} ({request.email or 'sans adresse'}) demande à rejoindre {request.title} : {ROLES[request.role].lower()}.\n"
-                f"Acceptez si c’est quelqu’un de chez vous, sinon refusez :\n\n{tx.address(f'/organismes/{request.organisation_id}')}"
-            ),
-        )
+    await _to_each(
+        tx,
+        to,
+        message_key=f"access-asked:{request.access_request_id}",
+        subject=f"{who} demande à agir pour {request.title}",
+        body=(
+            f"{who} ({request.email or 'sans adresse'}) demande à rejoindre {request.title} : {ROLES[request.role].lower()}.\n"
+            f"Acceptez si c’est quelqu’un de chez vous, sinon refusez :\n\n{tx.address(f'/organismes/{request.organisation_id}')}"
+        ),
+    )
 
 
 async def access_answered(tx: Transaction, request: Any, *, accepted: bool) -> None:
@@ -121,13 +121,18 @@ async def membership_ended(tx: Transaction, membership_id: UUID, title: str, rol
 
 async def nobody_manages(tx: Transaction, organisation: Organisation, to: Sequence[str], day_said: str) -> None:
     """The agency learns that an organisation has members, and nobody who may invite or end them."""
+    await _to_each(
+        tx,
+        to,
+        message_key=f"nobody-manages:{organisation.organisation_id}:{day_said}",
+        subject=f"Plus personne ne gère {organisation.identity.title}",
+        body=(
+            f"La dernière personne qui gérait les accès de {organisation.identity.title} est partie.\n\n"
+            f"{tx.address(f'/organismes/{organisation.organisation_id}')}"
+        ),
+    )
+
+
+async def _to_each(tx: Transaction, to: Sequence[str], *, message_key: str, subject: str, body: str) -> None:
     for address in to:
-        await tx.mail(
-            message_key=f"nobody-manages:{organisation.organisation_id}:{day_said}",
-            recipient=address,
-            subject=f"Plus personne ne gère {organisation.identity.title}",
-            body=(
-                f"La dernière personne qui gérait les accès de {organisation.identity.title} est partie.\n\n"
-                f"{tx.address(f'/organismes/{organisation.organisation_id}')}"
-            ),
-        )
+        await tx.mail(message_key=message_key, recipient=address, subject=subject, body=body)

@@ -182,7 +182,6 @@ class DirectoryDesk(Desk):
             actor=actor,
             organisation_id=organisation_id,
             same=sent.content.get("organisations", []) if sent else [],
-            of_kinds=_OF_KINDS,
             chosen_kinds=[str(kind) for kind in sent.fields.getlist("kinds")] if sent else [],
             asks_another=bool(sent and sent.content.get("reason") == "same_siret"),
         )

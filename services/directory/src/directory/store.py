@@ -61,11 +61,14 @@ async def row_of(tx: Transaction, organisation_id: UUID) -> Row[Any] | None:
     )
 
 
-async def save(tx: Transaction, before: Organisation, decision: Decision[Organisation]) -> None:
-    """Tells and stores what a decision changed."""
-    if decision.messages:
-        version = await tx.emit(decision.messages, aggregate_id=before.organisation_id, version=before.version)
-        await write(tx, replace(decision.after, version=version))
+async def save(tx: Transaction, before: Organisation, decision: Decision[Organisation]) -> Organisation:
+    """Tells and stores what a decision changed; the organisation as it is stored."""
+    if not decision.messages:
+        return before
+    version = await tx.emit(decision.messages, aggregate_id=before.organisation_id, version=before.version)
+    after = replace(decision.after, version=version)
+    await write(tx, after)
+    return after
 
 
 async def write(tx: Transaction, organisation: Organisation) -> None:
@@ -77,9 +80,10 @@ async def write(tx: Transaction, organisation: Organisation) -> None:
     )
 
 
-async def lock_number(tx: Transaction, number: str) -> None:
+async def lock_numbers(tx: Transaction, identity: Identity) -> None:
     """Orders those who give one SIRET or UAI, so that the same organisation sent twice at once is seen."""
-    await tx.execute("SELECT pg_advisory_xact_lock(hashtextextended(:number, 0))", number=number)
+    for number in sorted(number for number in (identity.siret, identity.uai) if number):
+        await tx.execute("SELECT pg_advisory_xact_lock(hashtextextended(:number, 0))", number=number)
 
 
 async def of_number(tx: Transaction, siret: str | None, uai: str | None) -> Sequence[Row[Any]]:

@@ -109,7 +109,7 @@ def _week(value: float | None, which: str) -> Cell:
 
 def median_of(found: Quantile) -> Number:
     """A median that there is, as it is printed."""
-    return Number(found.at or 0, 1, how="délai en semaines, médiane", near=found.within >= shown.WITHIN_SAID)
+    return Number(found.at or 0, 1, how="délai en semaines, médiane", near=found.near)
 
 
 def _quantile_getter(view: View, column: int) -> Callable[[str], Cell]:

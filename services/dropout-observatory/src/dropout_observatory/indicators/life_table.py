@@ -58,6 +58,11 @@ class Quantile:
     high: float | None
     within: float = 0
 
+    @property
+    def near(self) -> bool:
+        """Whether secret numbers leave it open by more than is seen in a number of one decimal."""
+        return self.within >= 0.05
+
 
 @dataclass(frozen=True)
 class LifeTable:

@@ -40,8 +40,6 @@ _PLACES = ("territory", "reach")
 # What counts those who left, and not what there is in the year.
 _LEAVERS = ("cases", "linked")
 _SECTIONS = {"region": "Région", "dep": "Départements", "epci": "Intercommunalités"}
-# Less is not seen in a number of one decimal.
-WITHIN_SAID = 0.05
 # The number that stands first, where it is not the whole.
 FIRST = {"cases-waiting": {"path": "waiting"}}
 _THERE, _ANSWERS = "THERE", ("THERE", "LEFT", "NOT_KNOWN")
@@ -263,7 +261,7 @@ def _median_words(table: LifeTable | None) -> First:
 
 def found_at(found: Quantile) -> str:
     """ "4,3", or "≈ 4,3" where secret numbers leave it open."""
-    near = "≈\u202f" if found.within >= WITHIN_SAID else ""
+    near = "≈\u202f" if found.near else ""
     return near + number(found.at or 0, 1)
 
 
